@@ -1,0 +1,207 @@
+"""Records <-> MessagePack bytes; the format number and the digest chain.
+
+A stored record is one MessagePack array that any reader can take apart:
+
+    [format, header, digest, payload]
+
+`header` is the array of the record's class (its kind first), `digest` 16
+bytes, `payload` any value. Without a payload, or with one that lies in the
+blob table under the header's payload digest, the array has three elements.
+
+The digest of a record is H(previous digest, header); the header holds the
+digest of the stored payload, so the chain holds when a payload is moved. A
+chain starts from H(format, environment, run id). H is BLAKE2b with 16 bytes
+(RFC 7693).
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from ironflow import limits
+from ironflow.errors import JournalDamaged, JournalNewer
+from ironflow.records import (
+    FORMAT,
+    MSGPACK_CODEC,
+    NO_CODEC,
+    NO_PAYLOAD,
+    Draft,
+    Entry,
+    Payload,
+    Record,
+)
+
+DIGEST_BYTES: Final = 16
+
+_NIL: Final = msgspec.Raw(b"\xc0")
+_FOUR: Final = b"\x94" + bytes([FORMAT])
+_THREE: Final = b"\x93" + bytes([FORMAT])
+_DIGEST_HEAD: Final = b"\xc4\x10"
+
+_encode_header = msgspec.msgpack.Encoder().encode
+_decode_header = msgspec.msgpack.Decoder(Record).decode
+
+
+class _Stored(msgspec.Struct, array_like=True, gc=False):
+    """The stored array; `payload` keeps its default when it lies elsewhere."""
+
+    format: int
+    header: msgspec.Raw
+    digest: bytes
+    payload: msgspec.Raw = _NIL
+
+
+_decode_stored = msgspec.msgpack.Decoder(_Stored).decode
+
+
+def digest_of(data: Payload) -> bytes:
+    """Return the digest of a stored payload."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def chain_start(environment: str, run_id: str) -> bytes:
+    """Return the digest that stands before the first record of a run."""
+    text = f"{FORMAT}\0{environment}\0{run_id}"
+    return digest_of(text.encode())
+
+
+def chained(previous: bytes, header: Payload) -> bytes:
+    """Return the digest of a record with this header after `previous`."""
+    return hashlib.blake2b(previous + bytes(header), digest_size=DIGEST_BYTES).digest()
+
+
+def seal(
+    draft: Draft, *, sequence: int, recorded_at: int, previous: bytes
+) -> tuple[Entry, bytes]:
+    """Give a draft its place; return the entry and its header's bytes."""
+    payload = draft.payload
+    changes: dict[str, object] = {"sequence": sequence, "recorded_at": recorded_at}
+    if payload:
+        changes["payload_digest"] = digest_of(payload)
+        changes["codec"] = MSGPACK_CODEC
+    record = msgspec.structs.replace(draft.record, **changes)
+    return chain(record, payload, previous=previous)
+
+
+def chain(record: Record, payload: Payload, *, previous: bytes) -> tuple[Entry, bytes]:
+    """Chain a record that is complete; return the entry and its header's bytes."""
+    header = _encode_header(record)
+    return Entry(record, payload, chained(previous, header)), header
+
+
+def is_blob(payload: Payload) -> bool:
+    """Say whether this payload belongs into the blob table."""
+    return len(memoryview(payload)) > limits.BLOB_BYTES_MIN
+
+
+def encode(entry: Entry, header: Payload | None = None) -> bytes:
+    """Return the bytes to store; a payload for the blob table is left out.
+
+    `header` spares encoding it again where `seal` or `chain` has just done so.
+    """
+    head = _encode_header(entry.record) if header is None else header
+    payload = entry.payload
+    if not payload or is_blob(payload):
+        return b"".join((_THREE, bytes(head), _DIGEST_HEAD, entry.digest))
+    return b"".join((_FOUR, bytes(head), _DIGEST_HEAD, entry.digest, payload))
+
+
+def decode(data: bytes) -> Entry:
+    """Return the entry in these bytes; `needs_blob` says if its payload is away.
+
+    Raises:
+        JournalNewer: the format number is higher than ours.
+        JournalDamaged: the bytes are not a record.
+    """
+    try:
+        stored = _decode_stored(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _damaged(data, error) from error
+    if stored.format != FORMAT:
+        raise JournalNewer(
+            f"a record has format {stored.format}; this ironflow reads format"
+            f" {FORMAT}: upgrade ironflow to open this journal"
+        )
+    try:
+        record = _decode_header(stored.header)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _damaged(data, error) from error
+    payload = stored.payload
+    return Entry(record, NO_PAYLOAD if payload is _NIL else payload, stored.digest)
+
+
+def needs_blob(entry: Entry) -> bool:
+    """Say whether the entry's payload lies in the blob table."""
+    return entry.record.codec != NO_CODEC and not entry.payload
+
+
+def encode_draft(draft: Draft) -> bytes:
+    """Return the bytes of an inbox row: [header, payload] or [header]."""
+    head = _encode_header(draft.record)
+    if not draft.payload:
+        return b"\x91" + head
+    return b"".join((b"\x92", head, draft.payload))
+
+
+class _StoredDraft(msgspec.Struct, array_like=True):
+    header: msgspec.Raw
+    payload: msgspec.Raw = _NIL
+
+
+_decode_stored_draft = msgspec.msgpack.Decoder(_StoredDraft).decode
+
+
+def decode_draft(data: bytes) -> Draft:
+    """Return the draft in the bytes of an inbox row.
+
+    Raises:
+        JournalDamaged: the bytes are not a draft.
+    """
+    try:
+        stored = _decode_stored_draft(data)
+        record = _decode_header(stored.header)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _damaged(data, error) from error
+    payload = stored.payload
+    return Draft(record, NO_PAYLOAD if payload is _NIL else payload)
+
+
+def verify_chain(
+    entries: Iterable[tuple[bytes, Entry]], *, start: bytes
+) -> Iterator[Entry]:
+    """Check stored bytes against the chain, one by one, yielding good entries.
+
+    `entries` pairs the stored bytes with the entry whose payload is filled in.
+
+    Raises:
+        JournalDamaged: the first record that is not what was written, by number.
+    """
+    previous = start
+    for number, (data, entry) in enumerate(entries, 1):
+        header = _decode_stored(data).header
+        if entry.record.sequence != number:
+            raise JournalDamaged(
+                f"record {number} of the run says that it is record"
+                f" {entry.record.sequence}: one is missing or out of place"
+            )
+        if chained(previous, header) != entry.digest:
+            raise JournalDamaged(
+                f"record {number} of the run has another digest than the chain:"
+                " it or one before it was changed after it was written"
+            )
+        if entry.payload and digest_of(entry.payload) != entry.record.payload_digest:
+            raise JournalDamaged(
+                f"the payload of record {number} of the run has another digest"
+                " than its header says: it was changed after it was written"
+            )
+        previous = entry.digest
+        yield entry
+
+
+def _damaged(data: bytes, error: Exception) -> JournalDamaged:
+    return JournalDamaged(
+        f"{len(data)} bytes of the journal are not a record ({error});"
+        " 'ironflow verify' shows what else is damaged"
+    )

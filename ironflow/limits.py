@@ -1,0 +1,60 @@
+"""Every bound in the system, and how they relate.
+
+Units are in the names: `_BYTES`, `_US` (microseconds), `_CHARS`; counts have
+none. What a user can exceed is refused with a sentence that names the bound.
+"""
+
+from typing import Final
+
+# Values and names
+VALUE_BYTES_MAX: Final = 16 * 1024 * 1024
+BLOB_BYTES_MIN: Final = 8 * 1024  # a larger value is stored once, by digest
+NAME_CHARS_MAX: Final = 200
+PATH_CHARS_MAX: Final = 500
+PATTERN_SEGMENTS_MAX: Final = 32
+IDEMPOTENCY_KEY_CHARS_MAX: Final = 255
+REASON_CHARS_MAX: Final = 2_000
+ERROR_MESSAGE_CHARS_MAX: Final = 8_000
+ERROR_TRACEBACK_CHARS_MAX: Final = 16_000
+ERROR_CAUSES_MAX: Final = 5
+METADATA_ENTRIES_MAX: Final = 64
+
+# Time
+DURATION_US_MAX: Final = 100 * 366 * 24 * 3600 * 1_000_000
+WAIT_TIMEOUT_US_DEFAULT: Final = 7 * 24 * 3600 * 1_000_000
+EMIT_SYNC_TIMEOUT_US_DEFAULT: Final = 30 * 1_000_000
+
+# Runs
+RETRY_ATTEMPTS_MAX: Final = 1_000
+HISTORY_RECORDS_DEFAULT: Final = 100_000
+HISTORY_RECORDS_MAX: Final = 10_000_000
+BRANCHES_MAX: Final = 100_000  # of one parallel or map
+SCOPE_DEPTH_MAX: Final = 50  # nested parallels and maps
+ASKS_PER_TURN_MAX: Final = 1_000  # then the turn is committed and goes on
+CLOSE_OPERATIONS_MAX: Final = 100  # asked by `finally` blocks of a dropped run
+LOG_LINES_PER_TURN_MAX: Final = 1_000
+POISON_CLAIMS_MAX: Final = 5  # claims without a new record, then the run pauses
+CONTINUATIONS_FOLLOWED_MAX: Final = 100_000
+
+# Journal
+COMMIT_COMMANDS_MAX: Final = 1_000  # commands in one transaction of a store
+BATCH_EVENTS_MAX: Final = 1_000
+DELIVERIES_PER_COMMIT_MAX: Final = 1_000
+PAGE_RECORDS_MAX: Final = 10_000
+PAGE_RUNS_MAX: Final = 1_000
+PAGE_EVENTS_MAX: Final = 1_000
+CLAIM_RUNS_MAX: Final = 1_000
+DUE_TIMERS_MAX: Final = 1_000
+
+# Engine
+RUNS_ACTIVE_MAX: Final = 1_000  # runs with code in memory and work to do
+RUNS_CACHED_MAX: Final = 1_000  # parked runs whose coroutine is kept
+STEP_THREADS_MAX: Final = 40
+RETRY_IN_MEMORY_US_MAX: Final = 5 * 1_000_000  # a longer backoff lets the run park
+LOOP_BLOCKED_US_MIN: Final = 100_000  # a step that blocks so long is named
+SHUTDOWN_US_DEFAULT: Final = 10 * 1_000_000
+
+assert BLOB_BYTES_MIN < VALUE_BYTES_MAX
+assert RUNS_ACTIVE_MAX <= CLAIM_RUNS_MAX
+assert HISTORY_RECORDS_DEFAULT <= HISTORY_RECORDS_MAX
+assert DELIVERIES_PER_COMMIT_MAX <= PAGE_EVENTS_MAX

@@ -1,0 +1,292 @@
+"""What can have happened in a run: one frozen class per fact.
+
+A record is the *header* of a fact. Its payload (a result, an event, an error)
+is a value of its own, so that it can be moved, redacted or encrypted without
+touching the chain: the header holds the payload's digest. Headers hold no run
+id: fork, bundles and continue_as_new keep them as they are.
+
+Times are microseconds since the epoch; 0 means "none". Three families:
+outcomes settle an operation, commands say what function code asked for,
+amendments change how the history before them is read.
+"""
+
+from typing import Final
+
+import msgspec
+
+FORMAT: Final = 1
+RULES: Final = "records-1"
+
+Payload = bytes | msgspec.Raw
+
+NO_PAYLOAD: Final = b""
+NO_CODEC: Final = 0  # there is no payload
+MSGPACK_CODEC: Final = 1
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What every record has.
+
+    `id` is the operation's id (a step id), empty where the fact is about the
+    whole run. `sequence` counts from 1; it is 0 in a draft. `source` is
+    `file:line` of the call in function code.
+    """
+
+    sequence: int = 0
+    recorded_at: int = 0
+    asked_at: int = 0
+    id: str = ""
+    attempt: int = 0
+    source: str = ""
+    input_digest: bytes = b""
+    payload_digest: bytes = b""
+    codec: int = NO_CODEC
+    key_id: str = ""
+
+
+# --- commands: what function code asked for ---------------------------------
+
+
+class RunStarted(Header, kw_only=True, tag=1):
+    """The run exists. Payload: the event that started it."""
+
+    function_id: str
+    event_id: str
+    rules: str = RULES
+    version: str = ""
+    patches: tuple[str, ...] = ()
+    actor: str = ""
+    parent_run: str = ""
+    parent_step: str = ""
+    continued_from: str = ""
+
+
+class SleepStarted(Header, kw_only=True, tag=2):
+    """A sleep until `until` was asked."""
+
+    until: int
+
+
+class WaitStarted(Header, kw_only=True, tag=3):
+    """A wait for an event was asked. `match_key` stands for the value sought.
+
+    `look_back`: events stored since the run's trigger count; otherwise only
+    those stored after this record.
+    """
+
+    event: str
+    path: str = ""
+    match_key: bytes = b""
+    timeout_at: int = 0
+    look_back: bool = True
+
+
+class ChildStarted(Header, kw_only=True, tag=4):
+    """A child run was asked. Payload: its input."""
+
+    function_id: str
+    child_run: str
+    attached: bool = True
+    awaited: bool = True
+    timeout_at: int = 0
+
+
+class Published(Header, kw_only=True, tag=5):
+    """A message was published. Payload: its data."""
+
+    topic: str
+    event_id: str
+
+
+class UndoStarted(Header, kw_only=True, tag=6):
+    """Undo began: of the run (`id` empty) or of the saga with this id."""
+
+    reason: str = ""
+
+
+class CodeChanged(Header, kw_only=True, tag=7):
+    """From here on the run is carried out by this version of the code."""
+
+    version: str
+    patches: tuple[str, ...] = ()
+    actor: str = ""
+
+
+class RunContinued(Header, kw_only=True, tag=8):
+    """The run ended by continue_as_new. Payload: the new run's data."""
+
+    new_run: str
+
+
+class RunEnded(Header, kw_only=True, tag=9):
+    """The run ended. Payload: its output, or the error."""
+
+    status: str
+
+
+class StepStarted(Header, kw_only=True, tag=10):
+    """An attempt of a step with `once="at_most"` is about to be made."""
+
+
+# --- outcomes: what settles an operation --------------------------------------
+
+
+class StepCompleted(Header, kw_only=True, tag=20):
+    """A step's result. Payload: the value. `reused` names the record it is from."""
+
+    reused: int = 0
+
+
+class StepFailed(Header, kw_only=True, tag=21):
+    """An attempt failed. Payload: the error.
+
+    `final`: no attempt follows; otherwise the next is due at `retry_at`.
+    `in_doubt`: the attempt was stopped from outside, its effect may have
+    happened.
+    """
+
+    final: bool
+    retry_at: int = 0
+    in_doubt: bool = False
+
+
+class StepInDoubt(Header, kw_only=True, tag=22):
+    """The step will not be attempted again and nobody knows what it did."""
+
+
+class SleepFired(Header, kw_only=True, tag=23):
+    """A sleep is over."""
+
+
+class EventReceived(Header, kw_only=True, tag=24):
+    """A wait got its event. Payload: the event."""
+
+    event_id: str
+
+
+class WaitTimedOut(Header, kw_only=True, tag=25):
+    """A wait got no event in time."""
+
+
+class ChildEnded(Header, kw_only=True, tag=26):
+    """A child run ended. Payload: its output, or the error."""
+
+    child_run: str
+    status: str
+
+
+class CancelRequested(Header, kw_only=True, tag=27):
+    """Somebody asked to cancel the run."""
+
+    actor: str = ""
+    reason: str = ""
+
+
+class DeadlinePassed(Header, kw_only=True, tag=28):
+    """A deadline passed: of the run (`id` empty) or of an invoke."""
+
+
+# --- amendments: how the history before them is read --------------------------
+
+
+class Rewound(Header, kw_only=True, tag=40):
+    """The run goes on from after record `to`. Payload: {step id: new result}."""
+
+    to: int
+    actor: str = ""
+    reason: str = ""
+
+
+class StepPatched(Header, kw_only=True, tag=41):
+    """The result of step `id` is replaced. Payload: the new value."""
+
+    actor: str = ""
+    reason: str = ""
+
+
+class RunRetried(Header, kw_only=True, tag=42):
+    """A run that failed before any undo goes on; `attempt` is its new attempt."""
+
+    actor: str = ""
+    reason: str = ""
+
+
+Command = (
+    RunStarted
+    | SleepStarted
+    | WaitStarted
+    | ChildStarted
+    | Published
+    | UndoStarted
+    | CodeChanged
+    | RunContinued
+    | RunEnded
+    | StepStarted
+)
+Outcome = (
+    StepCompleted
+    | StepFailed
+    | StepInDoubt
+    | SleepFired
+    | EventReceived
+    | WaitTimedOut
+    | ChildEnded
+    | CancelRequested
+    | DeadlinePassed
+)
+Amendment = Rewound | StepPatched | RunRetried
+Record = Command | Outcome | Amendment
+
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+CANCELLED: Final = "cancelled"
+CONTINUED: Final = "continued"
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A record in its place: header, payload and the digest of the chain so far."""
+
+    record: Record
+    payload: Payload
+    digest: bytes
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A record that has no place yet: `sequence`, `recorded_at` and digests are 0."""
+
+    record: Record
+    payload: Payload = NO_PAYLOAD
+
+
+# --- what payloads hold -------------------------------------------------------
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An exception as it is recorded; the same live and on replay.
+
+    `type` is the qualified name of the class, `causes` the chain of
+    `__cause__`, nearest first.
+    """
+
+    type: str
+    message: str
+    code: str = "ERROR"
+    retryable: bool = True
+    traceback: str = ""
+    details: dict[str, str | int] = {}
+    causes: tuple["ErrorInfo", ...] = ()
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it is stored. `data` is MessagePack; `timestamp` is given in
+    microseconds, when it was stored.
+    """
+
+    id: str
+    name: str
+    data: msgspec.Raw
+    version: int = 1
+    timestamp: int = 0
+    metadata: dict[str, str] = {}
+    idempotency_key: str = ""
+    source: str = ""
