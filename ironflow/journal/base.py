@@ -2,8 +2,8 @@
 
 A journal has one write, `commit`. A command says what shall become true;
 `journal/apply.py` expands it, inside the store's write transaction, into reads
-and writes of a `View`. So every store decides alike, and a decision never
-rests on something read before the transaction began.
+and writes of a `View` (`journal/view.py`). So every store decides alike, and a
+decision never rests on something read before the transaction began.
 
 Only the holder of a run appends to its history. Everyone else (an event, a
 timer, a child, a cancel) writes an *inbox* row and a *ready* row in the
@@ -11,7 +11,7 @@ transaction of its cause; the holder's next append moves inbox rows into the
 history, in order. Deleting a wait or timer row decides a race, once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -62,7 +62,9 @@ class RunRow:
     It is written when the run starts, pauses and ends, never by a step.
     `trigger_position` is the place of the run's event in the event log: a wait
     looks back to it. A child's and a continued run's is the log's length when it
-    was made.
+    was made. `first_run` is the first of a chain made by continue_as_new, empty
+    in that run itself: a parent knows its child by it. A run with a `parent_run`
+    but no `parent_step` tells nobody when it ends.
     """
 
     run_id: str
@@ -78,6 +80,7 @@ class RunRow:
     attached: bool = False
     continued_from: str = ""
     continued_to: str = ""
+    first_run: str = ""
     ended_at: int = 0
     pause: Pause | None = None
 
@@ -87,7 +90,8 @@ class WaitRow:
     """A wait: `path` and `match_key` are empty where any event of the name fits.
 
     `sequence` is its WaitStarted record's. Of two waits of one run that an event
-    fits, the older takes it: a run consumes an event once.
+    fits, the older takes it: a run consumes an event once. Events up to position
+    `after` are none of its business: it has looked at them, or came too late.
     """
 
     run_id: str
@@ -96,11 +100,16 @@ class WaitRow:
     event: str
     path: str
     match_key: bytes
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TimerRow:
-    """Something that is due at `due` (microseconds)."""
+    """Something that is due at `due` (microseconds).
+
+    A run has at most one timer of a step and kind; `run` and `start` are of the
+    step "".
+    """
 
     run_id: str
     step: str
@@ -118,11 +127,45 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the delivery of events to waits stopped, while it is unfinished.
+
+    The event at `position` has been offered to waits up to (`run_id`,
+    `sequence`), in that order; later events to no wait yet.
+    """
+
+    position: int
+    run_id: str = ""
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """How many events are stored; `delivery` is None if each found its waits."""
+
+    length: int
+    delivery: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The epoch of a run's holder, 0 if nobody holds it, and the run's length."""
+
+    epoch: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class InboxRow:
-    """A record on its way into a history; `number` counts within the run."""
+    """A record on its way into a history.
+
+    `number` grows within a run and is never used twice, also when all are gone.
+    `position` is the place in the event log of the event it brings, if any.
+    """
 
     number: int
     draft: Draft
+    position: int = 0
 
 
 # --- commands and their answers -----------------------------------------------
@@ -130,7 +173,10 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class RegisterFunctions:
-    """Make these functions known; others stay as they are. Answer: `Done`."""
+    """Make these functions known; others stay as they are. Answer: `Done`.
+
+    Runs that paused for a bug in another version of the code are ready again.
+    """
 
     functions: tuple[FunctionRow, ...]
     now: int
@@ -150,6 +196,18 @@ class EmitEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverEvents:
+    """Go on with an unfinished delivery of events to waits. Answer: `Done`.
+
+    An event wakes at most `limits.DELIVERIES_PER_COMMIT_MAX` waits in the commit
+    that stores it. Repeat this, also once at start, while it answers
+    `changed=True`; `Hint.undelivered` says when to begin.
+    """
+
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
 class AppendRecords:
     """Append sealed records to a run; carry out what they mean.
 
@@ -158,6 +216,11 @@ class AppendRecords:
     records and go. `park`: the run has nothing to do until a timer, event, child
     or cancel comes; it stays ready all the same if newer inbox rows wait.
     `headers` are the encoded headers, as `codec.seal` gave them.
+
+    `abandoned`: sleeps and waits that a cancel has ended. Their timer and wait rows
+    go, and so do inbox rows for them (which are then not among the records): an
+    event that only such a row had taken is no longer consumed, so that a later
+    wait of the run can still have it.
     """
 
     run_id: str
@@ -167,6 +230,7 @@ class AppendRecords:
     headers: tuple[bytes, ...]
     inbox_through: int = 0
     park: bool = False
+    abandoned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +245,8 @@ class FireTimer:
 class RequestCancel:
     """Ask a run to cancel. Answer: `Done`; refused with `RunNotFound`.
 
-    A run that has ended stays as it is (`Done(changed=False)`).
+    A run that has ended, or that has a cancel in its inbox, stays as it is
+    (`Done(changed=False)`). A paused run is resumed, so that it can cancel.
     """
 
     run_id: str
@@ -192,16 +257,22 @@ class RequestCancel:
 
 @dataclass(frozen=True, slots=True)
 class PauseRun:
-    """The holder gives a run up until somebody resumes it. Answer: `Done`."""
+    """The holder gives a run up until somebody resumes it. Answer: `Done`.
+
+    Refused with `LeaseLost` or `RunNotFound`. `inbox_through`: inbox rows that the
+    holder has seen. If a cancel came after them, nothing changes and the holder
+    keeps the run (`Done(changed=False)`): a cancel comes before a pause.
+    """
 
     run_id: str
     epoch: int
     pause: Pause
+    inbox_through: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeRun:
-    """Make a paused run ready again. Answer: `Done`."""
+    """Make a paused run ready again. Answer: `Done`; refused with `RunNotFound`."""
 
     run_id: str
 
@@ -209,6 +280,7 @@ class ResumeRun:
 JournalCommand = (
     RegisterFunctions
     | EmitEvents
+    | DeliverEvents
     | AppendRecords
     | FireTimer
     | RequestCancel
@@ -269,58 +341,14 @@ class Hint:
 
     `ready`: runs were made ready. `inbox`: runs that got inbox rows.
     `ended`: runs that ended. `due`: the earliest timer set, 0 for none.
+    `undelivered`: `DeliverEvents` has work.
     """
 
     ready: set[str] = field(default_factory=set[str])
     inbox: set[str] = field(default_factory=set[str])
     ended: set[str] = field(default_factory=set[str])
     due: int = 0
-
-
-class View(Protocol):
-    """A store's tables inside one write transaction, as `apply` sees them.
-
-    Reads see the writes before them. Keys are the environment of the journal and
-    what the arguments say. No method decides anything.
-    """
-
-    hint: Hint
-
-    def functions(self) -> Mapping[str, FunctionRow]: ...
-    def put_function(self, row: FunctionRow) -> None: ...
-
-    def log_length(self) -> int: ...
-    def put_event(self, stored: StoredEvent) -> None: ...
-    def event_at(self, position: int) -> StoredEvent: ...
-    def events_named(
-        self, name: str, *, after: int, limit: int
-    ) -> Sequence[StoredEvent]: ...
-    def event_by_key(self, name: str, key: str) -> int | None: ...
-    def put_event_key(self, name: str, key: str, position: int) -> None: ...
-
-    def run(self, run_id: str) -> RunRow | None: ...
-    def put_run(self, row: RunRow) -> None: ...
-    def length(self, run_id: str) -> int: ...
-    def epoch(self, run_id: str) -> int: ...
-    def append(
-        self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
-    ) -> None: ...
-
-    def inbox(self, run_id: str) -> Sequence[InboxRow]: ...
-    def put_inbox(self, run_id: str, draft: Draft) -> None: ...
-    def drop_inbox(self, run_id: str, *, through: int) -> None: ...
-    def put_ready(self, run_id: str, function_id: str) -> None: ...
-    def drop_ready(self, run_id: str) -> None: ...
-
-    def timer(self, run_id: str, step: str) -> TimerRow | None: ...
-    def put_timer(self, row: TimerRow) -> None: ...
-    def drop_timer(self, row: TimerRow) -> None: ...
-    def put_wait(self, row: WaitRow) -> None: ...
-    def drop_wait(self, run_id: str, step: str) -> WaitRow | None: ...
-    def waits_for(self, event: EventData) -> Sequence[WaitRow]: ...
-    def put_consumed(self, run_id: str, position: int) -> None: ...
-    def consumed(self, run_id: str) -> frozenset[int]: ...
-    def drop_run_tables(self, run_id: str) -> None: ...
+    undelivered: bool = False
 
 
 # --- the journal -------------------------------------------------------------------
@@ -362,6 +390,15 @@ class RunSummary:
     row: RunRow
     status: str
     length: int
+
+
+def shown_status(row: RunRow, *, length: int, ready: bool) -> str:
+    """Return `RunSummary.status`; a run that is held is ready."""
+    if row.status != "open":
+        return row.status
+    if not ready:
+        return "waiting"
+    return "queued" if length == 1 else "running"
 
 
 class Journal(Protocol):
@@ -438,5 +475,3 @@ class Journal(Protocol):
     async def close(self) -> None:
         """Finish the commits under way and give everything back. Idempotent."""
         ...
-
-

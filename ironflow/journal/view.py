@@ -1,0 +1,149 @@
+"""What `apply` sees of a store: its tables, inside one write transaction.
+
+A store implements these reads and writes and decides nothing. Reads see the
+writes before them. Keys are what the arguments say, in the environment of the
+journal. Rows are values: what was returned once does not change.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ironflow.journal.base import (
+    Delivery,
+    EventLog,
+    FunctionRow,
+    Hint,
+    Hold,
+    InboxRow,
+    RunRow,
+    StoredEvent,
+    TimerKind,
+    TimerRow,
+    WaitRow,
+)
+from ironflow.records import Draft, Entry, EventData
+
+
+class View(Protocol):
+    """A store's tables inside one write transaction, as `apply` sees them.
+
+    `hint` is filled by `apply` and handed to those who watch, after the commit.
+    """
+
+    hint: Hint
+
+    def functions(self) -> Mapping[str, FunctionRow]:
+        """Return the registry by function id, in the order of the ids."""
+        ...
+
+    def put_function(self, row: FunctionRow) -> None:
+        """Put a function into the registry, in place of one with its id."""
+        ...
+
+    def log(self) -> EventLog:
+        """Return the length of the event log and the unfinished delivery."""
+        ...
+
+    def put_delivery(self, delivery: Delivery | None) -> None:
+        """Remember where a delivery stopped; None: no delivery is unfinished."""
+        ...
+
+    def put_event(self, stored: StoredEvent) -> None:
+        """Store the next event, also under its idempotency key if it has one."""
+        ...
+
+    def events(self, name: str, *, after: int, limit: int) -> Sequence[StoredEvent]:
+        """Return events of exactly this name ("": of any) after a position."""
+        ...
+
+    def event_by_key(self, name: str, key: str) -> int | None:
+        """Return the position of the event of this name and idempotency key."""
+        ...
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return the row of a run."""
+        ...
+
+    def put_run(self, row: RunRow) -> None:
+        """Put the row of a run, in place of the one before."""
+        ...
+
+    def paused(self, function_id: str) -> Sequence[RunRow]:
+        """Return the runs of a function that are paused."""
+        ...
+
+    def hold(self, run_id: str) -> Hold:
+        """Return who holds a run (epoch 0: nobody) and how long its history is."""
+        ...
+
+    def append(
+        self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
+    ) -> None:
+        """Append records and large payloads to a history, as they are."""
+        ...
+
+    def inbox(self, run_id: str) -> Sequence[InboxRow]:
+        """Return the inbox of a run, in the order of the numbers."""
+        ...
+
+    def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
+        """Put a draft into a run's inbox under a number higher than any before.
+
+        Numbers are never used twice in a run, also when the inbox was empty.
+        """
+        ...
+
+    def drop_inbox(self, run_id: str, numbers: Sequence[int]) -> None:
+        """Drop these rows of an inbox."""
+        ...
+
+    def put_ready(self, run_id: str, function_id: str) -> None:
+        """Let the run be claimed; a run that is ready keeps its place."""
+        ...
+
+    def drop_ready(self, run_id: str) -> None:
+        """The run is not ready, and whoever holds it does so no longer."""
+        ...
+
+    def put_timer(self, row: TimerRow) -> None:
+        """Put a timer; `apply` drops one of its run, step and kind before."""
+        ...
+
+    def drop_timer(
+        self, run_id: str, step: str, kind: TimerKind, *, due: int = 0
+    ) -> bool:
+        """Drop the timer if there is one, with `due` only that very one.
+
+        Says whether it did.
+        """
+        ...
+
+    def put_wait(self, row: WaitRow) -> None:
+        """Put a wait; a run has one of a step."""
+        ...
+
+    def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
+        """Drop a wait; return what was there."""
+        ...
+
+    def waits_for(
+        self, event: EventData, *, after: tuple[str, int], limit: int
+    ) -> Sequence[WaitRow]:
+        """Return waits of the event's name whose `path` and `match_key` it fits.
+
+        Ordered by run id and sequence, those after this pair of them. What fits
+        is said by `matching.py`; `WaitRow.after` plays no part here.
+        """
+        ...
+
+    def consume(self, run_id: str, position: int) -> bool:
+        """Note that the run took this event; False if it had done so before."""
+        ...
+
+    def drop_consumed(self, run_id: str, position: int) -> None:
+        """Forget that the run took this event."""
+        ...
+
+    def drop_run_tables(self, run_id: str) -> None:
+        """Drop a run's inbox, ready row, hold, timers, waits and consumed events."""
+        ...
