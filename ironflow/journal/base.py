@@ -91,7 +91,7 @@ class WaitRow:
 
     `sequence` is its WaitStarted record's. Of two waits of one run that an event
     fits, the older takes it: a run consumes an event once. Events up to position
-    `after` are none of its business: it has looked at them, or came too late.
+    `after` do not count: they came before the run's own, or before the ask.
     """
 
     run_id: str
@@ -235,7 +235,12 @@ class AppendRecords:
 
 @dataclass(frozen=True, slots=True)
 class FireTimer:
-    """Let a due timer act. Does nothing if the timer is gone. Answer: `Done`."""
+    """Let a due timer act. Answer: `Done`.
+
+    Does nothing if exactly this timer is gone, or is not due at `now`. A wait's
+    timer lets an unfinished delivery go on first, because an event stored before
+    it fires wins; if that is not enough, the timer stays and is due again.
+    """
 
     timer: TimerRow
     now: int
@@ -247,6 +252,7 @@ class RequestCancel:
 
     A run that has ended, or that has a cancel in its inbox, stays as it is
     (`Done(changed=False)`). A paused run is resumed, so that it can cancel.
+    Of a chain made by continue_as_new it is the last run that is asked.
     """
 
     run_id: str

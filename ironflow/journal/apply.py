@@ -1,0 +1,190 @@
+"""What each command of a journal comes to: the only place where it is decided.
+
+`apply` is pure over a `View` and runs inside a store's write transaction. Each
+command checks everything before its first write, so `Refused` means that
+nothing has changed. The parts: `apply_events.py`, `apply_records.py`,
+`apply_runs.py`.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from ironflow import limits
+from ironflow.journal import apply_events as events
+from ironflow.journal import apply_records as records
+from ironflow.journal import apply_runs as runs
+from ironflow.journal.base import (
+    CLOSED,
+    Answer,
+    AppendRecords,
+    DeliverEvents,
+    Done,
+    EmitEvents,
+    FireTimer,
+    JournalCommand,
+    PauseRun,
+    Refused,
+    RegisterFunctions,
+    RequestCancel,
+    ResumeRun,
+    RunRow,
+    TimerRow,
+)
+from ironflow.journal.view import View
+from ironflow.records import (
+    CancelRequested,
+    DeadlinePassed,
+    Draft,
+    SleepFired,
+    WaitTimedOut,
+)
+
+
+def apply(view: View, command: JournalCommand, *, environment: str) -> Answer:
+    """Carry out one command on a view; return its answer."""
+    match command:
+        case AppendRecords():
+            return records.append(view, command, environment=environment)
+        case EmitEvents():
+            return events.emit(view, command, environment=environment)
+        case RegisterFunctions() | DeliverEvents() | FireTimer():
+            return _keep_going(view, command)
+        case RequestCancel() | PauseRun() | ResumeRun():
+            return _steer(view, command)
+        case _:
+            assert_never(command)
+
+
+def _keep_going(
+    view: View, command: RegisterFunctions | DeliverEvents | FireTimer
+) -> Done:
+    """Carry out a command that comes from the engine itself."""
+    match command:
+        case RegisterFunctions():
+            return _register(view, command)
+        case DeliverEvents():
+            return Done(events.deliver(view))
+        case FireTimer():
+            return _fire(view, command)
+        case _:
+            assert_never(command)
+
+
+def _steer(view: View, command: RequestCancel | PauseRun | ResumeRun) -> Answer:
+    """Carry out a command about a run from outside its function code."""
+    row = view.run(command.run_id)
+    if row is None:
+        return Refused(runs.not_found(command.run_id))
+    match command:
+        case RequestCancel():
+            return _cancel(view, _latest(view, row), command)
+        case PauseRun():
+            return _pause(view, row, command)
+        case ResumeRun():
+            if row.status == "paused":
+                runs.resume(view, row)
+            return Done(row.status == "paused")
+        case _:
+            assert_never(command)
+
+
+def _register(view: View, command: RegisterFunctions) -> Done:
+    changed = False
+    known = view.functions()
+    for function in command.functions:
+        if known.get(function.id) != function:
+            view.put_function(function)
+            changed = True
+        for row in view.paused(function.id):
+            if _is_worth_a_try(row, function.version):
+                runs.resume(view, row)
+                changed = True
+    return Done(changed)
+
+
+def _is_worth_a_try(row: RunRow, version: str) -> bool:
+    """A bug in the code pauses a run until there is other code."""
+    return (
+        row.pause is not None
+        and row.pause.reason == "code"
+        and row.pause.version != version
+    )
+
+
+# --- timers ---------------------------------------------------------------------
+
+
+def _fire(view: View, command: FireTimer) -> Done:
+    timer = command.timer
+    if command.now < timer.due:
+        return Done(changed=False)
+    delivered = timer.kind == "wait" and events.deliver(view)
+    if delivered and view.log().delivery is not None:
+        return Done()
+    if not view.drop_timer(timer.run_id, timer.step, timer.kind, due=timer.due):
+        return Done(delivered)
+    row = runs.existing(view, timer.run_id)
+    draft = _fired(view, timer)
+    if draft is None:
+        runs.make_ready(view, row)
+    else:
+        runs.wake(view, row, draft)
+    return Done()
+
+
+def _fired(view: View, timer: TimerRow) -> Draft | None:
+    """What a timer puts into the inbox; None: it only makes the run ready."""
+    match timer.kind:
+        case "sleep":
+            return Draft(SleepFired(id=timer.step))
+        case "wait":
+            view.drop_wait(timer.run_id, timer.step)
+            return Draft(WaitTimedOut(id=timer.step))
+        case "invoke" | "run" | "start":
+            return Draft(DeadlinePassed(id=timer.step))
+        case "retry":
+            return None
+        case _:
+            assert_never(timer.kind)
+
+
+# --- cancel and pause -------------------------------------------------------------
+
+
+def _latest(view: View, row: RunRow) -> RunRow:
+    """The last run of a chain made by continue_as_new."""
+    for _ in range(limits.CONTINUATIONS_FOLLOWED_MAX):
+        if not row.continued_to:
+            break
+        row = runs.existing(view, row.continued_to)
+    return row
+
+
+def _cancel(view: View, row: RunRow, command: RequestCancel) -> Done:
+    if row.status in CLOSED or _cancel_waits(view, row, after=0):
+        return Done(changed=False)
+    if row.status == "paused":
+        row = runs.resume(view, row)
+    cancel = CancelRequested(
+        asked_at=command.now, actor=command.actor, reason=command.reason
+    )
+    runs.wake(view, row, Draft(cancel))
+    return Done()
+
+
+def _cancel_waits(view: View, row: RunRow, *, after: int) -> bool:
+    return any(
+        waiting.number > after and isinstance(waiting.draft.record, CancelRequested)
+        for waiting in view.inbox(row.run_id)
+    )
+
+
+def _pause(view: View, row: RunRow, command: PauseRun) -> Done | Refused:
+    epoch = view.hold(row.run_id).epoch
+    if not epoch or epoch != command.epoch:
+        return Refused(records.lease_lost(row.run_id, command.epoch))
+    if _cancel_waits(view, row, after=command.inbox_through):
+        return Done(changed=False)
+    view.put_run(replace(row, status="paused", pause=command.pause))
+    view.drop_ready(row.run_id)
+    return Done()

@@ -1,0 +1,269 @@
+"""Events enter the log, start runs and find the waits that seek them.
+
+An event and the waits for it meet in one transaction, in both orders of
+arrival: a new event is offered to the waits there are, and a new wait looks at
+the events there were. What is too much for one commit is offered later, in the
+order of the log; meanwhile newer events queue behind it, and a wait looks back
+only as far as events have been offered, so that none is missed or taken twice.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from ironflow import ids, limits
+from ironflow.errors import EventConflict
+from ironflow.journal import apply_runs as runs
+from ironflow.journal.base import (
+    Delivery,
+    EmitEvents,
+    Emitted,
+    EventLog,
+    FunctionRow,
+    Receipt,
+    Refused,
+    RunRow,
+    StoredEvent,
+    WaitRow,
+)
+from ironflow.journal.matching import fits
+from ironflow.journal.view import View
+from ironflow.policy.match import pattern_matches
+from ironflow.records import Draft, EventData, EventReceived
+
+TOPIC: Final = "topic:"
+
+
+# --- emit -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What will become of an event: an earlier one's receipt, or new runs."""
+
+    event: EventData
+    first: StoredEvent | None
+    functions: tuple[FunctionRow, ...] = ()
+
+
+def emit(view: View, command: EmitEvents, *, environment: str) -> Emitted | Refused:
+    """Store events, start the runs they trigger, wake the waits they match."""
+    conflict = _repeated(command.events)
+    if conflict:
+        return Refused(conflict)
+    plans = [_planned(view, event) for event in command.events]
+    conflict = _stored_before(view, plans)
+    if conflict:
+        return Refused(conflict)
+    receipts: list[Receipt] = []
+    budget = limits.DELIVERIES_PER_COMMIT_MAX
+    for plan in plans:
+        if plan.first is None:
+            stored = _started(view, plan, environment=environment, now=command.now)
+            budget -= store(view, stored, budget=budget)
+        else:
+            stored = plan.first
+        receipts.append(_receipt(stored, duplicate=plan.first is not None))
+    return Emitted(tuple(receipts))
+
+
+def _receipt(stored: StoredEvent, *, duplicate: bool) -> Receipt:
+    return Receipt(stored.event.id, stored.position, stored.run_ids, duplicate)
+
+
+def _repeated(events: tuple[EventData, ...]) -> EventConflict | None:
+    """An event id or idempotency key that the batch itself names twice."""
+    if len(events) == 1:
+        return None
+    seen: set[object] = set()
+    for event in events:
+        names: list[object] = [event.id]
+        if event.idempotency_key:
+            names.append((event.name, event.idempotency_key))
+        if not seen.isdisjoint(names):
+            return EventConflict(
+                f"one batch names event {event.id} ({event.name!r}, idempotency key"
+                f" {event.idempotency_key!r}) twice; nothing of it was stored"
+            )
+        seen.update(names)
+    return None
+
+
+def _planned(view: View, event: EventData) -> _Plan:
+    if event.idempotency_key:
+        position = view.event_by_key(event.name, event.idempotency_key)
+        if position is not None:
+            return _Plan(event, at(view, position))
+    return _Plan(event, None, _triggered(view, event.name))
+
+
+def _triggered(view: View, name: str) -> tuple[FunctionRow, ...]:
+    """The functions that an event of this name starts, in the order of their ids."""
+    if name.startswith(TOPIC):
+        return ()
+    return tuple(
+        row
+        for row in view.functions().values()
+        if any(
+            pattern == name or pattern_matches(pattern, name)
+            for pattern in row.triggers
+        )
+    )
+
+
+def _stored_before(view: View, plans: list[_Plan]) -> EventConflict | None:
+    """An event whose id has started a run already: ids are used once."""
+    for plan in plans:
+        for function in plan.functions:
+            run_id = ids.triggered_run_id(plan.event.id, function.id)
+            if view.run(run_id) is not None:
+                return EventConflict(
+                    f"event {plan.event.id} was stored before and started run"
+                    f" {run_id}; give each event an id of its own, or an"
+                    " idempotency key if it may be sent twice"
+                )
+    return None
+
+
+def _started(view: View, plan: _Plan, *, environment: str, now: int) -> StoredEvent:
+    """Start the runs of an event; return the event in the place it will have."""
+    event = plan.event
+    if not event.timestamp:
+        event = msgspec.structs.replace(event, timestamp=now)
+    position = view.log().length + 1
+    run_ids: list[str] = []
+    for function in plan.functions:
+        row = RunRow(
+            run_id=ids.triggered_run_id(event.id, function.id),
+            function_id=function.id,
+            status="open",
+            event_id=event.id,
+            event_name=event.name,
+            trigger_position=position,
+            created_at=now,
+        )
+        runs.start(view, row, function, event, environment=environment)
+        run_ids.append(row.run_id)
+    return StoredEvent(position, event, tuple(run_ids))
+
+
+# --- an event looks for waits -----------------------------------------------------
+
+
+def at(view: View, position: int) -> StoredEvent:
+    """Return the event at a position that is known to be taken."""
+    return view.events("", after=position - 1, limit=1)[0]
+
+
+def store(view: View, stored: StoredEvent, *, budget: int) -> int:
+    """Store an event and offer it to the waits; return what that cost."""
+    unfinished = view.log().delivery is not None
+    view.put_event(stored)
+    if unfinished:
+        return 0  # events reach a wait in the order of the log
+    cost, delivery = _offer(view, stored, Delivery(stored.position), budget=budget)
+    if delivery is not None:
+        view.put_delivery(delivery)
+        view.hint.undelivered = True
+    return cost
+
+
+def deliver(view: View) -> bool:
+    """Go on with an unfinished delivery; say whether there was one."""
+    log = view.log()
+    delivery = log.delivery
+    if delivery is None:
+        return False
+    budget = limits.DELIVERIES_PER_COMMIT_MAX
+    while delivery is not None and budget > 0:
+        stored = at(view, delivery.position)
+        cost, rest = _offer(view, stored, delivery, budget=budget)
+        budget -= cost + 1
+        if rest is not None or stored.position == log.length:
+            delivery = rest
+        else:
+            delivery = Delivery(stored.position + 1)
+    view.put_delivery(delivery)
+    view.hint.undelivered |= delivery is not None
+    return True
+
+
+def _offer(
+    view: View, stored: StoredEvent, start: Delivery, *, budget: int
+) -> tuple[int, Delivery | None]:
+    """Offer an event to at most `budget` waits; return the cost and the rest."""
+    after = (start.run_id, start.sequence)
+    waits = view.waits_for(stored.event, after=after, limit=budget)
+    for wait in waits:
+        _give(view, wait, stored)
+    if len(waits) < budget:
+        return len(waits), None
+    if not waits:
+        return 0, start
+    return len(waits), Delivery(stored.position, waits[-1].run_id, waits[-1].sequence)
+
+
+def _give(view: View, wait: WaitRow, stored: StoredEvent) -> bool:
+    """Let a wait have an event, if it is new to the wait and to its run."""
+    if stored.position <= wait.after or not view.consume(wait.run_id, stored.position):
+        return False
+    view.drop_wait(wait.run_id, wait.step)
+    view.drop_timer(wait.run_id, wait.step, "wait")
+    _put_received(view, runs.existing(view, wait.run_id), wait.step, stored)
+    return True
+
+
+def _put_received(view: View, row: RunRow, step: str, stored: StoredEvent) -> None:
+    received = EventReceived(id=step, event_id=stored.event.id)
+    draft = Draft(received, runs.encode(stored.event))
+    runs.wake(view, row, draft, position=stored.position)
+
+
+# --- a wait looks for events -----------------------------------------------------
+
+
+def take_earlier(view: View, row: RunRow, wait: WaitRow) -> bool:
+    """Give a new wait the oldest event after `wait.after` that it may have."""
+    through = _offered_through(view.log(), row.run_id)
+    after = wait.after
+    while after < through:
+        page = view.events(wait.event, after=after, limit=limits.PAGE_EVENTS_MAX)
+        if not page:
+            break
+        for stored in page:
+            if stored.position <= through and _takes(view, wait, stored):
+                _put_received(view, row, wait.step, stored)
+                return True
+        after = page[-1].position
+    return False
+
+
+def _offered_through(log: EventLog, run_id: str) -> int:
+    """The last event that the waits of this run have been offered.
+
+    Later ones come to the new wait by the delivery: it is behind the cursor.
+    """
+    if log.delivery is None:
+        return log.length
+    if run_id < log.delivery.run_id:
+        return log.delivery.position
+    return log.delivery.position - 1
+
+
+def _takes(view: View, wait: WaitRow, stored: StoredEvent) -> bool:
+    return fits(stored.event, path=wait.path, key=wait.match_key) and view.consume(
+        wait.run_id, stored.position
+    )
+
+
+def give_back(view: View, run_id: str, position: int) -> None:
+    """An event was not used after all: another wait of the run may have it."""
+    view.drop_consumed(run_id, position)
+    stored = at(view, position)
+    waits = view.waits_for(
+        stored.event, after=(run_id, 0), limit=limits.DELIVERIES_PER_COMMIT_MAX
+    )
+    for wait in waits:
+        if wait.run_id != run_id or _give(view, wait, stored):
+            break

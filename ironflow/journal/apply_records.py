@@ -1,0 +1,380 @@
+"""Records are appended to a history, and what they mean is carried out.
+
+Only the holder of a run comes here. A record that asks for something (a sleep,
+a wait, a child) leaves the row that will answer it; a record that settles
+something takes the rows away; an end leaves nothing behind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, assert_never, cast
+
+import msgspec
+
+from ironflow import ids, limits
+from ironflow.errors import Conflict, IronflowError, LeaseLost, MisusedOperation
+from ironflow.journal import apply_events as events
+from ironflow.journal import apply_runs as runs
+from ironflow.journal.base import (
+    CLOSED,
+    Appended,
+    AppendRecords,
+    Hold,
+    InboxRow,
+    Refused,
+    RunRow,
+    RunStatus,
+    StoredEvent,
+    TimerKind,
+    TimerRow,
+    WaitRow,
+)
+from ironflow.journal.view import View
+from ironflow.records import (
+    CONTINUED,
+    FAILED,
+    CancelRequested,
+    ChildEnded,
+    ChildStarted,
+    CodeChanged,
+    DeadlinePassed,
+    Draft,
+    Entry,
+    ErrorInfo,
+    EventData,
+    EventReceived,
+    Payload,
+    Published,
+    Rewound,
+    RunContinued,
+    RunEnded,
+    RunRetried,
+    RunStarted,
+    SleepFired,
+    SleepStarted,
+    StepCompleted,
+    StepFailed,
+    StepInDoubt,
+    StepPatched,
+    StepStarted,
+    UndoStarted,
+    WaitStarted,
+    WaitTimedOut,
+)
+
+# The name of the event with which a child starts. It is not in the event log, so
+# no trigger and no wait ever sees it.
+INVOKE_EVENT: Final = "ironflow.invoke"
+
+_NIL: Final = msgspec.Raw(b"\xc0")
+_OF_OPERATIONS: Final[tuple[TimerKind, ...]] = ("sleep", "wait", "retry", "invoke")
+
+
+@dataclass(slots=True)
+class _Append:
+    """An append under way; `budget` is what its messages may still deliver."""
+
+    view: View
+    row: RunRow
+    environment: str
+    budget: int = limits.DELIVERIES_PER_COMMIT_MAX
+
+
+def append(
+    view: View, command: AppendRecords, *, environment: str
+) -> Appended | Refused:
+    """Append sealed records to a run; carry out what they mean."""
+    run_id = command.run_id
+    row = view.run(run_id)
+    if row is None:
+        return Refused(runs.not_found(run_id))
+    error = _refusal(command, row, view.hold(run_id))
+    if error is not None:
+        return Refused(error)
+    view.append(run_id, command.entries, command.headers)
+    if command.expected_length == 1:
+        view.drop_timer(run_id, "", "start")
+    if command.inbox_through or command.abandoned:
+        _clear(view, command)
+    under_way = _Append(view, row, environment)
+    for entry in command.entries:
+        _carry_out(under_way, entry)
+    return _appended(under_way, command)
+
+
+def lease_lost(run_id: str, epoch: int) -> LeaseLost:
+    """Return the error for a holder whose epoch has ended."""
+    return LeaseLost(
+        f"epoch {epoch} does not hold run {run_id}; forget what you have of the run"
+        " and claim it again"
+    )
+
+
+def _refusal(command: AppendRecords, row: RunRow, hold: Hold) -> IronflowError | None:
+    if any(isinstance(entry.record, Rewound) for entry in command.entries):
+        return MisusedOperation("a run cannot be rewound yet; start a new one")
+    is_held = hold.epoch != 0 and hold.epoch == command.epoch
+    if not is_held and not _reopens(command.entries, row):
+        return lease_lost(row.run_id, command.epoch)
+    if command.expected_length != hold.length:
+        return Conflict(
+            f"run {row.run_id} has {hold.length} records, not"
+            f" {command.expected_length}; reload it and try again"
+        )
+    return None
+
+
+def _reopens(entries: Sequence[Entry], row: RunRow) -> bool:
+    """A run that has failed is amended from outside: nobody can hold it."""
+    return row.status == FAILED and all(
+        isinstance(entry.record, RunRetried | StepPatched) for entry in entries
+    )
+
+
+def _clear(view: View, command: AppendRecords) -> None:
+    """Take away what is in the history now, and what is no longer wanted."""
+    run_id = command.run_id
+    inbox = view.inbox(run_id)
+    unwanted = [row for row in inbox if row.draft.record.id in command.abandoned]
+    numbers = [row.number for row in inbox if row.number <= command.inbox_through]
+    numbers += [row.number for row in unwanted if row.number > command.inbox_through]
+    view.drop_inbox(run_id, numbers)
+    for step in command.abandoned:
+        view.drop_wait(run_id, step)
+        for kind in _OF_OPERATIONS:
+            view.drop_timer(run_id, step, kind)
+    for row in unwanted:
+        if row.position:
+            events.give_back(view, run_id, row.position)
+
+
+def _appended(under_way: _Append, command: AppendRecords) -> Appended:
+    view, run_id = under_way.view, command.run_id
+    length = command.expected_length + len(command.entries)
+    if under_way.row.status in CLOSED:
+        return Appended(length, (), parked=True)
+    inbox: tuple[InboxRow, ...] = tuple(view.inbox(run_id))
+    parked = command.park and not inbox
+    if parked:
+        view.drop_ready(run_id)
+    return Appended(length, inbox, parked)
+
+
+# --- what a record means ------------------------------------------------------------
+
+
+def _carry_out(under_way: _Append, entry: Entry) -> None:
+    record = entry.record
+    match record:
+        case StepCompleted() | StepFailed() | StepInDoubt():
+            _settle_attempt(under_way, record)
+        case SleepStarted() | WaitStarted() | ChildStarted() | Published():
+            _ask(under_way, record, entry.payload)
+        case RunEnded():
+            _end(under_way, record, entry.payload)
+        case RunContinued():
+            _continue(under_way, record, entry.payload)
+        case RunRetried():
+            _retry(under_way, record)
+        case (
+            (SleepFired() | EventReceived() | WaitTimedOut() | ChildEnded())
+            | (RunStarted() | UndoStarted() | CodeChanged() | StepStarted())
+            | (CancelRequested() | DeadlinePassed() | StepPatched() | Rewound())
+        ):
+            pass  # its rows went when it came into the inbox, or it never had any
+        case _:
+            assert_never(record)
+
+
+def _settle_attempt(
+    under_way: _Append, record: StepCompleted | StepFailed | StepInDoubt
+) -> None:
+    """An attempt is over: an older retry is moot, the next one has its time."""
+    view, run_id = under_way.view, under_way.row.run_id
+    if record.attempt > 1:
+        view.drop_timer(run_id, record.id, "retry")
+    if isinstance(record, StepFailed) and not record.final:
+        runs.put_timer(view, TimerRow(run_id, record.id, "retry", record.retry_at))
+
+
+def _ask(
+    under_way: _Append,
+    record: SleepStarted | WaitStarted | ChildStarted | Published,
+    payload: Payload,
+) -> None:
+    assert under_way.row.status not in CLOSED, "records after the end of a run"
+    match record:
+        case SleepStarted():
+            _set_timer(under_way, record.id, "sleep", due=record.until)
+        case WaitStarted():
+            _start_wait(under_way, record)
+        case ChildStarted():
+            _start_child(under_way, record, payload)
+        case Published():
+            _publish(under_way, record, payload)
+        case _:
+            assert_never(record)
+
+
+def _set_timer(under_way: _Append, step: str, kind: TimerKind, *, due: int) -> None:
+    runs.put_timer(under_way.view, TimerRow(under_way.row.run_id, step, kind, due))
+
+
+def _start_wait(under_way: _Append, record: WaitStarted) -> None:
+    view, row = under_way.view, under_way.row
+    after = row.trigger_position if record.look_back else view.log().length
+    wait = WaitRow(
+        run_id=row.run_id,
+        step=record.id,
+        sequence=record.sequence,
+        event=record.event,
+        path=record.path,
+        match_key=record.match_key,
+        after=after,
+    )
+    if events.take_earlier(view, row, wait):
+        return
+    view.put_wait(wait)
+    if record.timeout_at:
+        _set_timer(under_way, record.id, "wait", due=record.timeout_at)
+
+
+def _start_child(under_way: _Append, record: ChildStarted, payload: Payload) -> None:
+    view, parent = under_way.view, under_way.row
+    function = view.functions().get(record.function_id)
+    if function is None:
+        runs.wake(view, parent, _no_function(record))
+        return
+    event = EventData(
+        id=_event_id(parent, record),
+        name=INVOKE_EVENT,
+        data=_raw(payload),
+        timestamp=record.recorded_at,
+    )
+    row = RunRow(
+        run_id=record.child_run,
+        function_id=function.id,
+        status="open",
+        event_id=event.id,
+        event_name=event.name,
+        trigger_position=view.log().length,
+        created_at=record.recorded_at,
+        parent_run=parent.run_id,
+        parent_step=record.id,
+        attached=record.attached,
+    )
+    runs.start(view, row, function, event, environment=under_way.environment)
+    if record.timeout_at:
+        _set_timer(under_way, record.id, "invoke", due=record.timeout_at)
+
+
+def _event_id(row: RunRow, record: ChildStarted | RunContinued) -> str:
+    return ids.published_event_id(
+        row.run_id, sequence=record.sequence, asked_at=record.asked_at
+    )
+
+
+def _raw(payload: Payload) -> msgspec.Raw:
+    return msgspec.Raw(payload) if payload else _NIL
+
+
+def _no_function(record: ChildStarted) -> Draft:
+    error = ErrorInfo(
+        type="ironflow.errors.InvokeError",
+        message=(
+            f"no function {record.function_id!r} is registered in this environment;"
+            " register it, or correct the id in the invoke"
+        ),
+        code="FUNCTION_NOT_FOUND",
+        retryable=False,
+    )
+    ended = ChildEnded(id=record.id, child_run=record.child_run, status=FAILED)
+    return Draft(ended, runs.encode(error))
+
+
+def _publish(under_way: _Append, record: Published, payload: Payload) -> None:
+    view = under_way.view
+    event = EventData(
+        id=record.event_id,
+        name=events.TOPIC + record.topic,
+        data=_raw(payload),
+        timestamp=record.recorded_at,
+        source=under_way.row.run_id,
+    )
+    stored = StoredEvent(view.log().length + 1, event)
+    under_way.budget -= events.store(view, stored, budget=under_way.budget)
+
+
+# --- ends and new beginnings --------------------------------------------------------
+
+
+def _end(under_way: _Append, record: RunEnded, payload: Payload) -> None:
+    view, row = under_way.view, under_way.row
+    status = cast("RunStatus", record.status)
+    runs.close(view, row, status=status, ended_at=record.recorded_at)
+    runs.tell_parent(view, row, status=status, payload=payload)
+    under_way.row = runs.existing(view, row.run_id)
+
+
+def _continue(under_way: _Append, record: RunContinued, payload: Payload) -> None:
+    """End this run and start its successor, which answers to the same parent.
+
+    A cancel that nobody has read yet goes over to the successor.
+    """
+    view, row = under_way.view, under_way.row
+    cancels = [
+        waiting.draft
+        for waiting in view.inbox(row.run_id)
+        if isinstance(waiting.draft.record, CancelRequested)
+    ]
+    runs.close(
+        view,
+        row,
+        status=CONTINUED,
+        ended_at=record.recorded_at,
+        continued_to=record.new_run,
+    )
+    under_way.row = runs.existing(view, row.run_id)
+    event = EventData(
+        id=_event_id(row, record),
+        name=row.event_name,
+        data=_raw(payload),
+        timestamp=record.recorded_at,
+    )
+    successor = RunRow(
+        run_id=record.new_run,
+        function_id=row.function_id,
+        status="open",
+        event_id=event.id,
+        event_name=event.name,
+        trigger_position=view.log().length,
+        created_at=record.recorded_at,
+        parent_run=row.parent_run,
+        parent_step=row.parent_step,
+        attached=row.attached,
+        continued_from=row.run_id,
+        first_run=row.first_run or row.run_id,
+    )
+    function = view.functions()[row.function_id]
+    runs.start(view, successor, function, event, environment=under_way.environment)
+    for draft in cancels:
+        runs.wake(view, successor, draft)
+
+
+def _retry(under_way: _Append, record: RunRetried) -> None:
+    """Open a run again. Its parent has had its answer and gets no second one."""
+    view, row = under_way.view, under_way.row
+    told = row.status in CLOSED
+    under_way.row = replace(
+        row,
+        status="open",
+        attempt=record.attempt,
+        pause=None,
+        ended_at=0,
+        parent_step="" if told else row.parent_step,
+    )
+    view.put_run(under_way.row)
+    runs.make_ready(view, under_way.row)
+    if told:
+        function = view.functions()[row.function_id]
+        runs.set_run_deadline(view, row, function, now=record.recorded_at)

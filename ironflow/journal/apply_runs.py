@@ -1,0 +1,149 @@
+"""What happens to a run as a whole: it starts, is woken, stands still, ends.
+
+The lowest part of `apply`: pure over a `View`, called by the other parts.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from ironflow import codec
+from ironflow.errors import RunNotFound
+from ironflow.journal.base import CLOSED, FunctionRow, RunRow, RunStatus, TimerRow
+from ironflow.journal.view import View
+from ironflow.records import (
+    ChildEnded,
+    Draft,
+    EventData,
+    Payload,
+    RunStarted,
+)
+
+encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def not_found(run_id: str) -> RunNotFound:
+    """Return the error for a run id that this journal does not know."""
+    return RunNotFound(
+        f"there is no run {run_id} in this environment of the journal;"
+        " 'ironflow runs list' shows the runs"
+    )
+
+
+def existing(view: View, run_id: str) -> RunRow:
+    """Return the row of a run that other rows name: it must be there."""
+    row = view.run(run_id)
+    assert row is not None, f"rows of run {run_id}, but no run"
+    return row
+
+
+def start(
+    view: View,
+    row: RunRow,
+    function: FunctionRow,
+    event: EventData,
+    *,
+    environment: str,
+) -> None:
+    """Make a run: its row, its first record, its deadlines; let it be claimed."""
+    draft = Draft(
+        RunStarted(
+            asked_at=row.created_at,
+            function_id=row.function_id,
+            event_id=event.id,
+            version=function.version,
+            patches=function.patches,
+            parent_run=row.parent_run,
+            parent_step=row.parent_step,
+            continued_from=row.continued_from,
+        ),
+        encode(event),
+    )
+    entry, header = codec.seal(
+        draft,
+        sequence=1,
+        recorded_at=row.created_at,
+        previous=codec.chain_start(environment, row.run_id),
+    )
+    view.put_run(row)
+    view.append(row.run_id, (entry,), (header,))
+    set_run_deadline(view, row, function, now=row.created_at)
+    if function.start_timeout_us:
+        due = row.created_at + function.start_timeout_us
+        put_timer(view, TimerRow(row.run_id, "", "start", due))
+    make_ready(view, row)
+
+
+def set_run_deadline(
+    view: View, row: RunRow, function: FunctionRow, *, now: int
+) -> None:
+    """Set the timer of `run_timeout`, if the function has one."""
+    if function.run_timeout_us:
+        due = now + function.run_timeout_us
+        put_timer(view, TimerRow(row.run_id, "", "run", due))
+
+
+def put_timer(view: View, timer: TimerRow) -> None:
+    """Put a timer and tell those who wait for the earliest."""
+    view.put_timer(timer)
+    if not view.hint.due or timer.due < view.hint.due:
+        view.hint.due = timer.due
+
+
+def make_ready(view: View, row: RunRow) -> None:
+    """Let a run be claimed, unless it is paused: then it waits for a resume."""
+    if row.status == "open":
+        view.put_ready(row.run_id, row.function_id)
+        view.hint.ready.add(row.run_id)
+
+
+def wake(view: View, row: RunRow, draft: Draft, *, position: int = 0) -> None:
+    """Put a draft into the inbox of a run that is not closed."""
+    assert row.status not in CLOSED, f"run {row.run_id} has ended"
+    view.put_inbox(row.run_id, draft, position=position)
+    view.hint.inbox.add(row.run_id)
+    make_ready(view, row)
+
+
+def resume(view: View, row: RunRow) -> RunRow:
+    """Open a paused run again and let it be claimed; return its new row."""
+    opened = replace(row, status="open", pause=None)
+    view.put_run(opened)
+    make_ready(view, opened)
+    return opened
+
+
+def close(
+    view: View, row: RunRow, *, status: RunStatus, ended_at: int, continued_to: str = ""
+) -> None:
+    """End a run; nothing that waits for it or with it stays behind."""
+    view.put_run(
+        replace(
+            row,
+            status=status,
+            pause=None,
+            ended_at=ended_at,
+            continued_to=continued_to,
+        )
+    )
+    view.drop_run_tables(row.run_id)
+    view.hint.ended.add(row.run_id)
+
+
+def tell_parent(view: View, row: RunRow, *, status: str, payload: Payload) -> None:
+    """Tell the run that invoked this one how it ended, if it is still there.
+
+    The timer of the invoke goes in the same commit: a deadline never follows the
+    end of the child into the inbox.
+    """
+    if not row.parent_step:
+        return
+    parent = existing(view, row.parent_run)
+    if parent.status in CLOSED:
+        return
+    view.drop_timer(parent.run_id, row.parent_step, "invoke")
+    ended = ChildEnded(
+        id=row.parent_step, child_run=row.first_run or row.run_id, status=status
+    )
+    wake(view, parent, Draft(ended, payload))
