@@ -67,9 +67,6 @@ class Retry:
             )
 
 
-NO_RETRY: Final = Retry(max_attempts=1)
-
-
 def next_delay_us(
     policy: Retry, *, attempt: int, draw: float, retry_after_us: int | None = None
 ) -> int | None:
@@ -104,3 +101,6 @@ def _check_attempts(value: object) -> None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+NO_RETRY: Final = Retry(max_attempts=1)
