@@ -7,6 +7,7 @@ order of the log; meanwhile newer events queue behind it, and a wait looks back
 only as far as events have been offered, so that none is missed or taken twice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,7 +45,7 @@ class _Plan:
 
     event: EventData
     first: StoredEvent | None
-    functions: tuple[FunctionRow, ...] = ()
+    starts: Mapping[str, FunctionRow]  # by run id
 
 
 def emit(view: View, command: EmitEvents, *, environment: str) -> Emitted | Refused:
@@ -94,8 +95,12 @@ def _planned(view: View, event: EventData) -> _Plan:
     if event.idempotency_key:
         position = view.event_by_key(event.name, event.idempotency_key)
         if position is not None:
-            return _Plan(event, at(view, position))
-    return _Plan(event, None, _triggered(view, event.name))
+            return _Plan(event, at(view, position), {})
+    starts = {
+        ids.triggered_run_id(event.id, function.id): function
+        for function in _triggered(view, event.name)
+    }
+    return _Plan(event, None, starts)
 
 
 def _triggered(view: View, name: str) -> tuple[FunctionRow, ...]:
@@ -115,8 +120,7 @@ def _triggered(view: View, name: str) -> tuple[FunctionRow, ...]:
 def _stored_before(view: View, plans: list[_Plan]) -> EventConflict | None:
     """An event whose id has started a run already: ids are used once."""
     for plan in plans:
-        for function in plan.functions:
-            run_id = ids.triggered_run_id(plan.event.id, function.id)
+        for run_id in plan.starts:
             if view.run(run_id) is not None:
                 return EventConflict(
                     f"event {plan.event.id} was stored before and started run"
@@ -132,10 +136,9 @@ def _started(view: View, plan: _Plan, *, environment: str, now: int) -> StoredEv
     if not event.timestamp:
         event = msgspec.structs.replace(event, timestamp=now)
     position = view.log().length + 1
-    run_ids: list[str] = []
-    for function in plan.functions:
+    for run_id, function in plan.starts.items():
         row = RunRow(
-            run_id=ids.triggered_run_id(event.id, function.id),
+            run_id=run_id,
             function_id=function.id,
             status="open",
             event_id=event.id,
@@ -144,8 +147,7 @@ def _started(view: View, plan: _Plan, *, environment: str, now: int) -> StoredEv
             created_at=now,
         )
         runs.start(view, row, function, event, environment=environment)
-        run_ids.append(row.run_id)
-    return StoredEvent(position, event, tuple(run_ids))
+    return StoredEvent(position, event, tuple(plan.starts))
 
 
 # --- an event looks for waits -----------------------------------------------------

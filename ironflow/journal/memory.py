@@ -1,0 +1,251 @@
+"""The journal in memory: the reference that every other store is compared with.
+
+It keeps nothing when the process ends. Nothing in it waits, so a program
+without an event loop uses the methods that end in `_now`, and takes a snapshot
+to crash from as often as it likes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+from itertools import islice
+from operator import attrgetter
+from typing import Final, Self, final
+
+from ironflow.errors import JournalError
+from ironflow.journal.apply import apply
+from ironflow.journal.base import (
+    Answer,
+    Claim,
+    Hint,
+    JournalCommand,
+    RunQuery,
+    RunSummary,
+    StoredEvent,
+    TimerRow,
+    shown_status,
+)
+from ironflow.journal.memory_tables import Durable, MemoryView, Run
+from ironflow.policy.match import parse_pattern, pattern_matches
+from ironflow.records import Entry
+
+_CLAIMS_PER_OPENING: Final = 1 << 32
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a crash would leave of a journal; restored as often as you like."""
+
+    environment: str
+    durable: Durable
+
+
+class MemoryStore:
+    """A journal whose tables are dicts, for a program without an event loop."""
+
+    def __init__(self, environment: str = "default") -> None:
+        self.environment: Final = environment
+        self._open(Durable())
+
+    @classmethod
+    def restored(cls, snapshot: Snapshot) -> Self:
+        """Open what a snapshot holds, as after a crash: every hold has ended."""
+        store = cls(snapshot.environment)
+        store._open(snapshot.durable.copy())
+        return store
+
+    def _open(self, durable: Durable) -> None:
+        durable.openings += 1
+        self._durable = durable
+        self._view = MemoryView(durable)
+        self._epoch = durable.openings * _CLAIMS_PER_OPENING
+        self._watchers: dict[object, Callable[[Hint], None]] = {}
+        self._is_closed = False
+
+    def snapshot(self) -> Snapshot:
+        """Return what is durable now."""
+        return Snapshot(self.environment, self._durable.copy())
+
+    def commit_now(self, commands: Sequence[JournalCommand]) -> list[Answer]:
+        """Carry out the commands, in order: all of them or, if one raises, none."""
+        self._check_open()
+        view = self._view
+        view.hint = hint = Hint()
+        try:
+            answers = [
+                apply(view, command, environment=self.environment)
+                for command in commands
+            ]
+        except BaseException:
+            view.roll_back()
+            raise
+        if view.undo:
+            view.undo.clear()
+            for callback in tuple(self._watchers.values()):
+                callback(hint)
+        return answers
+
+    def history_now(
+        self, run_id: str, *, after: int = 0, limit: int = 10_000
+    ) -> list[Entry]:
+        """Return a page of a run's records; none if there is no such run."""
+        run = self._durable.runs.get(run_id)
+        return [] if run is None else run.entries[after : after + limit]
+
+    def find_now(self, query: RunQuery) -> list[RunSummary]:
+        """Return a page of runs, newest first."""
+        found = (
+            summary
+            for run in self._durable.runs.values()
+            if _is_sought(summary := self._summary(run), query)
+        )
+        return nlargest(query.limit, found, key=attrgetter("row.run_id"))
+
+    def run_now(self, run_id: str) -> RunSummary | None:
+        """Return one run, or None."""
+        run = self._durable.runs.get(run_id)
+        return None if run is None else self._summary(run)
+
+    def events_now(
+        self, pattern: str = ">", *, after: int = 0, limit: int = 100
+    ) -> list[StoredEvent]:
+        """Return a page of events by pattern, in commit order."""
+        parsed = parse_pattern(pattern, option="pattern")
+        events = self._durable.events
+        found = (
+            stored
+            for place in range(after, len(events))
+            if pattern_matches(parsed, (stored := events[place]).event.name)
+        )
+        return list(islice(found, limit))
+
+    def claim_now(self, functions: frozenset[str], *, limit: int) -> list[Claim]:
+        """Take ready runs of these functions, in the order they became ready."""
+        self._check_open()
+        runs, holds = self._durable.runs, self._view.holds
+        free = (
+            run
+            for run_id in self._durable.ready
+            if run_id not in holds
+            and (run := runs[run_id]).row.function_id in functions
+        )
+        return [self._claimed(run) for run in list(islice(free, limit))]
+
+    def release_now(self, claims: Sequence[Claim]) -> None:
+        """Give runs back; they go to the end of the queue."""
+        holds, ready = self._view.holds, self._durable.ready
+        for claim in claims:
+            if holds.get(claim.run_id) == claim.epoch:
+                del holds[claim.run_id]
+                del ready[claim.run_id]
+                ready[claim.run_id] = self._durable.count()
+
+    def due_now(self, now: int, *, limit: int) -> tuple[list[TimerRow], int]:
+        """Return timers due at `now`, and when the first of the others is due."""
+        due = self._view.due
+        keys = due[:limit]
+        fired = [
+            self._durable.runs[run_id].timers[step, kind]
+            for at, run_id, step, kind in keys
+            if at <= now
+        ]
+        return fired, due[len(fired)][0] if len(fired) < len(due) else 0
+
+    def timers_now(self, run_id: str) -> list[TimerRow]:
+        """Return the timers of one run, earliest first."""
+        run = self._durable.runs.get(run_id)
+        timers = [] if run is None else list(run.timers.values())
+        return sorted(timers, key=attrgetter("due", "step", "kind"))
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise JournalError("this journal is closed; open it again")
+
+    def _summary(self, run: Run) -> RunSummary:
+        length = len(run.entries)
+        ready = run.row.run_id in self._durable.ready
+        return RunSummary(
+            run.row, shown_status(run.row, length=length, ready=ready), length
+        )
+
+    def _claimed(self, run: Run) -> Claim:
+        self._epoch += 1
+        self._view.holds[run.row.run_id] = self._epoch
+        return Claim(
+            run_id=run.row.run_id,
+            function_id=run.row.function_id,
+            epoch=self._epoch,
+            length=len(run.entries),
+            inbox=tuple(run.inbox.values()),
+        )
+
+
+@final
+class MemoryJournal(MemoryStore):
+    """A journal whose tables are dicts; it implements `Journal`."""
+
+    async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
+        """Carry out the commands, in order, in one transaction."""
+        return self.commit_now(commands)
+
+    async def history(
+        self, run_id: str, *, after: int = 0, limit: int = 10_000
+    ) -> Sequence[Entry]:
+        """Return a page of a run's records, in order."""
+        return self.history_now(run_id, after=after, limit=limit)
+
+    async def find(self, query: RunQuery) -> Sequence[RunSummary]:
+        """Return a page of runs, newest first."""
+        return self.find_now(query)
+
+    async def run(self, run_id: str) -> RunSummary | None:
+        """Return one run, or None."""
+        return self.run_now(run_id)
+
+    async def events(
+        self, pattern: str = ">", *, after: int = 0, limit: int = 100
+    ) -> Sequence[StoredEvent]:
+        """Return a page of events by pattern, in commit order."""
+        return self.events_now(pattern, after=after, limit=limit)
+
+    async def claim(self, functions: frozenset[str], *, limit: int) -> Sequence[Claim]:
+        """Take ready runs of these functions that nobody holds."""
+        return self.claim_now(functions, limit=limit)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give runs back, still ready."""
+        self.release_now(claims)
+
+    async def due(self, now: int, *, limit: int) -> tuple[Sequence[TimerRow], int]:
+        """Return timers due at `now`, and when the next is due."""
+        return self.due_now(now, limit=limit)
+
+    async def timers(self, run_id: str) -> Sequence[TimerRow]:
+        """Return the timers of one run."""
+        return self.timers_now(run_id)
+
+    def watch(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call back after each commit that changed something; return a stop."""
+        key = object()
+        self._watchers[key] = callback
+
+        def stop() -> None:
+            self._watchers.pop(key, None)
+
+        return stop
+
+    async def close(self) -> None:
+        """End every hold; nothing is kept unless a snapshot was taken."""
+        self._is_closed = True
+        self._view.holds.clear()
+
+
+def _is_sought(summary: RunSummary, query: RunQuery) -> bool:
+    row = summary.row
+    return (
+        query.status in {"", summary.status}
+        and query.function_id in {"", row.function_id}
+        and query.parent_run in {"", row.parent_run}
+        and (not query.cursor or row.run_id < query.cursor)
+    )

@@ -1,0 +1,371 @@
+"""The tables of the journal in memory, and the way back from a failed commit.
+
+`Durable` is what a restart keeps: a copy of it is a snapshot. Everything else is
+built from it. Every write notes how to undo it, so that a commit that raises
+leaves nothing behind.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
+from typing import Final, final
+
+from ironflow.journal.base import (
+    Delivery,
+    EventLog,
+    FunctionRow,
+    Hint,
+    Hold,
+    InboxRow,
+    RunRow,
+    StoredEvent,
+    TimerKind,
+    TimerRow,
+    WaitRow,
+)
+from ironflow.journal.matching import keys_at
+from ironflow.records import Draft, Entry, EventData
+
+TimerKey = tuple[str, TimerKind]
+# Timers in the order in which they fire; never two alike.
+DueKey = tuple[int, str, str, TimerKind]
+WaitGroup = tuple[str, str, bytes]  # event name, path, match key
+
+_place: Final = attrgetter("run_id", "sequence")
+
+
+@final
+@dataclass(slots=True)
+class Run:
+    """All rows of one run."""
+
+    row: RunRow
+    entries: list[Entry] = field(default_factory=list[Entry])
+    inbox: dict[int, InboxRow] = field(default_factory=dict[int, InboxRow])
+    timers: dict[TimerKey, TimerRow] = field(default_factory=dict[TimerKey, TimerRow])
+    waits: dict[str, WaitRow] = field(default_factory=dict[str, WaitRow])
+    consumed: set[int] = field(default_factory=set[int])
+
+    def copy(self) -> "Run":
+        """Return the same rows in tables of their own."""
+        return Run(
+            self.row,
+            self.entries.copy(),
+            self.inbox.copy(),
+            self.timers.copy(),
+            self.waits.copy(),
+            self.consumed.copy(),
+        )
+
+
+@final
+@dataclass(slots=True)
+class Durable:
+    """What survives a restart. `ready` holds runs by their place in the queue."""
+
+    functions: dict[str, FunctionRow] = field(default_factory=dict[str, FunctionRow])
+    events: list[StoredEvent] = field(default_factory=list[StoredEvent])
+    keys: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    runs: dict[str, Run] = field(default_factory=dict[str, Run])
+    ready: dict[str, int] = field(default_factory=dict[str, int])
+    delivery: Delivery | None = None
+    counter: int = 0  # inbox numbers and places in the queue
+    openings: int = 0
+
+    def copy(self) -> "Durable":
+        """Return the same rows in tables of their own."""
+        return Durable(
+            self.functions.copy(),
+            self.events.copy(),
+            self.keys.copy(),
+            {run_id: run.copy() for run_id, run in self.runs.items()},
+            self.ready.copy(),
+            self.delivery,
+            self.counter,
+            self.openings,
+        )
+
+    def count(self) -> int:
+        """Return a number higher than any before."""
+        self.counter += 1
+        return self.counter
+
+
+@final
+class WaitIndex:
+    """Waits by what an event must have; a group per name, path and match key."""
+
+    def __init__(self) -> None:
+        self._groups: Final[dict[WaitGroup, dict[tuple[str, str], WaitRow]]] = {}
+        self._paths: Final[dict[str, dict[str, int]]] = {}
+
+    def add(self, row: WaitRow) -> None:
+        """Note a wait that is not there."""
+        group = self._groups.setdefault(_group(row), {})
+        group[row.run_id, row.step] = row
+        paths = self._paths.setdefault(row.event, {})
+        paths[row.path] = paths.get(row.path, 0) + 1
+
+    def remove(self, row: WaitRow) -> None:
+        """Forget a wait that is there."""
+        name = _group(row)
+        del self._groups[name][row.run_id, row.step]
+        if not self._groups[name]:
+            del self._groups[name]
+        paths = self._paths[row.event]
+        paths[row.path] -= 1
+        if not paths[row.path]:
+            del paths[row.path]
+
+    def fitting(self, event: EventData) -> Iterator[WaitRow]:
+        """Yield the waits that an event fits, in no order."""
+        paths = self._paths.get(event.name)
+        if not paths:
+            return
+        keys = keys_at(event, filter(None, paths)) | {"": b""}
+        for path, key in keys.items():
+            yield from self._groups.get((event.name, path, key), {}).values()
+
+
+def _group(row: WaitRow) -> WaitGroup:
+    return row.event, row.path, row.match_key if row.path else b""
+
+
+def _due_key(row: TimerRow) -> DueKey:
+    return row.due, row.run_id, row.step, row.kind
+
+
+class _Tables:
+    """What both halves of the view stand on: the rows, and what is built from them."""
+
+    def __init__(self, durable: Durable) -> None:
+        self.durable: Final = durable
+        self.hint = Hint()
+        self.undo: Final[list[Callable[[], object]]] = []
+        self.holds: Final[dict[str, int]] = {}
+        self.due: Final[list[DueKey]] = []
+        self._names: Final[dict[str, list[int]]] = {}
+        self._waits: Final = WaitIndex()
+        self._ever_paused: Final[set[str]] = set()
+        for stored in durable.events:
+            self._names.setdefault(stored.event.name, []).append(stored.position)
+        for run in durable.runs.values():
+            self._read(run)
+        self.due.sort()
+
+    def _read(self, run: Run) -> None:
+        self.due.extend(map(_due_key, run.timers.values()))
+        for wait in run.waits.values():
+            self._waits.add(wait)
+        if run.row.status == "paused":
+            self._ever_paused.add(run.row.run_id)
+
+
+class _EventTables(_Tables):
+    """The registry, the event log, who waits for what and who took what."""
+
+    def functions(self) -> Mapping[str, FunctionRow]:
+        return self.durable.functions
+
+    def put_function(self, row: FunctionRow) -> None:
+        durable, before = self.durable, self.durable.functions
+        durable.functions = dict(sorted({**before, row.id: row}.items()))
+        self.undo.append(lambda: setattr(durable, "functions", before))
+
+    def log(self) -> EventLog:
+        return EventLog(len(self.durable.events), self.durable.delivery)
+
+    def put_delivery(self, delivery: Delivery | None) -> None:
+        durable, before = self.durable, self.durable.delivery
+        durable.delivery = delivery
+        self.undo.append(lambda: setattr(durable, "delivery", before))
+
+    def put_event(self, stored: StoredEvent) -> None:
+        event, durable = stored.event, self.durable
+        durable.events.append(stored)
+        positions = self._names.setdefault(event.name, [])
+        positions.append(stored.position)
+        self.undo.extend((durable.events.pop, positions.pop))
+        if event.idempotency_key:
+            key = event.name, event.idempotency_key
+            durable.keys[key] = stored.position
+            self.undo.append(lambda: durable.keys.pop(key))
+
+    def events(self, name: str, *, after: int, limit: int) -> Sequence[StoredEvent]:
+        stored = self.durable.events
+        if not name:
+            return stored[after : after + limit]
+        positions = self._names.get(name, [])
+        first = bisect_right(positions, after)
+        return [stored[place - 1] for place in positions[first : first + limit]]
+
+    def event_by_key(self, name: str, key: str) -> int | None:
+        return self.durable.keys.get((name, key))
+
+    def put_wait(self, row: WaitRow) -> None:
+        waits, index = self.durable.runs[row.run_id].waits, self._waits
+        assert row.step not in waits, f"{row} is there already"
+        waits[row.step] = row
+        index.add(row)
+        self.undo.extend((lambda: waits.pop(row.step), lambda: index.remove(row)))
+
+    def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
+        waits, index = self.durable.runs[run_id].waits, self._waits
+        row = waits.pop(step, None)
+        if row is not None:
+            index.remove(row)
+            self.undo.extend(
+                (
+                    lambda: waits.setdefault(step, row),
+                    lambda: index.add(row),
+                )
+            )
+        return row
+
+    def waits_for(
+        self, event: EventData, *, after: tuple[str, int], limit: int
+    ) -> Sequence[WaitRow]:
+        fitting = [row for row in self._waits.fitting(event) if _place(row) > after]
+        fitting.sort(key=_place)
+        return fitting[:limit]
+
+    def consume(self, run_id: str, position: int) -> bool:
+        consumed = self.durable.runs[run_id].consumed
+        if position in consumed:
+            return False
+        consumed.add(position)
+        self.undo.append(lambda: consumed.discard(position))
+        return True
+
+    def drop_consumed(self, run_id: str, position: int) -> None:
+        consumed = self.durable.runs[run_id].consumed
+        consumed.discard(position)
+        self.undo.append(lambda: consumed.add(position))
+
+
+class _RunTables(_EventTables):
+    """Runs: their rows, histories, inboxes, timers and places in the queue."""
+
+    def run(self, run_id: str) -> RunRow | None:
+        run = self.durable.runs.get(run_id)
+        return None if run is None else run.row
+
+    def put_run(self, row: RunRow) -> None:
+        runs = self.durable.runs
+        run = runs.get(row.run_id)
+        if run is None:
+            runs[row.run_id] = Run(row)
+            self.undo.append(lambda: runs.pop(row.run_id))
+            return
+        before, run.row = run.row, row
+        self.undo.append(lambda: setattr(run, "row", before))
+        if row.status == "paused":
+            self._ever_paused.add(row.run_id)
+
+    def paused(self, function_id: str) -> Sequence[RunRow]:
+        rows = (self.durable.runs[run_id].row for run_id in sorted(self._ever_paused))
+        return [
+            row
+            for row in rows
+            if row.status == "paused" and row.function_id == function_id
+        ]
+
+    def hold(self, run_id: str) -> Hold:
+        entries = self.durable.runs[run_id].entries
+        return Hold(self.holds.get(run_id, 0), len(entries))
+
+    def append(
+        self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
+    ) -> None:
+        stored = self.durable.runs[run_id].entries
+        length = len(stored)
+        stored += entries
+        self.undo.append(lambda: stored.__delitem__(slice(length, None)))
+
+    def inbox(self, run_id: str) -> Sequence[InboxRow]:
+        return tuple(self.durable.runs[run_id].inbox.values())
+
+    def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
+        inbox = self.durable.runs[run_id].inbox
+        number = self.durable.count()
+        inbox[number] = InboxRow(number, draft, position)
+        self.undo.append(lambda: inbox.pop(number))
+
+    def drop_inbox(self, run_id: str, numbers: Sequence[int]) -> None:
+        run = self.durable.runs[run_id]
+        before = run.inbox
+        run.inbox = {
+            number: row for number, row in before.items() if number not in numbers
+        }
+        self.undo.append(lambda: setattr(run, "inbox", before))
+
+    def put_ready(self, run_id: str, function_id: str) -> None:
+        ready = self.durable.ready
+        if run_id not in ready:
+            ready[run_id] = self.durable.count()
+            self.undo.append(lambda: ready.pop(run_id))
+
+    def drop_ready(self, run_id: str) -> None:
+        ready, holds = self.durable.ready, self.holds
+        place = ready.pop(run_id, 0)
+        epoch = holds.pop(run_id, 0)
+        if place:
+            self.undo.append(lambda: ready.setdefault(run_id, place))
+        if epoch:
+            self.undo.append(lambda: holds.setdefault(run_id, epoch))
+
+    def put_timer(self, row: TimerRow) -> None:
+        timers, due = self.durable.runs[row.run_id].timers, self.due
+        key: TimerKey = (row.step, row.kind)
+        due_key = _due_key(row)
+        assert key not in timers, f"{row} is there already"
+        timers[key] = row
+        insort(due, due_key)
+        self.undo.extend((lambda: timers.pop(key), lambda: _remove(due, due_key)))
+
+    def drop_timer(
+        self, run_id: str, step: str, kind: TimerKind, *, due: int = 0
+    ) -> bool:
+        timers, all_due = self.durable.runs[run_id].timers, self.due
+        row = timers.get((step, kind))
+        if row is None or due not in {0, row.due}:
+            return False
+        del timers[step, kind]
+        _remove(all_due, _due_key(row))
+        self.undo.extend(
+            (
+                lambda: timers.setdefault((step, kind), row),
+                lambda: insort(all_due, _due_key(row)),
+            )
+        )
+        return True
+
+    def drop_run_tables(self, run_id: str) -> None:
+        run = self.durable.runs[run_id]
+        self.drop_ready(run_id)
+        self.drop_inbox(run_id, tuple(run.inbox))
+        for step, kind in tuple(run.timers):
+            self.drop_timer(run_id, step, kind)
+        for step in tuple(run.waits):
+            self.drop_wait(run_id, step)
+        before, run.consumed = run.consumed, set()
+        self.undo.append(lambda: setattr(run, "consumed", before))
+
+
+@final
+class MemoryView(_RunTables):
+    """The View of the journal in memory, and the way back from a failed commit."""
+
+    def roll_back(self) -> None:
+        """Undo the writes since `undo` was empty, and the order of the queue."""
+        while self.undo:
+            self.undo.pop()()
+        ready = self.durable.ready
+        queue = sorted(ready.items(), key=itemgetter(1))
+        ready.clear()
+        ready.update(queue)
+
+
+def _remove(due: list[DueKey], key: DueKey) -> None:
+    del due[bisect_left(due, key)]
