@@ -10,7 +10,7 @@ outcomes settle an operation, commands say what function code asked for,
 amendments change how the history before them is read.
 """
 
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -47,7 +47,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 # --- commands: what function code asked for ---------------------------------
 
 
-class RunStarted(Header, kw_only=True, tag=1):
+class RunStarted(Header, frozen=True, kw_only=True, tag=1):
     """The run exists. Payload: the event that started it."""
 
     function_id: str
@@ -61,13 +61,13 @@ class RunStarted(Header, kw_only=True, tag=1):
     continued_from: str = ""
 
 
-class SleepStarted(Header, kw_only=True, tag=2):
+class SleepStarted(Header, frozen=True, kw_only=True, tag=2):
     """A sleep until `until` was asked."""
 
     until: int
 
 
-class WaitStarted(Header, kw_only=True, tag=3):
+class WaitStarted(Header, frozen=True, kw_only=True, tag=3):
     """A wait for an event was asked. `match_key` stands for the value sought.
 
     `look_back`: events stored since the run's trigger count; otherwise only
@@ -81,7 +81,7 @@ class WaitStarted(Header, kw_only=True, tag=3):
     look_back: bool = True
 
 
-class ChildStarted(Header, kw_only=True, tag=4):
+class ChildStarted(Header, frozen=True, kw_only=True, tag=4):
     """A child run was asked. Payload: its input."""
 
     function_id: str
@@ -91,20 +91,20 @@ class ChildStarted(Header, kw_only=True, tag=4):
     timeout_at: int = 0
 
 
-class Published(Header, kw_only=True, tag=5):
+class Published(Header, frozen=True, kw_only=True, tag=5):
     """A message was published. Payload: its data."""
 
     topic: str
     event_id: str
 
 
-class UndoStarted(Header, kw_only=True, tag=6):
+class UndoStarted(Header, frozen=True, kw_only=True, tag=6):
     """Undo began: of the run (`id` empty) or of the saga with this id."""
 
     reason: str = ""
 
 
-class CodeChanged(Header, kw_only=True, tag=7):
+class CodeChanged(Header, frozen=True, kw_only=True, tag=7):
     """From here on the run is carried out by this version of the code."""
 
     version: str
@@ -112,32 +112,32 @@ class CodeChanged(Header, kw_only=True, tag=7):
     actor: str = ""
 
 
-class RunContinued(Header, kw_only=True, tag=8):
+class RunContinued(Header, frozen=True, kw_only=True, tag=8):
     """The run ended by continue_as_new. Payload: the new run's data."""
 
     new_run: str
 
 
-class RunEnded(Header, kw_only=True, tag=9):
+class RunEnded(Header, frozen=True, kw_only=True, tag=9):
     """The run ended. Payload: its output, or the error."""
 
     status: str
 
 
-class StepStarted(Header, kw_only=True, tag=10):
+class StepStarted(Header, frozen=True, kw_only=True, tag=10):
     """An attempt of a step with `once="at_most"` is about to be made."""
 
 
 # --- outcomes: what settles an operation --------------------------------------
 
 
-class StepCompleted(Header, kw_only=True, tag=20):
+class StepCompleted(Header, frozen=True, kw_only=True, tag=20):
     """A step's result. Payload: the value. `reused` names the record it is from."""
 
     reused: int = 0
 
 
-class StepFailed(Header, kw_only=True, tag=21):
+class StepFailed(Header, frozen=True, kw_only=True, tag=21):
     """An attempt failed. Payload: the error.
 
     `final`: no attempt follows; otherwise the next is due at `retry_at`.
@@ -150,46 +150,46 @@ class StepFailed(Header, kw_only=True, tag=21):
     in_doubt: bool = False
 
 
-class StepInDoubt(Header, kw_only=True, tag=22):
+class StepInDoubt(Header, frozen=True, kw_only=True, tag=22):
     """The step will not be attempted again and nobody knows what it did."""
 
 
-class SleepFired(Header, kw_only=True, tag=23):
+class SleepFired(Header, frozen=True, kw_only=True, tag=23):
     """A sleep is over."""
 
 
-class EventReceived(Header, kw_only=True, tag=24):
+class EventReceived(Header, frozen=True, kw_only=True, tag=24):
     """A wait got its event. Payload: the event."""
 
     event_id: str
 
 
-class WaitTimedOut(Header, kw_only=True, tag=25):
+class WaitTimedOut(Header, frozen=True, kw_only=True, tag=25):
     """A wait got no event in time."""
 
 
-class ChildEnded(Header, kw_only=True, tag=26):
+class ChildEnded(Header, frozen=True, kw_only=True, tag=26):
     """A child run ended. Payload: its output, or the error."""
 
     child_run: str
     status: str
 
 
-class CancelRequested(Header, kw_only=True, tag=27):
+class CancelRequested(Header, frozen=True, kw_only=True, tag=27):
     """Somebody asked to cancel the run."""
 
     actor: str = ""
     reason: str = ""
 
 
-class DeadlinePassed(Header, kw_only=True, tag=28):
+class DeadlinePassed(Header, frozen=True, kw_only=True, tag=28):
     """A deadline passed: of the run (`id` empty) or of an invoke."""
 
 
 # --- amendments: how the history before them is read --------------------------
 
 
-class Rewound(Header, kw_only=True, tag=40):
+class Rewound(Header, frozen=True, kw_only=True, tag=40):
     """The run goes on from after record `to`. Payload: {step id: new result}."""
 
     to: int
@@ -197,14 +197,14 @@ class Rewound(Header, kw_only=True, tag=40):
     reason: str = ""
 
 
-class StepPatched(Header, kw_only=True, tag=41):
+class StepPatched(Header, frozen=True, kw_only=True, tag=41):
     """The result of step `id` is replaced. Payload: the new value."""
 
     actor: str = ""
     reason: str = ""
 
 
-class RunRetried(Header, kw_only=True, tag=42):
+class RunRetried(Header, frozen=True, kw_only=True, tag=42):
     """A run that failed before any undo goes on; `attempt` is its new attempt."""
 
     actor: str = ""
@@ -236,6 +236,8 @@ Outcome = (
 )
 Amendment = Rewound | StepPatched | RunRetried
 Record = Command | Outcome | Amendment
+
+COMMANDS: Final[frozenset[type[Record]]] = frozenset(get_args(Command))
 
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
@@ -278,9 +280,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it is stored. `data` is MessagePack; `timestamp` is given in
-    microseconds, when it was stored.
-    """
+    """An event as it is stored: `data` is MessagePack, `timestamp` microseconds."""
 
     id: str
     name: str

@@ -1,0 +1,323 @@
+"""The mutable state of one interpreter, and the smallest steps on it.
+
+`asking`, `settling`, `cancelling` and `undoing` decide; this file only keeps what
+they share: operations that are open, asks that have no record yet, fibers that
+can run.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from itertools import count
+from typing import Any, final
+
+from ironflow import limits
+from ironflow.errors import UndeclaredPatch
+from ironflow.interpreter.determinism import Generators
+from ironflow.interpreter.fibers import Fiber, source_of
+from ironflow.interpreter.operations import Invoke, Operation
+from ironflow.interpreter.program import Program
+from ironflow.interpreter.turn import LogLine, StopChild, StopStep
+from ironflow.records import NO_PAYLOAD, Draft, EventData, Payload, Record
+
+
+class Kind(Enum):
+    """What an open operation waits for."""
+
+    STEP = auto()
+    UNDO = auto()
+    SLEEP = auto()
+    WAIT = auto()
+    CHILD = auto()
+    MARK = auto()  # nothing but its own command record
+
+
+@final
+class Pending:
+    """An operation that was asked and is not settled."""
+
+    __slots__ = (
+        "abandoned",
+        "asked_at",
+        "attempt",
+        "child_run",
+        "fiber",
+        "id",
+        "in_doubt",
+        "joiners",
+        "kind",
+        "last_error",
+        "not_before",
+        "operation",
+        "result",
+        "started",
+        "stopped",
+        "undo",
+    )
+
+    def __init__(
+        self,
+        id_: str,
+        kind: Kind,
+        operation: Operation[Any] | None,
+        fiber: Fiber | None,
+        *,
+        asked_at: int,
+    ) -> None:
+        self.id = id_
+        self.kind = kind
+        self.operation = operation
+        self.fiber = fiber
+        self.asked_at = asked_at
+        self.attempt = 1
+        self.not_before = 0
+        self.started = 0
+        self.in_doubt = False
+        self.stopped = False
+        self.abandoned = False
+        self.last_error: Payload = NO_PAYLOAD
+        self.child_run = ""
+        self.joiners: list[Fiber] = []
+        self.result: tuple[Any, BaseException | None] | None = None
+        self.undo: UndoEntry | None = None
+
+
+@final
+class Saga:
+    """A saga that is open in some line of code, and the undos entered in it."""
+
+    __slots__ = ("entries", "id", "outer")
+
+    def __init__(self, id_: str, outer: "Saga | None") -> None:
+        self.id = id_
+        self.outer = outer
+        self.entries: list[UndoEntry] = []
+
+
+@final
+class UndoEntry:
+    """An undo that is owed: `id` and `number` are given when it is registered."""
+
+    __slots__ = ("args", "fn", "id", "name", "number")
+
+    def __init__(
+        self, id_: str, name: str, fn: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        self.id = id_
+        self.name = name
+        self.fn = fn
+        self.args = args
+        self.number = 0
+
+
+@final
+class Ask:
+    """A command record that the code asked for and the history does not hold yet."""
+
+    __slots__ = ("draft", "pending", "recorded")
+
+    def __init__(
+        self,
+        draft: Draft,
+        pending: Pending | None,
+        recorded: Callable[["Core", Record, Pending | None], None],
+    ) -> None:
+        self.draft = draft
+        self.pending = pending
+        self.recorded = recorded
+
+
+@final
+class Core:
+    """Everything an interpreter knows. It implements `RunView`."""
+
+    def __init__(self, program: Program, run_id: str) -> None:
+        self.program = program
+        self._run_id = run_id
+        self.root: Fiber | None = None  # made when RunStarted is fed
+        self.event_data: EventData | None = None
+        self.version = ""
+        self.patches: frozenset[str] = frozenset()
+        self.attempt_number = 1
+        self.time = 0
+        self.sequence = 0
+        self.counted = 0  # records that count towards history_limit
+        self.fiber: Fiber | None = None  # whose code runs now
+        self.closing = False
+        self.generators = Generators(run_id)
+        self._undo_numbers = count(1)
+
+        self.open: dict[str, Pending] = {}
+        self.asks: deque[Ask] = deque()
+        self.to_perform: dict[str, Pending] = {}
+        self.stops: dict[str, StopStep | StopChild] = {}
+        self.abandoned: list[str] = []
+        self.logs: list[LogLine] = []
+        self.runnable: deque[tuple[Fiber, Any, BaseException | None]] = deque()
+        self.in_hand = 0  # open operations that the host must settle
+        self.children: dict[str, Pending] = {}
+        self.end: Callable[[], None] | None = None  # once the children have ended
+
+        self.run_saga = Saga("", None)
+        self.undo_failures: list[str] = []
+        self.cause: BaseException | None = None  # why the run is being cancelled
+        self.finishing = False  # the function's own code has ended
+        self.ended = False
+        self.bug: Exception | None = None
+
+    # --- RunView ----------------------------------------------------------------
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's id."""
+        return self._run_id
+
+    @property
+    def function_id(self) -> str:
+        """Return the function's id."""
+        return self.program.id
+
+    @property
+    def attempt(self) -> int:
+        """Return which attempt of the run this is; only RunRetried changes it."""
+        return self.attempt_number
+
+    @property
+    def event(self) -> EventData:
+        """Return the event that started the run."""
+        assert self.event_data is not None
+        return self.event_data
+
+    def now(self) -> int:
+        """Return the time of the last record fed."""
+        return self.time
+
+    def random(self) -> Any:
+        """Return the generator of the scope of the code that runs now."""
+        fiber = self.fiber
+        return self.generators.of("" if fiber is None else fiber.scope.prefix)
+
+    def patched(self, patch: str) -> bool:
+        """Say whether the run goes by the code with this patch."""
+        if patch not in self.program.patches:
+            declared = ", ".join(sorted(self.program.patches)) or "none"
+            raise UndeclaredPatch(
+                f"ctx.patched({patch!r}): function {self.program.id!r} declares no such"
+                f" patch (declared: {declared}); add it to"
+                f" @ironflow.function(patches=[{patch!r}])"
+            )
+        return patch in self.patches
+
+    def log(
+        self,
+        level: int,
+        message: str,
+        args: tuple[Any, ...],
+        error: BaseException | None,
+    ) -> None:
+        """Keep a line for the turn."""
+        if not self.closing and len(self.logs) < limits.LOG_LINES_PER_TURN_MAX:
+            self.logs.append(LogLine(self.sequence, level, message, args, error))
+
+    def compensate(
+        self, name: str, fn: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        """Register an undo in the saga of the code that runs now."""
+        if self.closing or self.fiber is None:
+            return
+        id_ = self.fiber.scope.literal_id("compensate:", name)
+        self.register_undo(self.fiber, UndoEntry(id_, f"compensate:{name}", fn, args))
+
+    def enter_saga(self) -> object:
+        """Open a saga in the line of code that runs now."""
+        if self.closing or self.fiber is None:
+            return Saga("", None)
+        saga = Saga(self.fiber.scope.saga_id(), self.fiber.saga)
+        self.fiber.saga = saga
+        return saga
+
+    def leave_saga(self, saga: object) -> None:
+        """Close a saga; its undos pass to what encloses it."""
+        assert isinstance(saga, Saga)
+        if self.closing or self.fiber is None:
+            return
+        outer = saga.outer or self.run_saga
+        outer.entries.extend(saga.entries)
+        outer.entries.sort(key=lambda entry: entry.number)
+        saga.entries.clear()
+        self.fiber.saga = saga.outer
+
+    # --- steps on the state -------------------------------------------------------
+
+    def register_undo(self, fiber: Fiber, entry: UndoEntry) -> None:
+        """Enter an undo where the fiber stands; newer ones are undone first."""
+        entry.number = next(self._undo_numbers)
+        (fiber.saga or self.run_saga).entries.append(entry)
+
+    def ask(
+        self,
+        record: Record,
+        recorded: Callable[["Core", Record, Pending | None], None],
+        *,
+        pending: Pending | None = None,
+        payload: Payload = NO_PAYLOAD,
+    ) -> None:
+        """Ask for a command record; `recorded` is called when it is fed."""
+        self.asks.append(Ask(Draft(record, payload), pending, recorded))
+
+    def note(
+        self, id_: str, kind: Kind, operation: Operation[Any] | None, fiber: Fiber
+    ) -> Pending:
+        """Note what a fiber waits for."""
+        pending = Pending(id_, kind, operation, fiber, asked_at=self.time)
+        fiber.pending = pending
+        return pending
+
+    def perform(self, pending: Pending) -> None:
+        """Open a step that the host shall perform."""
+        if pending.id not in self.open:
+            self.open[pending.id] = pending
+            self.in_hand += 1
+        self.to_perform[pending.id] = pending
+
+    def withdraw(self, pending: Pending) -> None:
+        """Take a step from the host until its start is on record again."""
+        if self.open.pop(pending.id, None) is not None:
+            self.in_hand -= 1
+
+    def settle(self, pending: Pending) -> None:
+        """Take an operation out of all books."""
+        if self.open.pop(pending.id, None) is None:
+            return
+        self.to_perform.pop(pending.id, None)
+        self.stops.pop(pending.id, None)
+        if pending.kind is Kind.STEP or pending.kind is Kind.UNDO:
+            self.in_hand -= 1
+
+    def attached_children(self) -> list[Pending]:
+        """Return the children that have not ended and end with this run."""
+        return [
+            child
+            for child in self.children.values()
+            if child.result is None
+            and isinstance(child.operation, Invoke)
+            and child.operation.attached
+        ]
+
+    def end_if_alone(self) -> None:
+        """Ask for the end of a run that did not complete once it has no children."""
+        if self.end is not None and not self.attached_children():
+            end, self.end = self.end, None
+            end()
+
+    def schedule(
+        self, fiber: Fiber, value: Any = None, error: BaseException | None = None
+    ) -> None:
+        """Let a fiber run on with a value or an error."""
+        fiber.pending = None
+        self.runnable.append((fiber, value, error))
+
+
+def place(operation: Operation[Any] | None) -> str:
+    """Return where in the source an operation was made, or ''."""
+    return "" if operation is None else source_of(operation)

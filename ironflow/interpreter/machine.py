@@ -1,0 +1,419 @@
+"""The interpreter: feed it records, and it says what the function asks for.
+
+Records are taken one at a time, in order, and function code runs as far as it can
+between two of them. So what a function sees is decided by the order of its history
+alone, never by how that history is cut into batches (invariant 1).
+"""
+
+import sys
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, final
+
+import msgspec
+
+from ironflow import limits, values
+from ironflow.errors import (
+    Cancelled,
+    CodeError,
+    HistoryLimitExceeded,
+    MisusedOperation,
+    RunFailure,
+)
+from ironflow.interpreter import (
+    asking,
+    cancelling,
+    failures,
+    mismatch,
+    settling,
+    undoing,
+)
+from ironflow.interpreter.core import Core, Pending, place
+from ironflow.interpreter.fibers import (
+    Fiber,
+    Join,
+    Scope,
+    close_quietly,
+    finalize_quietly,
+    foreign_await,
+)
+from ironflow.interpreter.operations import Operation, RunStep
+from ironflow.interpreter.program import Program
+from ironflow.interpreter.turn import PerformStep, Turn
+from ironflow.policy.retry import NO_RETRY
+from ironflow.records import (
+    CANCELLED,
+    COMMANDS,
+    COMPLETED,
+    FAILED,
+    CodeChanged,
+    Draft,
+    Entry,
+    EventData,
+    Record,
+    RunEnded,
+    RunRetried,
+    RunStarted,
+    StepCompleted,
+    StepFailed,
+    StepInDoubt,
+    UndoStarted,
+)
+
+_decode_event = msgspec.msgpack.Decoder(EventData).decode
+_EXEMPT = (UndoStarted, RunEnded)  # from history_limit, as are undo steps
+_STEP_OUTCOMES = (StepCompleted, StepFailed, StepInDoubt)
+
+
+@final
+class Interpreter:
+    """One run of one function. Synchronous; owned by one caller at a time.
+
+    Feed it the *effective* history (`effective.effective`): amendments are folded
+    before. After a turn that is `broken` it can only be closed.
+    """
+
+    def __init__(self, program: Program, run_id: str) -> None:
+        self._core = Core(program, run_id)
+        self._waiting: deque[Entry] = deque()
+
+    # --- the caller's side ----------------------------------------------------------
+
+    def feed(self, entries: Iterable[Entry]) -> None:
+        """Take what the journal holds, in order. Nothing runs yet."""
+        self._waiting.extend(entries)
+
+    def advance(self) -> Turn:
+        """Let function code run as far as the records fed allow; say what it asks.
+
+        Never blocks and never raises what function code did wrong: a bug or a
+        disagreement with the history is in the turn. Call it with no Trio task
+        current (`engine.hosts`), since it runs user code.
+        """
+        core, waiting = self._core, self._waiting
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, finalize_quietly)
+        try:
+            while waiting and core.bug is None:
+                self._take(waiting.popleft())
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+        return self._turn()
+
+    def expects(self, record: Record) -> bool:
+        """Say whether an outcome still names something that is open."""
+        kinds = settling.SETTLES.get(type(record))
+        if kinds is None or not record.id:
+            return (not self._core.ended and not self._core.finishing) or kinds is None
+        pending = self._core.open.get(record.id)
+        return pending is not None and pending.kind in kinds
+
+    def close(self) -> bool:
+        """Drop the coroutines; say whether all of them let themselves be closed.
+
+        Their `finally` blocks run, but no operation in them does anything. Idempotent.
+        """
+        core = self._core
+        core.closing = True
+        if core.root is None:
+            return True
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, finalize_quietly)
+        try:
+            closed = [close_quietly(fiber.body) for fiber in _fibers(core.root)]
+            return all(closed)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    @property
+    def version(self) -> str:
+        """Return the code version that the history names last."""
+        return self._core.version
+
+    # --- records in -------------------------------------------------------------------
+
+    def _take(self, entry: Entry) -> None:
+        core, record = self._core, entry.record
+        kind = type(record)
+        core.sequence = record.sequence
+        core.time = record.recorded_at
+        if not core.asks and kind in _STEP_OUTCOMES and record.id in core.open:
+            self._settle(entry)
+        elif kind is RunStarted:
+            self._start(entry)
+        elif kind is CodeChanged or kind is RunRetried:
+            self._change(record)
+        elif kind in COMMANDS:
+            self._take_command(record)
+        elif core.asks:
+            core.bug = mismatch.not_asked_yet(core, record)
+        elif self.expects(record):
+            self._settle(entry)
+        else:
+            core.bug = mismatch.unexpected(core, record)
+        if core.bug is None:
+            self._run_fibers()
+            self._count(record)
+
+    def _start(self, entry: Entry) -> None:
+        core, record = self._core, entry.record
+        assert isinstance(record, RunStarted)
+        core.event_data = _decode_event(entry.payload)
+        core.version = record.version
+        core.patches = frozenset(record.patches)
+        try:
+            body = core.program.start(core)
+        except RunFailure as error:
+            self._root_done(None, error)
+        except Exception as error:
+            core.bug = error
+        else:
+            core.root = Fiber(body, Scope())
+            core.schedule(core.root)
+
+    def _change(self, record: Record) -> None:
+        core = self._core
+        if isinstance(record, CodeChanged):
+            core.version = record.version
+            core.patches = frozenset(record.patches)
+        else:
+            core.attempt_number = record.attempt
+
+    def _take_command(self, record: Record) -> None:
+        core = self._core
+        if not core.asks:
+            core.bug = mismatch.unexpected(core, record)
+            return
+        ask = core.asks[0]
+        if not mismatch.agrees(ask.draft.record, record):
+            core.bug = mismatch.differs(core, ask.draft.record, record)
+            return
+        core.asks.popleft()
+        ask.recorded(core, record, ask.pending)
+
+    def _settle(self, entry: Entry) -> None:
+        try:
+            settling.OUTCOMES[type(entry.record)](self._core, entry)
+        except Exception as error:
+            self._core.bug = error
+
+    def _count(self, record: Record) -> None:
+        core = self._core
+        if isinstance(record, _EXEMPT) or "compensate:" in record.id:
+            return
+        core.counted += 1
+        limit = core.program.history_limit
+        if core.counted < limit or core.finishing or core.cause is not None:
+            return
+        error = HistoryLimitExceeded(
+            f"the run has {core.counted} records, which is its history_limit; let long"
+            " loops end with ctx.continue_as_new(data), or raise history_limit"
+        )
+        cancelling.cancel_run(core, error)
+        self._run_fibers()
+
+    # --- function code -------------------------------------------------------------------
+
+    def _run_fibers(self) -> None:
+        core = self._core
+        runnable = core.runnable
+        while runnable and core.bug is None:
+            fiber, value, error = runnable.popleft()
+            self._resume(fiber, value, error)
+
+    def _resume(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:
+        core, body = self._core, fiber.body
+        core.fiber = fiber
+        try:
+            while True:
+                operation = body.send(value) if error is None else body.throw(error)
+                value, error = self._ask(fiber, operation)
+                if value is asking.SUSPENDED:
+                    return
+        except StopIteration as stop:
+            self._done(fiber, stop.value, None)
+        except (Exception, Cancelled) as caught:  # user code; recorded or in the turn
+            self._done(fiber, None, caught)
+        finally:
+            core.fiber = None
+
+    def _ask(
+        self, fiber: Fiber, operation: Operation[Any]
+    ) -> tuple[Any, BaseException | None]:
+        core = self._core
+        handler = asking.HANDLERS.get(type(operation))
+        if handler is None:
+            core.bug = foreign_await(fiber.body, operation)
+            return asking.SUSPENDED, None
+        if fiber.cancelled and handler is not asking.ask_undo:
+            return self._refuse(fiber)
+        try:
+            return handler(core, fiber, operation), None
+        except (Exception, Cancelled) as error:  # what the code gets
+            return None, error
+
+    def _refuse(self, fiber: Fiber) -> tuple[Any, BaseException | None]:
+        fiber.swallowed += 1
+        if fiber.swallowed > limits.CLOSE_OPERATIONS_MAX:
+            self._core.bug = MisusedOperation(
+                f"function code swallowed Cancelled {limits.CLOSE_OPERATIONS_MAX} times"
+                " and went on; clean up and let it pass"
+            )
+            return asking.SUSPENDED, None
+        return None, Cancelled("this line of the run is cancelled")
+
+    def _done(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:
+        fiber.done = True
+        if fiber.join is None:
+            self._root_done(value, error)
+        else:
+            self._branch_done(fiber, fiber.join, value, error)
+
+    def _branch_done(
+        self, fiber: Fiber, join: Join, value: Any, error: BaseException | None
+    ) -> None:
+        core = self._core
+        del join.live[fiber.index]
+        join.results[fiber.index] = value if error is None else error
+        if error is not None and not join.fork.collect and join.failure is None:
+            join.failure = error
+            cancelling.cancel_join(core, join, interrupt=False)
+        elif isinstance(error, Cancelled) and join.failure is None:
+            join.failure = error
+        for index in join.startable():
+            core.schedule(join.start(index))
+        if join.live:
+            return
+        parent = join.fiber
+        if join.failure is not None:
+            core.schedule(parent, error=join.failure)
+        elif join.started < len(join.results):
+            core.schedule(parent, error=Cancelled("this line of the run is cancelled"))
+        else:
+            core.schedule(parent, join.fork.finish(join.results))
+
+    # --- the end of a run -------------------------------------------------------------------
+
+    def _root_done(self, value: Any, error: BaseException | None) -> None:
+        core = self._core
+        if core.cause is not None:
+            error = core.cause
+        if error is None:
+            self._complete(value)
+        elif isinstance(error, Cancelled | RunFailure) or (
+            core.program.on_bug == "fail" and not isinstance(error, CodeError)
+        ):
+            self._fail(error)
+        else:
+            assert isinstance(error, Exception)
+            core.bug = error
+
+    def _complete(self, value: Any) -> None:
+        core = self._core
+        try:
+            payload = values.round_trip(
+                value, core.program.output, step=core.program.id
+            )
+        except Exception as error:
+            core.bug = error
+            return
+        core.finishing = True
+        self._ask_end(COMPLETED, payload)
+
+    def _fail(self, error: BaseException) -> None:
+        core = self._core
+        core.finishing = True
+        cancelled = isinstance(error, Cancelled)
+        entries = core.run_saga.entries
+        if entries and (core.program.undo_on_cancel or not cancelled):
+            undoing.start(
+                core,
+                entries,
+                saga_id="",
+                reason=type(error).__name__,
+                done=lambda: self._stop_children(error),
+            )
+        else:
+            self._stop_children(error)
+
+    def _stop_children(self, error: BaseException) -> None:
+        core = self._core
+        for child in core.attached_children():
+            cancelling.stop_child(core, child, "its parent did not complete")
+        core.end = lambda: self._ask_failed_end(error)
+        core.end_if_alone()
+
+    def _ask_failed_end(self, error: BaseException) -> None:
+        core = self._core
+        info = failures.describe(error, with_traceback=not isinstance(error, Cancelled))
+        if core.undo_failures:
+            text = "; ".join(core.undo_failures)[: limits.ERROR_MESSAGE_CHARS_MAX]
+            details = {**info.details, "undo_failed": text}
+            info = msgspec.structs.replace(info, details=details)
+        status = CANCELLED if isinstance(error, Cancelled) else FAILED
+        self._ask_end(status, failures.encode(info))
+
+    def _ask_end(self, status: str, payload: bytes) -> None:
+        core = self._core
+        record = RunEnded(status=status, asked_at=core.time)
+        core.ask(record, settling.run_ended, payload=payload)
+
+    # --- turns out -----------------------------------------------------------------------------
+
+    def _turn(self) -> Turn:
+        core = self._core
+        if core.bug is not None:
+            return Turn("broken", bug=core.bug)
+        asks: tuple[Draft, ...] = tuple(ask.draft for ask in core.asks)
+        perform = tuple(map(self._perform, core.to_perform.values()))
+        turn = Turn(
+            "ended" if core.ended else "working" if core.in_hand else "waiting",
+            asks=asks,
+            perform=perform,
+            stops=tuple(core.stops.values()),
+            abandoned=tuple(core.abandoned),
+            logs=tuple(core.logs),
+        )
+        core.to_perform.clear()
+        core.stops.clear()
+        core.abandoned.clear()
+        core.logs.clear()
+        return turn
+
+    def _perform(self, pending: Pending) -> PerformStep:
+        program, operation, undo = self._core.program, pending.operation, pending.undo
+        if undo is not None:
+            name, fn, args = undo.name, undo.fn, undo.args
+            retry, timeout_us, once = program.retry, program.step_timeout_us, False
+        else:
+            assert isinstance(operation, RunStep)
+            name, fn, args = operation.name, operation.fn, operation.args
+            once = operation.once == "at_most"
+            retry = operation.retry or (NO_RETRY if once else program.retry)
+            timeout_us = operation.timeout_us or program.step_timeout_us
+        return PerformStep(
+            id=pending.id,
+            name=name,
+            fn=fn,
+            args=args,
+            attempt=pending.attempt,
+            retry=retry,
+            timeout_us=timeout_us,
+            not_before=pending.not_before,
+            asked_at=pending.asked_at,
+            source=place(operation),
+            started=pending.started,
+            at_most_once=once,
+            in_doubt=pending.in_doubt,
+            last_error=pending.last_error,
+        )
+
+
+def _fibers(fiber: Fiber) -> list[Fiber]:
+    """Return the fiber and all below it, innermost first."""
+    found: list[Fiber] = []
+    if isinstance(fiber.pending, Join):
+        for branch in fiber.pending.live.values():
+            found.extend(_fibers(branch))
+    found.append(fiber)
+    return found

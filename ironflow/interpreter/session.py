@@ -1,0 +1,256 @@
+"""An interpreter with its place in a journal: drafts in, sealed records out.
+
+Every host carries a run on in the same way: it absorbs what has happened (step
+outcomes, inbox rows), gets a *move*, appends the move's records, and only when they
+are durable does what the move says.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import msgspec
+
+from ironflow import codec, ids, limits
+from ironflow.interpreter.effective import effective
+from ironflow.interpreter.machine import Interpreter
+from ironflow.interpreter.program import Program
+from ironflow.interpreter.turn import (
+    LogLine,
+    PerformStep,
+    StopChild,
+    StopStep,
+    Turn,
+    TurnState,
+)
+from ironflow.records import (
+    MSGPACK_CODEC,
+    Amendment,
+    ChildStarted,
+    CodeChanged,
+    Draft,
+    Entry,
+    Payload,
+    Published,
+    Record,
+    RunContinued,
+    StepCompleted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What to append, and what to do once it is durable.
+
+    `length_before` is the history's length without `entries`. `more`: the move was
+    cut at its bound, absorb nothing to go on.
+    """
+
+    state: TurnState
+    length_before: int
+    entries: tuple[Entry, ...] = ()
+    headers: tuple[bytes, ...] = ()
+    perform: tuple[PerformStep, ...] = ()
+    stops: tuple[StopStep | StopChild, ...] = ()
+    abandoned: tuple[str, ...] = ()
+    logs: tuple[LogLine, ...] = ()
+    more: bool = False
+    bug: Exception | None = None
+
+
+@final
+class Session:
+    """One run, held by one host. After a `broken` move it can only be closed."""
+
+    def __init__(self, program: Program, run_id: str, environment: str) -> None:
+        self.program = program
+        self.run_id = run_id
+        self.length = 0
+        # Steps started at or before this were started by a host that is gone.
+        self.loaded = 0
+        self._digest = codec.chain_start(environment, run_id)
+        self._time = 0
+        self._machine = Interpreter(program, run_id)
+        self._reusable: dict[tuple[str, bytes], Entry] = {}
+        self._fresh = True
+        self._silent = True
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Take the durable history, whole; call `absorb((), now)` next.
+
+        Its log lines have been shown before; only those of a run that has no record
+        but its start may not have been, and are shown.
+        """
+        if entries:
+            last = entries[-1]
+            self.length = self.loaded = last.record.sequence
+            self._digest = last.digest
+            self._time = last.record.recorded_at
+        self._silent = self.length > 1
+        if any(isinstance(entry.record, Amendment) for entry in entries):
+            folded = effective(entries)
+            self._reusable = folded.reusable
+            entries = folded.entries
+        self._machine.feed(entries)
+
+    def absorb(self, drafts: Iterable[Draft], now: int) -> Move:
+        """Seal what has happened, let the code see it, seal what it asks.
+
+        Drafts that no longer name anything open are dropped. `now` is in
+        microseconds; where the clock went backwards the last record's time holds.
+        """
+        making = _Making(self.length)
+        self._time = max(self._time, now)
+        turn = self._begin(making) if self._fresh else self._advance(making)
+        for draft in drafts:
+            if turn.state in {"ended", "broken"} or making.full:
+                break
+            if self._machine.expects(draft.record):
+                self._machine.feed((self._seal(draft, making),))
+                turn = self._advance(making)
+        if turn.state == "broken":
+            return Move("broken", making.length_before, bug=turn.bug)
+        return making.move(turn)
+
+    @property
+    def version(self) -> str:
+        """Return the code version that the history names last."""
+        return self._machine.version
+
+    def reusable(self, perform: PerformStep, digest: bytes) -> Draft | None:
+        """Return the outcome that a rewound history holds for this very step."""
+        entry = self._reusable.get((perform.id, digest))
+        if entry is None:
+            return None
+        record = StepCompleted(
+            id=perform.id,
+            attempt=perform.attempt,
+            asked_at=perform.asked_at,
+            source=perform.source,
+            input_digest=digest,
+            reused=entry.record.sequence,
+        )
+        return Draft(record, entry.payload)
+
+    def close(self) -> bool:
+        """Drop the run's code; say whether it let itself be closed."""
+        return self._machine.close()
+
+    def _begin(self, making: "_Making") -> Turn:
+        """Run the code over what was loaded; let newer code take an open run over.
+
+        Newer code that replays the history has proved that it can go on with it.
+        From its CodeChanged record on the run goes by the patches of the new code.
+        """
+        self._fresh = False
+        program = self.program
+        turn = self._machine.advance()
+        making.take(turn, silent=self._silent)
+        if turn.state in {"ended", "broken"} or program.version == self.version:
+            return self._settle_asks(turn, making)
+        changed = CodeChanged(
+            version=program.version, patches=tuple(sorted(program.patches))
+        )
+        self._machine.feed((self._seal(Draft(changed), making),))
+        return self._advance(making)
+
+    def _advance(self, making: "_Making") -> Turn:
+        """Advance until nothing more is asked, or the move is full."""
+        turn = self._machine.advance()
+        making.take(turn, silent=False)
+        return self._settle_asks(turn, making)
+
+    def _settle_asks(self, turn: Turn, making: "_Making") -> Turn:
+        while turn.asks and turn.state != "broken" and not making.full:
+            asked = [self._seal(draft, making) for draft in turn.asks]
+            self._machine.feed(asked)
+            turn = self._machine.advance()
+            making.take(turn, silent=False)
+        return turn
+
+    def _seal(self, draft: Draft, making: "_Making") -> Entry:
+        self.length += 1
+        record = self._completed(draft.record)
+        payload: Payload = draft.payload
+        changes: dict[str, object] = {
+            "sequence": self.length,
+            "recorded_at": self._time,
+        }
+        if payload:
+            changes["payload_digest"] = codec.digest_of(payload)
+            changes["codec"] = MSGPACK_CODEC
+        record = msgspec.structs.replace(record, **changes)
+        entry, header = codec.chain(record, payload, previous=self._digest)
+        self._digest = entry.digest
+        making.entries.append(entry)
+        making.headers.append(header)
+        return entry
+
+    def _completed(self, record: Record) -> Record:
+        """Give the ids that depend on a record's place."""
+        place = {"sequence": self.length, "asked_at": self._time}
+        match record:
+            case ChildStarted():
+                child = ids.child_run_id(self.run_id, **place)
+                return msgspec.structs.replace(record, child_run=child)
+            case RunContinued():
+                new_run = ids.child_run_id(self.run_id, **place)
+                return msgspec.structs.replace(record, new_run=new_run)
+            case Published():
+                event = ids.published_event_id(self.run_id, **place)
+                return msgspec.structs.replace(record, event_id=event)
+            case _:
+                return record
+
+
+@final
+class _Making:
+    """A move in the making."""
+
+    __slots__ = (
+        "abandoned",
+        "entries",
+        "headers",
+        "length_before",
+        "logs",
+        "perform",
+        "stops",
+    )
+
+    def __init__(self, length: int) -> None:
+        self.length_before = length
+        self.entries: list[Entry] = []
+        self.headers: list[bytes] = []
+        self.perform: dict[str, PerformStep] = {}
+        self.stops: dict[str, StopStep | StopChild] = {}
+        self.abandoned: list[str] = []
+        self.logs: list[LogLine] = []
+
+    @property
+    def full(self) -> bool:
+        """Say whether the move has as many records as one append may have."""
+        return len(self.entries) >= limits.ASKS_PER_TURN_MAX
+
+    def take(self, turn: Turn, *, silent: bool) -> None:
+        """Add a turn."""
+        for perform in turn.perform:
+            self.perform[perform.id] = perform
+        for stop in turn.stops:
+            self.stops[stop.id] = stop
+        self.abandoned.extend(turn.abandoned)
+        if not silent:
+            self.logs.extend(turn.logs)
+
+    def move(self, turn: Turn) -> Move:
+        """Return the move; what it asks beyond its bound is left for the next."""
+        return Move(
+            turn.state,
+            self.length_before,
+            entries=tuple(self.entries),
+            headers=tuple(self.headers),
+            perform=tuple(self.perform.values()),
+            stops=tuple(self.stops.values()),
+            abandoned=tuple(self.abandoned),
+            logs=tuple(self.logs),
+            more=bool(turn.asks),
+        )

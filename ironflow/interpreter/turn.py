@@ -1,0 +1,98 @@
+"""What the interpreter asks of its host after it has seen records.
+
+A turn is complete: `asks` are the records that must follow what was fed, in the
+same commit; everything else may begin only when that commit is durable.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from ironflow.policy.retry import Retry
+from ironflow.records import NO_PAYLOAD, Draft, Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformStep:
+    """Make attempt `attempt` of a step, not before `not_before`.
+
+    `started` is the sequence of its StepStarted record, 0 where there is none: a
+    host that did not write that record itself must not perform the step but
+    record it as in doubt. `in_doubt`: an attempt before this one was stopped from
+    outside; `last_error` is what it was recorded with. Times are microseconds, 0
+    for none.
+    """
+
+    id: str
+    name: str
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    attempt: int
+    retry: Retry
+    timeout_us: int
+    not_before: int
+    asked_at: int
+    source: str
+    started: int = 0
+    at_most_once: bool = False
+    in_doubt: bool = False
+    last_error: Payload = NO_PAYLOAD
+
+
+@dataclass(frozen=True, slots=True)
+class StopStep:
+    """The step's scope is cancelled: settle it.
+
+    `interrupt`: cancel a running attempt (it is then in doubt, unless it ends by
+    itself). Otherwise let it end. In both cases no further attempt is made; one
+    that is waiting for its next attempt settles at once, by its last error.
+    """
+
+    id: str
+    interrupt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopChild:
+    """Ask a child run to cancel. Asking twice does no harm."""
+
+    id: str
+    child_run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that function code logged; `level` as in the logging module.
+
+    `record` is the sequence of the record that made the code run.
+    """
+
+    record: int
+    level: int
+    message: str
+    args: tuple[Any, ...]
+    error: BaseException | None
+
+
+TurnState = Literal["working", "waiting", "ended", "broken"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What to do next.
+
+    `state`: `working` the host has steps to perform or settle; `waiting` only
+    timers, events or children can wake the run; `ended` its last record was fed;
+    `broken` function code has a bug or disagrees with its history (`bug`), and
+    nothing of this turn may be committed.
+    """
+
+    state: TurnState
+    asks: tuple[Draft, ...] = ()
+    perform: tuple[PerformStep, ...] = ()
+    stops: tuple[StopStep | StopChild, ...] = ()
+    abandoned: tuple[str, ...] = ()
+    logs: tuple[LogLine, ...] = ()
+    bug: Exception | None = None
