@@ -41,11 +41,17 @@ _ENCODE_ERRORS: Final = (
 def encode(value: object) -> bytes:
     """Return the bytes of a value.
 
+    The same value has the same bytes in every process; for that, sets are sorted,
+    and then so are the dicts beside them.
+
     Raises:
         ValueRejected: it has no bytes, or too many; the message names the place,
             the type, and what to do.
     """
-    return encoded(value, step=None)[0]
+    data, plain = encoded(value, step=None)
+    if plain or not _holds_set(value):
+        return data
+    return _ORDERED_ENCODER.encode(value)
 
 
 def digest(data: Data) -> bytes:
@@ -118,6 +124,16 @@ def is_plain(value: object, scalars: frozenset[type] = _SCALARS) -> bool:
         if not below:
             return True
         level = below
+    return False
+
+
+def _holds_set(value: object) -> bool:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, set | frozenset):
+            return True
+        waiting += [member for _, member in members(value) or ()]
     return False
 
 

@@ -5,6 +5,7 @@ import math
 from datetime import datetime
 from typing import cast
 
+from ironflow import limits
 from ironflow.errors import ValueRejected
 from ironflow.values.decoding import Data, decode
 
@@ -18,20 +19,23 @@ def to_json(data: Data) -> object:
     Raises:
         ValueRejected: the bytes are no value, or too deep to be shown.
     """
-    value = decode(data)
-    try:
-        return _jsonable(value)
-    except RecursionError as error:
-        raise ValueRejected("$ cannot be shown: it is nested too deep") from error
+    return _jsonable(decode(data), limits.VALUE_DEPTH_MAX)
 
 
-def _jsonable(value: object) -> object:
+def _jsonable(value: object, depth: int) -> object:
+    """`depth` levels of lists and objects may still follow."""
+    if depth < 0:
+        raise ValueRejected(
+            f"$ cannot be shown: it is nested deeper than {limits.VALUE_DEPTH_MAX}"
+            " levels"
+        )
     match value:
         case dict():
             items = cast("dict[object, object]", value).items()
-            return {str(key): _jsonable(member) for key, member in items}
+            return {str(key): _jsonable(member, depth - 1) for key, member in items}
         case list():
-            return [_jsonable(member) for member in cast("list[object]", value)]
+            members = cast("list[object]", value)
+            return [_jsonable(member, depth - 1) for member in members]
         case _:
             return _jsonable_leaf(value)
 
