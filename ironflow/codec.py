@@ -169,17 +169,18 @@ def decode_draft(data: bytes) -> Draft:
 
 
 def verify_chain(
-    entries: Iterable[tuple[bytes, Entry]], *, start: bytes
+    entries: Iterable[tuple[bytes, Entry]], *, start: bytes, after: int = 0
 ) -> Iterator[Entry]:
     """Check stored bytes against the chain, one by one, yielding good entries.
 
-    `entries` pairs the stored bytes with the entry whose payload is filled in.
+    `entries` pairs the stored bytes with the entry whose payload is filled in. A
+    later page of a history starts from the digest of record `after`.
 
     Raises:
         JournalDamaged: the first record that is not what was written, by number.
     """
     previous = start
-    for number, (data, entry) in enumerate(entries, 1):
+    for number, (data, entry) in enumerate(entries, after + 1):
         header = _decode_stored(data).header
         if entry.record.sequence != number:
             raise JournalDamaged(

@@ -1,0 +1,308 @@
+"""The one door to the LMDB driver: an environment, its tables, snapshots, writes.
+
+Errors of the driver become ours here. A snapshot is opened and closed inside one
+call and never crosses an await; a write is whole or absent.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Final, cast, final
+
+import lmdb
+import lmdb.verify
+
+from ironflow.errors import (
+    JournalDamaged,
+    JournalError,
+    JournalFailed,
+    JournalForeign,
+    JournalFull,
+    JournalOwned,
+)
+
+MAP_BYTES_MAX: Final = 1 << 40  # address space, not disk: the file stays sparse
+MAP_BYTES_MIN: Final = 1 << 20
+READERS_MAX: Final = 126
+
+Changes = Mapping[str, Mapping[bytes, bytes | None]]
+_verify: Final = cast(
+    "Callable[..., list[object]]",
+    lmdb.verify.verify,  # pyright: ignore[reportUnknownMemberType]  # it has no types
+)
+_DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
+_FOREIGN: Final = (lmdb.InvalidError, lmdb.VersionMismatchError)
+
+
+@final
+class Snapshot:
+    """What was committed before it was opened; keys and values are copies."""
+
+    __slots__ = ("_tables", "_txn")
+
+    def __init__(
+        self, txn: "lmdb.Transaction[bytes]", tables: Mapping[str, "lmdb._Database"]
+    ) -> None:
+        self._txn = txn
+        self._tables = tables
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """Return the value of a key."""
+        return self._txn.get(key, None, self._tables[table])
+
+    def scan(
+        self, table: str, prefix: bytes, *, start: bytes = b""
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield rows with this prefix in order, from `start` on."""
+        with self._txn.cursor(self._tables[table]) as cursor:
+            found = cursor.set_range(max(prefix, start))
+            while found and (key := cursor.key()).startswith(prefix):
+                yield key, cursor.value()
+                found = cursor.next()
+
+    def scan_back(
+        self, table: str, prefix: bytes, *, before: bytes
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield rows with this prefix whose keys come before `before`, last first."""
+        with self._txn.cursor(self._tables[table]) as cursor:
+            found = cursor.prev() if cursor.set_range(before) else cursor.last()
+            while found and (key := cursor.key()).startswith(prefix):
+                yield key, cursor.value()
+                found = cursor.prev()
+
+    def values(self, table: str, start: bytes, *, limit: int) -> list[bytes]:
+        """Return the values of the next `limit` rows, whatever their keys."""
+        with self._txn.cursor(self._tables[table]) as cursor:
+            if not cursor.set_range(start):
+                return []
+            return list(islice(cursor.iternext(keys=False, values=True), limit))
+
+    def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
+        """Return the last key that is the prefix and `width` bytes more."""
+        with self._txn.cursor(self._tables[table]) as cursor:
+            end = prefix + b"\xff" * width
+            found = cursor.prev() if cursor.set_range(end) else cursor.last()
+            if found and (key := cursor.key()).startswith(prefix):
+                return key
+            return None
+
+    def entries(self, table: str) -> int:
+        """Return the number of rows of a table."""
+        return self._txn.stat(self._tables[table])["entries"]
+
+
+@final
+class Environment:
+    """An open LMDB file: read it in snapshots, write it in whole transactions.
+
+    Writes belong to one thread at a time; snapshots to any.
+    """
+
+    def __init__(
+        self, environment: lmdb.Environment, tables: tuple[str, ...], *, make: bool
+    ) -> None:
+        self._environment = environment
+        self._tables: Final = {
+            name: environment.open_db(name.encode(), create=make) for name in tables
+        }
+
+    @contextmanager
+    def snapshot(self) -> Generator[Snapshot]:
+        """Read what is committed now.
+
+        Raises:
+            JournalDamaged: the file is not what was written.
+            JournalFailed: there are too many readers, or the disk failed.
+        """
+        with _read_errors():
+            txn = self._environment.begin()
+            try:
+                yield Snapshot(txn, self._tables)
+            finally:
+                txn.abort()
+
+    def write(self, changes: Changes) -> None:
+        """Make these changes durable (None deletes a key), all or none.
+
+        Raises:
+            JournalFull: the map is full; nothing was stored.
+            JournalFailed: the disk failed; nobody knows what is stored.
+        """
+        try:
+            txn = self._environment.begin(write=True)
+            try:
+                for table, rows in changes.items():
+                    _write(txn, self._tables[table], rows)
+            except BaseException:
+                txn.abort()
+                raise
+            txn.commit()
+        except lmdb.MapFullError as error:
+            raise JournalFull(
+                "the journal's map is full: nothing of this commit was stored; open"
+                f" the journal with more than {self.map_bytes} map bytes"
+            ) from error
+        except (lmdb.Error, OSError) as error:
+            raise JournalFailed(str(error)) from error
+
+    @property
+    def map_bytes(self) -> int:
+        """How large the file may become."""
+        return self._environment.info()["map_size"]
+
+    def reader_check(self) -> int:
+        """Forget readers of processes that have died; return how many."""
+        return self._environment.reader_check()
+
+    def close(self) -> None:
+        """Close the file; nothing may use it any more."""
+        self._environment.close()
+
+
+def _write(
+    txn: "lmdb.Transaction[bytes]",
+    table: "lmdb._Database",
+    rows: Mapping[bytes, bytes | None],
+) -> None:
+    puts: list[tuple[bytes, bytes]] = []
+    for key, value in rows.items():
+        if value is None:
+            txn.delete(key, db=table)
+        else:
+            puts.append((key, value))
+    if len(puts) == 1:
+        txn.put(*puts[0], db=table)
+    elif puts:
+        puts.sort()
+        with txn.cursor(table) as cursor:
+            cursor.putmulti(puts)
+
+
+def open_environment(
+    path: Path,
+    tables: tuple[str, ...],
+    *,
+    map_bytes: int,
+    readonly: bool = False,
+    make: bool = False,
+) -> Environment:
+    """Open the LMDB file in a directory with as large a map as there is room for.
+
+    `make`: there is none; make it and its tables.
+
+    Raises:
+        JournalOwned: this process has the file open.
+        JournalForeign: the file is not LMDB's, or lacks our tables.
+        JournalDamaged: the file is not what was written.
+        JournalFailed: the disk failed or there is no memory.
+    """
+    while True:
+        try:
+            with _open_errors(path):
+                return _open(
+                    path, tables, map_bytes=map_bytes, readonly=readonly, make=make
+                )
+        except (MemoryError, lmdb.MemoryError) as error:
+            # A container or ulimit -v may not allow a terabyte of address space.
+            map_bytes //= 2
+            if map_bytes < MAP_BYTES_MIN:
+                raise JournalFailed(
+                    f"there is no address space to map {path}: raise 'ulimit -v'"
+                ) from error
+
+
+def _open(
+    path: Path,
+    tables: tuple[str, ...],
+    *,
+    map_bytes: int,
+    readonly: bool,
+    make: bool,
+) -> Environment:
+    environment = lmdb.open(
+        str(path),
+        map_size=map_bytes,
+        max_dbs=len(tables) + 8,
+        max_readers=READERS_MAX,
+        max_spare_txns=4,
+        readonly=readonly,
+        create=make,
+        readahead=False,
+        mode=0o600,
+    )
+    try:
+        return Environment(environment, tables, make=make)
+    except BaseException:
+        environment.close()
+        raise
+
+
+@contextmanager
+def _open_errors(path: Path) -> Generator[None]:
+    try:
+        yield
+    except _FOREIGN as error:
+        raise JournalForeign(
+            f"{path / 'data.mdb'} is not an ironflow journal ({error}); name another"
+            " directory, or put the right file back"
+        ) from error
+    except lmdb.NotFoundError as error:
+        raise JournalForeign(
+            f"{path / 'data.mdb'} is an LMDB file, but not an ironflow journal"
+            f" ({error}); name another directory"
+        ) from error
+    except _DAMAGED as error:
+        raise _damaged(error) from error
+    except (MemoryError, lmdb.MemoryError):
+        raise
+    except lmdb.Error as error:
+        raise _not_opened(path, error) from error
+
+
+def _not_opened(path: Path, error: lmdb.Error) -> JournalError:
+    if "already open in this process" in str(error):
+        return JournalOwned(
+            f"{path} is open in this process; use that journal, or close it first"
+        )
+    return JournalFailed(
+        f"{path} cannot be opened: {error}; look at the disk and the permissions"
+    )
+
+
+@contextmanager
+def _read_errors() -> Generator[None]:
+    try:
+        yield
+    except _DAMAGED as error:
+        raise _damaged(error) from error
+    except lmdb.ReadersFullError as error:
+        raise JournalFailed(
+            f"{READERS_MAX} readers have the journal open; end some of them"
+        ) from error
+    except lmdb.Error as error:
+        raise JournalFailed(f"the journal cannot be read: {error}") from error
+
+
+def _damaged(error: Exception) -> JournalDamaged:
+    return JournalDamaged(
+        f"the journal's file is damaged ({error}); take a copy of the directory, then"
+        " 'ironflow verify' shows what is left, or put a backup back"
+    )
+
+
+def check_pages(path: Path) -> list[str]:
+    """Return what is wrong with the pages of a file that nobody writes.
+
+    It reads bytes and never maps the file, so no damage can end the process.
+
+    Raises:
+        JournalForeign: the file is not LMDB's.
+    """
+    try:
+        return list(map(str, _verify(str(path), subdir=False)))
+    except lmdb.verify.VerifyError as error:
+        raise JournalForeign(
+            f"{path} is not an ironflow journal ({error}); name another directory, or"
+            " put the right file back"
+        ) from error

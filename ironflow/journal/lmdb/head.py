@@ -1,0 +1,76 @@
+"""The head file: 64 bytes outside the store that say how far the store was.
+
+Inside the store the head would roll back with it. The file is overwritten after
+each commit, without a sync, so after a crash of the machine it may be behind or
+torn; after a crash of the process it is not. Ahead of the store it is proof that
+commits are gone.
+"""
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from ironflow.records import FORMAT
+
+HEAD_BYTES: Final = 64
+_MAGIC: Final = b"ironhead"
+_FIELDS: Final = struct.Struct(">8sIQ16sQ16x")  # then 4 bytes of CRC-32
+_CRC: Final = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last commit: its number, the head digest after it, the store's bytes."""
+
+    number: int
+    digest: bytes
+    data_bytes: int
+
+
+def frame(head: Head) -> bytes:
+    """Return the 64 bytes of the file."""
+    body = _FIELDS.pack(_MAGIC, FORMAT, head.number, head.digest, head.data_bytes)
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def parse(data: bytes) -> Head | None:
+    """Return the head in these bytes, or None if they are torn or not a head."""
+    if len(data) != HEAD_BYTES:
+        return None
+    body, crc = data[: _FIELDS.size], data[_FIELDS.size :]
+    magic, _, number, digest, data_bytes = _FIELDS.unpack(body)
+    if magic != _MAGIC or _CRC.unpack(crc)[0] != zlib.crc32(body):
+        return None
+    return Head(number, digest, data_bytes)
+
+
+def read_head(directory: Path) -> Head | None:
+    """Return what the head file of a directory says; None: it says nothing."""
+    try:
+        return parse((directory / "head").read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+@final
+class HeadFile:
+    """The head file of an open journal, and the size of the store beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = os.open(directory / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        self._data = os.open(directory / "data.mdb", os.O_RDONLY | os.O_CLOEXEC)
+
+    def write(self, number: int, digest: bytes) -> None:
+        """Say that this commit is durable."""
+        head = Head(number, digest, os.fstat(self._data).st_size)
+        os.pwrite(self._file, frame(head), 0)
+
+    def close(self) -> None:
+        """Close the files; idempotent."""
+        for file in (self._file, self._data):
+            if file >= 0:
+                os.close(file)
+        self._file = self._data = -1

@@ -1,0 +1,147 @@
+"""The tables of an LMDB store and what their keys look like.
+
+A key is made of pieces of fixed width, so ranges are prefixes. It begins with
+the number of its environment (2 bytes), but in `meta` and `commits`, which
+belong to the whole store. Numbers are big-endian: byte order is their order.
+Names, paths and step ids are as long as users like and LMDB's keys end at 511
+bytes, so they stand as 16 bytes of BLAKE2b; the row has the text.
+"""
+
+import hashlib
+from typing import Final
+
+from ironflow.errors import RunNotFound
+from ironflow.journal.base import TimerKind
+
+META: Final = "meta"  # format, owner, environments by name, deliveries
+LOG: Final = "log"  # run, sequence -> codec.encode
+COMMITS: Final = "commits"  # number -> rows.CommitRow
+BLOBS: Final = "blobs"  # payload digest -> payload
+RUNS: Final = "runs"  # run -> RunRow
+READY: Final = "ready"  # run -> place in the queue, function id
+PAUSED: Final = "paused"  # run -> function id
+INBOX: Final = "inbox"  # run, number -> position, draft
+TIMERS: Final = "timers"  # due, run, step, kind -> TimerRow
+RUN_TIMERS: Final = "run_timers"  # run, step, kind -> due
+WAITS: Final = "waits"  # event name, path, match key, run, sequence -> WaitRow
+RUN_WAITS: Final = "run_waits"  # run, step -> key in WAITS
+EVENTS: Final = "events"  # position -> digest, event, runs
+EVENT_NAMES: Final = "event_names"  # event name, position -> nothing
+EVENT_KEYS: Final = "event_keys"  # day, name and idempotency key -> position
+CONSUMED: Final = "consumed"  # run, position -> nothing
+FUNCTIONS: Final = "functions"  # function id -> FunctionRow
+
+TABLES: Final = (
+    META,
+    LOG,
+    COMMITS,
+    BLOBS,
+    RUNS,
+    READY,
+    PAUSED,
+    INBOX,
+    TIMERS,
+    RUN_TIMERS,
+    WAITS,
+    RUN_WAITS,
+    EVENTS,
+    EVENT_NAMES,
+    EVENT_KEYS,
+    CONSUMED,
+    FUNCTIONS,
+)
+# Only these are ever read by range inside a write; their changes are kept in order.
+SCANNED: Final = frozenset(
+    {PAUSED, INBOX, RUN_TIMERS, WAITS, RUN_WAITS, EVENTS, EVENT_NAMES, CONSUMED}
+)
+
+FORMAT_KEY: Final = b"format"
+OWNER_KEY: Final = b"owner"
+ENVIRONMENT_KEY: Final = b"environment:"
+DELIVERY_KEY: Final = b"delivery:"
+
+ENVIRONMENT_BYTES: Final = 2
+NUMBER_BYTES: Final = 8
+RUN_BYTES: Final = 16
+DIGEST_BYTES: Final = 16
+DAY_US: Final = 24 * 3600 * 1_000_000
+DAYS_BYTES: Final = 4
+_KINDS: Final[dict[TimerKind, bytes]] = {
+    "sleep": b"\x01",
+    "wait": b"\x02",
+    "invoke": b"\x03",
+    "retry": b"\x04",
+    "run": b"\x05",
+    "start": b"\x06",
+}
+
+
+def number(value: int) -> bytes:
+    """Return 8 bytes whose order is the order of the numbers."""
+    return value.to_bytes(NUMBER_BYTES, "big")
+
+
+def to_number(data: bytes) -> int:
+    """Return the number in the bytes that `number` made."""
+    return int.from_bytes(data, "big")
+
+
+def environment_prefix(value: int) -> bytes:
+    """Return the first piece of every key of an environment."""
+    return value.to_bytes(ENVIRONMENT_BYTES, "big")
+
+
+def text(value: str) -> bytes:
+    """Return the piece that stands for a name, a path or a step id."""
+    return hashlib.blake2b(
+        value.encode(errors="surrogatepass"), digest_size=DIGEST_BYTES
+    ).digest()
+
+
+def timer(step: str, kind: TimerKind) -> bytes:
+    """Return the piece that tells a run's timers apart."""
+    return text(step) + _KINDS[kind]
+
+
+def timer_by_due(own: bytes, due: bytes) -> bytes:
+    """Return the key of a timer by time, from its key by run."""
+    return own[:ENVIRONMENT_BYTES] + due + own[ENVIRONMENT_BYTES:]
+
+
+def event_key(name: str, key: str) -> bytes:
+    """Return the piece that stands for an idempotency key of an event name."""
+    return text(name) + text(key)
+
+
+def day(time_us: int) -> bytes:
+    """Return the piece of the day (UTC) in which an idempotency key was used."""
+    return (time_us // DAY_US).to_bytes(DAYS_BYTES, "big")
+
+
+def run(run_id: str) -> bytes:
+    """Return the 16 bytes of a run id.
+
+    Raises:
+        RunNotFound: the text is no run id, so no run has it.
+    """
+    try:
+        data = bytes.fromhex(run_id[4:]) if run_id.startswith("run_") else b""
+    except ValueError:
+        data = b""
+    if len(data) != RUN_BYTES:
+        raise RunNotFound(
+            f"there is no run {run_id!r}: a run id is 'run_' and 32 hexadecimal"
+            " digits; 'ironflow runs list' shows them"
+        )
+    return data
+
+
+def shown_run(data: bytes) -> str:
+    """Return the run id that these 16 bytes are."""
+    return "run_" + data.hex()
+
+
+def after(prefix: bytes) -> bytes:
+    """Return the first key that comes after all keys with this prefix."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else prefix + b"\xff"

@@ -1,0 +1,285 @@
+"""Make, check and open a data directory; every failure is an error of the tree.
+
+A new store is made under a temporary name, synced, renamed, and its directory
+synced: a crash leaves either no store or a whole one. An old one is looked at
+byte by byte before LMDB maps it, because a map that ends early kills the process.
+"""
+
+import os
+import shutil
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ironflow.errors import (
+    ConfigurationError,
+    JournalDamaged,
+    JournalForeign,
+    JournalFull,
+    JournalNewer,
+)
+from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb._lmdb import (
+    Environment,
+    Snapshot,
+    check_pages,
+    open_environment,
+)
+from ironflow.journal.lmdb.head import Head, read_head
+from ironflow.records import FORMAT
+
+DATA: Final = "data.mdb"
+_MAKING: Final = "creating"
+_OURS: Final = frozenset({"owner", "owner.json", _MAKING})
+NAMES_SHOWN_MAX: Final = 3
+_COPY: Final = (
+    "take a copy of the directory; 'ironflow verify' shows what is left, a backup"
+    " brings back the rest"
+)
+
+# lmdb.c, MDB_meta behind a page header of 16 bytes: magic, version, address, map
+# size; two MDB_db of 48 bytes (the first's pad is the page size); last page.
+_META: Final = struct.Struct("=IIQQ I44x 48x Q Q")
+_META_AT: Final = 16
+_META_MAGIC: Final = 0xBEEFC0DE
+_PAGE_BYTES: Final = range(256, 65_536 + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a store says of itself."""
+
+    owner: int
+    environments: dict[str, int]
+    head: Head | None
+
+
+def prepare(directory: Path) -> None:
+    """Make the store of a directory unless there is one; the caller owns it.
+
+    Raises:
+        JournalForeign: there is no store, but files that are not ours.
+        JournalFull: there is no space for a new store.
+    """
+    shutil.rmtree(directory / _MAKING, ignore_errors=True)
+    if (directory / DATA).exists():
+        return
+    foreign = sorted({path.name for path in directory.iterdir()} - _OURS)
+    if foreign:
+        raise _foreign_files(directory, foreign)
+    try:
+        _make(directory)
+    except OSError as error:
+        raise JournalFull(
+            f"no journal can be made in {directory}: {error.strerror}; make room, then"
+            " try again"
+        ) from error
+
+
+def _make(directory: Path) -> None:
+    making = directory / _MAKING
+    making.mkdir(mode=0o700)
+    environment = open_environment(making, keys.TABLES, map_bytes=1 << 24, make=True)
+    meta: dict[bytes, bytes | None] = {
+        keys.FORMAT_KEY: keys.number(FORMAT),
+        keys.OWNER_KEY: keys.number(0),
+    }
+    environment.write({keys.META: meta})
+    environment.close()
+    _sync(making / DATA)
+    (making / DATA).rename(directory / DATA)
+    _sync(directory)
+    _sync(directory.absolute().parent)
+    shutil.rmtree(making)
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory itself.
+
+    Raises:
+        JournalForeign: there is a file of this name.
+        ConfigurationError: it cannot be made.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise JournalForeign(
+            f"{directory} is a file; a journal is a directory: name another one"
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"{directory} cannot be made: {error.strerror}; name a directory that this"
+            " user may write to"
+        ) from error
+
+
+def check_directory(directory: Path) -> None:
+    """Say why a directory that is only read has no journal.
+
+    Raises:
+        JournalForeign: there is none.
+    """
+    if (directory / DATA).exists():
+        return
+    names = (
+        sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+    )
+    if set(names) - _OURS:
+        raise _foreign_files(directory, names)
+    raise JournalForeign(
+        f"there is no journal in {directory}; an engine makes one when it starts:"
+        " check the name of the directory"
+    )
+
+
+def _foreign_files(directory: Path, names: list[str]) -> JournalForeign:
+    shown = ", ".join(names[:NAMES_SHOWN_MAX])
+    return JournalForeign(
+        f"{directory} has files that are not a journal ({shown}); name an empty or a"
+        " new directory"
+    )
+
+
+def check_file(directory: Path) -> None:
+    """Look at a store before it is mapped.
+
+    Raises:
+        JournalForeign: the file is not LMDB's.
+        JournalDamaged: it ends before the last page in use, or before its end at
+            the last commit.
+    """
+    path = directory / DATA
+    head = read_head(directory)  # first: the owner writes it after the store
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            needed = _bytes_needed(path, file.read(65_536 + 256))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}; check its permissions"
+        ) from error
+    if head is not None and size < head.data_bytes:
+        raise JournalDamaged(
+            f"{path} has {size} bytes, and had {head.data_bytes} after the last commit:"
+            f" it was cut off; {_COPY}"
+        )
+    if size < needed and (wrong := check_pages(path)):
+        raise JournalDamaged(
+            f"{path} has {size} bytes and needs {needed}: it was cut off"
+            f" ({wrong[0]}); {_COPY}"
+        )
+
+
+def _bytes_needed(path: Path, start: bytes) -> int:
+    """The size of the file by its newest meta page, checked for sense."""
+    if not start:
+        raise JournalDamaged(f"{path} is empty: its content is lost; {_COPY}")
+    if len(start) < _META_AT + _META.size or not _is_meta(start):
+        raise JournalForeign(
+            f"{path} is not an ironflow journal: it does not begin as one; name another"
+            " directory, or put the right file back"
+        )
+    page = _META.unpack_from(start, _META_AT)[4]
+    if page not in _PAGE_BYTES or page & (page - 1):
+        raise JournalDamaged(f"{path} says that its pages have {page} bytes; {_COPY}")
+    if len(start) < page + _META_AT + _META.size:
+        raise JournalDamaged(f"{path} has {len(start)} bytes: it was cut off; {_COPY}")
+    metas = [_META.unpack_from(start, at + _META_AT) for at in (0, page)]
+    if not _is_meta(start[page:]):
+        raise JournalDamaged(f"the second page of {path} is not what it was; {_COPY}")
+    newest = max(metas, key=lambda meta: int(meta[6]))
+    return (int(newest[5]) + 1) * int(page)
+
+
+def _is_meta(start: bytes) -> bool:
+    return _META.unpack_from(start, _META_AT)[:2] == (_META_MAGIC, 1)
+
+
+def open_store(directory: Path, *, readonly: bool, map_bytes: int) -> Environment:
+    """Open a store that has been checked.
+
+    Raises:
+        JournalNewer: it was written by a newer ironflow.
+        JournalForeign: it is an LMDB file of something else.
+    """
+    environment = open_environment(
+        directory, keys.TABLES, readonly=readonly, map_bytes=map_bytes
+    )
+    try:
+        with environment.snapshot() as snapshot:
+            _check_format(directory, snapshot)
+    except BaseException:
+        environment.close()
+        raise
+    return environment
+
+
+def _check_format(directory: Path, snapshot: Snapshot) -> None:
+    data = snapshot.get(keys.META, keys.FORMAT_KEY)
+    if data is None or len(data) != keys.NUMBER_BYTES:
+        raise JournalForeign(
+            f"{directory / DATA} has no format number: it is not an ironflow journal;"
+            " name another directory"
+        )
+    found = keys.to_number(data)
+    if found > FORMAT:
+        raise JournalNewer(
+            f"{directory} was written in format {found}; this ironflow reads up to"
+            f" format {FORMAT}: upgrade ironflow to open it"
+        )
+
+
+def inspect(snapshot: Snapshot) -> Found:
+    """Return what the store says of its owners, environments and last commit."""
+    named = snapshot.scan(keys.META, keys.ENVIRONMENT_KEY)
+    skipped = len(keys.ENVIRONMENT_KEY)
+    environments = {
+        key[skipped:].decode(): keys.to_number(value) for key, value in named
+    }
+    owner = keys.to_number(snapshot.get(keys.META, keys.OWNER_KEY) or b"")
+    return Found(owner, environments, last_commit(snapshot))
+
+
+def last_commit(snapshot: Snapshot) -> Head | None:
+    """Return the newest commit of the store."""
+    key = snapshot.last_key(keys.COMMITS, b"", width=keys.NUMBER_BYTES)
+    data = None if key is None else snapshot.get(keys.COMMITS, key)
+    if key is None or data is None:
+        return None
+    return Head(keys.to_number(key), rows.commit_digest(data), 0)
+
+
+def check_head(directory: Path, snapshot: Snapshot, *, head: Head | None) -> None:
+    """Compare the store with its head file, which was read before the snapshot.
+
+    Raises:
+        JournalDamaged: the store is older than the head file, or another one.
+    """
+    if head is None or head.number == 0:
+        return
+    last = last_commit(snapshot)
+    stored = 0 if last is None else last.number
+    if head.number > stored:
+        raise JournalDamaged(
+            f"the store in {directory} is older than its head file says: it ends at"
+            f" commit {stored}, and commit {head.number} was acknowledged. An old copy"
+            " was put back, or the disk lost writes. Put the newest copy back; to go on"
+            f" without the last {head.number - stored} commits, move the file 'head'"
+            " away"
+        )
+    data = snapshot.get(keys.COMMITS, keys.number(head.number))
+    if data is None or rows.commit_digest(data) != head.digest:
+        raise JournalDamaged(
+            f"the store in {directory} is not the one that its head file was written"
+            f" for: commit {head.number} has another digest. Put the right store back;"
+            " to go on with this one, move the file 'head' away"
+        )

@@ -1,0 +1,307 @@
+"""What a journal answers: pages over a snapshot, for its owner and for readers.
+
+Each page is one snapshot, opened and closed without an await between, so no reader
+keeps old pages alive. A search that must pass over many rows lets other tasks run
+between two pages.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+import trio
+
+from ironflow import codec, ids, limits
+from ironflow.errors import ConfigurationError, JournalDamaged, RunNotFound
+from ironflow.journal.base import (
+    InboxRow,
+    RunQuery,
+    RunRow,
+    RunSummary,
+    StoredEvent,
+    TimerRow,
+    shown_status,
+)
+from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb._lmdb import Environment, Snapshot
+from ironflow.journal.lmdb.tables import read_run
+from ironflow.policy.match import parse_pattern, pattern_matches
+from ironflow.records import Entry
+
+SEARCHED_ROWS_MAX: Final = 2_000  # in one snapshot, then other tasks run
+
+
+class Reads:
+    """The reading half of a journal; `environment` names the part that is read."""
+
+    def __init__(self, store: Environment, *, environment: str, number: int) -> None:
+        self.environment = environment
+        self.store: Final = store
+        self._prefix: Final = keys.environment_prefix(number)
+        self._closed = False
+
+    async def history(
+        self, run_id: str, *, after: int = 0, limit: int = 10_000
+    ) -> Sequence[Entry]:
+        """Return records `after+1 .. after+limit` with their payloads, in order.
+
+        A page has at most `limits.PAGE_RECORDS_MAX`. Digests are not checked here:
+        `verify` does.
+
+        Raises:
+            JournalDamaged: a record or a payload is gone or no record.
+        """
+        await self._checkpoint()
+        with self.store.snapshot() as snapshot:
+            try:
+                return read_history(
+                    snapshot,
+                    self._prefix,
+                    keys.run(run_id),
+                    after=after,
+                    limit=min(limit, limits.PAGE_RECORDS_MAX),
+                )
+            except RunNotFound:
+                return []
+
+    async def find(self, query: RunQuery) -> Sequence[RunSummary]:
+        """Return a page of runs, newest first, at most `limits.PAGE_RUNS_MAX`."""
+        limit = min(query.limit, limits.PAGE_RUNS_MAX)
+        found: list[RunSummary] = []
+        before = _before(self._prefix, query.cursor)
+        while before and len(found) < limit:
+            await self._checkpoint()
+            with self.store.snapshot() as snapshot:
+                before = self._search(snapshot, query, before, found)
+        return found[:limit]
+
+    def _search(
+        self,
+        snapshot: Snapshot,
+        query: RunQuery,
+        before: bytes,
+        found: list[RunSummary],
+    ) -> bytes:
+        """Look at the next rows; return where to go on, empty if there are no more."""
+        oldest = ids.time_us(query.parent_run) if _is_run(query.parent_run) else 0
+        table = _table_for(query.status)
+        page = snapshot.scan_back(table, self._prefix, before=before)
+        key = b""
+        for count, (key, _) in enumerate(islice(page, SEARCHED_ROWS_MAX), 1):
+            run_id = keys.shown_run(key[keys.ENVIRONMENT_BYTES :])
+            # A child is never older than its parent, and ids are in order of time.
+            if ids.time_us(run_id) < oldest:
+                return b""
+            summary = self._summary(snapshot, run_id)
+            if summary is not None and _fits(summary, query):
+                found.append(summary)
+            if count == SEARCHED_ROWS_MAX or len(found) == query.limit:
+                return key
+        return b""
+
+    async def run(self, run_id: str) -> RunSummary | None:
+        """Return one run, or None."""
+        await self._checkpoint()
+        with self.store.snapshot() as snapshot:
+            return self._summary(snapshot, run_id)
+
+    def _summary(self, snapshot: Snapshot, run_id: str) -> RunSummary | None:
+        row = read_run(snapshot, self._prefix, run_id)
+        if row is None:
+            return None
+        key = self._prefix + keys.run(run_id)
+        length = read_length(snapshot, key)
+        ready = snapshot.get(keys.READY, key) is not None
+        return RunSummary(row, shown_status(row, length=length, ready=ready), length)
+
+    async def events(
+        self, pattern: str = ">", *, after: int = 0, limit: int = 100
+    ) -> Sequence[StoredEvent]:
+        """Return events by pattern, in commit order, after a position.
+
+        A page has at most `limits.PAGE_EVENTS_MAX`. Who has seen position n has
+        seen all up to n.
+        """
+        segments = parse_pattern(pattern, option="pattern")
+        limit = min(limit, limits.PAGE_EVENTS_MAX)
+        plain = not {"*", ">"} & set(segments)
+        found: list[StoredEvent] = []
+        position: int | None = after
+        while position is not None and len(found) < limit:
+            await self._checkpoint()
+            with self.store.snapshot() as snapshot:
+                if plain:
+                    return list(islice(self._named(snapshot, pattern, after), limit))
+                position = self._matching(
+                    snapshot, segments, position, found=found, limit=limit
+                )
+        return found
+
+    def _named(
+        self, snapshot: Snapshot, name: str, after: int
+    ) -> Iterator[StoredEvent]:
+        prefix = self._prefix + keys.text(name)
+        start = prefix + keys.number(after + 1)
+        for key, _ in snapshot.scan(keys.EVENT_NAMES, prefix, start=start):
+            place = key[len(prefix) :]
+            data = snapshot.get(keys.EVENTS, self._prefix + place)
+            if data is None:
+                raise JournalDamaged(
+                    f"event {keys.to_number(place)} is gone; 'ironflow verify' shows"
+                    " what else is damaged"
+                )
+            yield rows.decode_event(keys.to_number(place), data)
+
+    def _matching(
+        self,
+        snapshot: Snapshot,
+        segments: tuple[str, ...],
+        after: int,
+        *,
+        found: list[StoredEvent],
+        limit: int,
+    ) -> int | None:
+        """Look at the next events; return the last position, None if none is left."""
+        start = self._prefix + keys.number(after + 1)
+        page = snapshot.scan(keys.EVENTS, self._prefix, start=start)
+        rows_seen = list(islice(page, SEARCHED_ROWS_MAX))
+        for key, data in rows_seen:
+            after = keys.to_number(key[keys.ENVIRONMENT_BYTES :])
+            stored = rows.decode_event(after, data)
+            if segments == (">",) or pattern_matches(segments, stored.event.name):
+                found.append(stored)
+                if len(found) == limit:
+                    break
+        return after if len(rows_seen) == SEARCHED_ROWS_MAX else None
+
+    async def timers(self, run_id: str) -> Sequence[TimerRow]:
+        """Return the timers of one run: what it waits for and until when."""
+        await self._checkpoint()
+        with self.store.snapshot() as snapshot:
+            try:
+                run = self._prefix + keys.run(run_id)
+            except RunNotFound:
+                return []
+            found = [
+                snapshot.get(keys.TIMERS, keys.timer_by_due(own, due))
+                for own, due in snapshot.scan(keys.RUN_TIMERS, run)
+            ]
+        timers = [rows.TIMER.decode(data) for data in found if data is not None]
+        return sorted(timers, key=lambda timer: (timer.due, timer.step, timer.kind))
+
+    async def due(self, now: int, *, limit: int) -> tuple[Sequence[TimerRow], int]:
+        """Return timers due at `now`, earliest first, and when the next is due.
+
+        At most `limits.DUE_TIMERS_MAX`; the second value is 0 if no timer remains.
+        """
+        await self._checkpoint()
+        limit = min(limit, limits.DUE_TIMERS_MAX)
+        timers: list[TimerRow] = []
+        with self.store.snapshot() as snapshot:
+            for _, data in snapshot.scan(keys.TIMERS, self._prefix):
+                timer = rows.TIMER.decode(data)
+                if timer.due > now or len(timers) == limit:
+                    return timers, timer.due
+                timers.append(timer)
+        return timers, 0
+
+    async def _checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise closed()
+
+
+def closed() -> ConfigurationError:
+    """Return the error for a call to a journal that was closed."""
+    return ConfigurationError("the journal is closed; open it again")
+
+
+# --- pieces that the owner and `verify` use too ---------------------------------
+
+
+def read_history(
+    snapshot: Snapshot, environment: bytes, run: bytes, *, after: int, limit: int
+) -> list[Entry]:
+    """Return a page of a history with its payloads."""
+    prefix = environment + run
+    count = min(limit, read_length(snapshot, prefix) - after)
+    if count <= 0:
+        return []
+    data = snapshot.values(keys.LOG, prefix + keys.number(after + 1), limit=count)
+    entries = list(map(codec.decode, data))
+    if entries[-1].record.sequence != after + count:
+        raise JournalDamaged(
+            f"{keys.shown_run(run)} lacks a record between {after + 1} and"
+            f" {after + count}; 'ironflow verify' shows what else is damaged"
+        )
+    for index, entry in enumerate(entries):
+        if not entry.payload and codec.needs_blob(entry):
+            entries[index] = with_blob(snapshot, environment, entry)
+    return entries
+
+
+def with_blob(snapshot: Snapshot, environment: bytes, entry: Entry) -> Entry:
+    """Return the entry with its payload from the blob table.
+
+    Raises:
+        JournalDamaged: the payload is gone.
+    """
+    record = entry.record
+    payload = snapshot.get(keys.BLOBS, environment + record.payload_digest)
+    if payload is None:
+        raise JournalDamaged(
+            f"the payload of record {record.sequence} is gone; 'ironflow verify' shows"
+            " what else is damaged"
+        )
+    return Entry(record, payload, entry.digest)
+
+
+def read_length(snapshot: Snapshot, run: bytes) -> int:
+    """Return the length of a history by its key."""
+    key = snapshot.last_key(keys.LOG, run, width=keys.NUMBER_BYTES)
+    return 0 if key is None else keys.to_number(key[len(run) :])
+
+
+def read_inbox(snapshot: Snapshot, run: bytes) -> tuple[InboxRow, ...]:
+    """Return the inbox of a run by its key."""
+    return tuple(
+        rows.decode_inbox(keys.to_number(key[len(run) :]), data)
+        for key, data in snapshot.scan(keys.INBOX, run)
+    )
+
+
+def _before(environment: bytes, cursor: str) -> bytes:
+    """The key before which a page of runs begins."""
+    if not cursor:
+        return keys.after(environment)
+    return environment + keys.run(cursor)
+
+
+def _is_run(text: str) -> bool:
+    try:
+        return bool(keys.run(text))
+    except RunNotFound:
+        return False
+
+
+def _table_for(status: str) -> str:
+    """The smallest table that has all runs of a status."""
+    match status:
+        case "queued" | "running":
+            return keys.READY
+        case "paused":
+            return keys.PAUSED
+        case _:
+            return keys.RUNS
+
+
+def _fits(summary: RunSummary, query: RunQuery) -> bool:
+    row: RunRow = summary.row
+    return (
+        query.status in {"", summary.status}
+        and query.function_id in {"", row.function_id}
+        and query.parent_run in {"", row.parent_run}
+    )

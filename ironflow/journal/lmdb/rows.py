@@ -1,0 +1,249 @@
+"""Rows <-> MessagePack bytes: arrays, in the order of the fields of their class.
+
+Any MessagePack reader reads them. A field that is added later goes last and
+has a default, so rows of older versions are read for ever.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from ironflow import codec
+from ironflow.errors import JournalDamaged
+from ironflow.journal.base import (
+    Delivery,
+    FunctionRow,
+    InboxRow,
+    RunRow,
+    StoredEvent,
+    TimerRow,
+    WaitRow,
+)
+from ironflow.journal.lmdb import keys
+from ironflow.records import Draft, EventData
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_DIGESTED: Final = b"\x92\xc4\x10"  # an array of two whose first is 16 bytes
+
+Row = TypeVar("Row")
+Decoder = Callable[[bytes], Any]
+
+
+class RowCodec(Generic[Row]):
+    """Encode and decode one class of rows."""
+
+    __slots__ = ("_decode", "_name", "_row", "_values")
+
+    def __init__(self, row: type[Row]) -> None:
+        fields = dataclasses.fields(row)  # type: ignore[arg-type]  # rows are dataclasses
+        shape = msgspec.defstruct(
+            row.__name__, [_field(field) for field in fields], array_like=True, gc=False
+        )
+        self._row = row
+        self._name = row.__name__
+        self._values = attrgetter(*(field.name for field in fields))
+        self._decode: Decoder = msgspec.msgpack.Decoder(shape).decode
+
+    def encode(self, row: Row) -> bytes:
+        """Return the bytes to store."""
+        return _encode(self._values(row))
+
+    def decode(self, data: bytes) -> Row:
+        """Return the row in these bytes.
+
+        Raises:
+            JournalDamaged: the bytes are not such a row.
+        """
+        shape = decoded(self._decode, data, name=self._name)
+        return self._row(*msgspec.structs.astuple(shape))
+
+
+def _field(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401, RUF100 - msgspec's own type
+    if field.default is dataclasses.MISSING:
+        return (field.name, field.type)
+    return (field.name, field.type, field.default)
+
+
+def decoded(decode: Decoder, data: bytes, *, name: str) -> Any:
+    """Decode, or say which kind of row these bytes are not.
+
+    Raises:
+        JournalDamaged: the bytes are not such a row.
+    """
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise JournalDamaged(
+            f"{len(data)} bytes of the journal are not a {name} ({error});"
+            " 'ironflow verify' shows what else is damaged"
+        ) from error
+
+
+FUNCTION: Final = RowCodec(FunctionRow)
+RUN: Final = RowCodec(RunRow)
+TIMER: Final = RowCodec(TimerRow)
+WAIT: Final = RowCodec(WaitRow)
+DELIVERY: Final = RowCodec(Delivery)
+
+
+# --- the ready queue ------------------------------------------------------------
+
+_decode_ready: Final[Decoder] = msgspec.msgpack.Decoder(tuple[int, str]).decode
+
+
+def encode_ready(place: int, function_id: str) -> bytes:
+    """Return the row of a ready run: its place in the queue, its function."""
+    return _encode((place, function_id))
+
+
+def decode_ready(data: bytes) -> tuple[int, str]:
+    """Return place and function id of a ready run."""
+    found: tuple[int, str] = decoded(_decode_ready, data, name="ready row")
+    return found
+
+
+# --- the inbox ------------------------------------------------------------------
+
+
+class _Inbox(msgspec.Struct, array_like=True):
+    position: int
+    draft: msgspec.Raw
+
+
+_decode_inbox: Final[Decoder] = msgspec.msgpack.Decoder(_Inbox).decode
+
+
+def encode_inbox(draft: Draft, *, position: int) -> bytes:
+    """Return the row of a waiting record: `[event position, draft]`."""
+    return _encode((position, msgspec.Raw(codec.encode_draft(draft))))
+
+
+def decode_inbox(number: int, data: bytes) -> InboxRow:
+    """Return a waiting record."""
+    row: _Inbox = decoded(_decode_inbox, data, name="inbox row")
+    return InboxRow(number, codec.decode_draft(bytes(row.draft)), row.position)
+
+
+# --- events ---------------------------------------------------------------------
+
+
+class _Event(msgspec.Struct, array_like=True):
+    digest: bytes
+    body: msgspec.Raw
+
+
+class _EventBody(msgspec.Struct, array_like=True):
+    event: EventData
+    run_ids: tuple[str, ...]
+
+
+_decode_event: Final[Decoder] = msgspec.msgpack.Decoder(_Event).decode
+_decode_event_body: Final[Decoder] = msgspec.msgpack.Decoder(_EventBody).decode
+
+
+def encode_event(stored: StoredEvent) -> tuple[bytes, bytes]:
+    """Return the row `[digest, [event, run ids]]` and its digest."""
+    body = _encode((stored.event, stored.run_ids))
+    digest = event_digest(stored.position, body)
+    return b"".join((_DIGESTED, digest, body)), digest
+
+
+def event_digest(position: int, body: bytes) -> bytes:
+    """Return the digest of an event in its place."""
+    return hashlib.blake2b(
+        keys.number(position) + body, digest_size=keys.DIGEST_BYTES
+    ).digest()
+
+
+def decode_event(position: int, data: bytes) -> StoredEvent:
+    """Return the event; the digest is not checked (`open_event` does)."""
+    row: _Event = decoded(_decode_event, data, name="event")
+    body: _EventBody = decoded(_decode_event_body, bytes(row.body), name="event")
+    return StoredEvent(position, body.event, body.run_ids)
+
+
+def open_event(position: int, data: bytes) -> tuple[StoredEvent, bytes]:
+    """Return the event and its digest, checked.
+
+    Raises:
+        JournalDamaged: the event is not what was written.
+    """
+    row: _Event = decoded(_decode_event, data, name="event")
+    if event_digest(position, bytes(row.body)) != row.digest:
+        raise JournalDamaged(
+            f"event {position} has another digest than when it was written"
+        )
+    return decode_event(position, data), row.digest
+
+
+# --- commits --------------------------------------------------------------------
+
+
+class RunChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A run that a commit appended to: its length and last digest after it."""
+
+    run: bytes
+    length: int
+    digest: bytes
+
+
+class EventChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event that a commit stored."""
+
+    position: int
+    digest: bytes
+
+
+class CommitBody(msgspec.Struct, frozen=True, array_like=True):
+    """What a commit did to the logs of one environment."""
+
+    number: int
+    environment: int
+    runs: list[RunChange]
+    events: list[EventChange]
+
+
+class _Commit(msgspec.Struct, array_like=True):
+    digest: bytes
+    body: msgspec.Raw
+
+
+_decode_commit: Final[Decoder] = msgspec.msgpack.Decoder(_Commit).decode
+_decode_commit_body: Final[Decoder] = msgspec.msgpack.Decoder(CommitBody).decode
+
+HEAD_START: Final = bytes(keys.DIGEST_BYTES)
+
+
+def encode_commit(previous: bytes, body: CommitBody) -> tuple[bytes, bytes]:
+    """Return the row `[head digest, body]` and the new head digest."""
+    data = _encode(body)
+    digest = _chained(previous, data)
+    return b"".join((_DIGESTED, digest, data)), digest
+
+
+def commit_digest(data: bytes) -> bytes:
+    """Return the head digest that a commit's row names."""
+    row: _Commit = decoded(_decode_commit, data, name="commit")
+    return row.digest
+
+
+def open_commit(previous: bytes, data: bytes) -> tuple[CommitBody, bytes]:
+    """Return what a commit did and its head digest, checked against the chain.
+
+    Raises:
+        JournalDamaged: it or a commit before it is not what was written.
+    """
+    row: _Commit = decoded(_decode_commit, data, name="commit")
+    body = bytes(row.body)
+    if _chained(previous, body) != row.digest:
+        raise JournalDamaged("the commit has another digest than the chain of commits")
+    found: CommitBody = decoded(_decode_commit_body, body, name="commit")
+    return found, row.digest
+
+
+def _chained(previous: bytes, body: bytes) -> bytes:
+    return hashlib.blake2b(previous + body, digest_size=keys.DIGEST_BYTES).digest()

@@ -1,0 +1,344 @@
+"""The journal in LMDB: opened by its one owner, or by readers beside it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, final
+
+import trio
+
+from ironflow import limits
+from ironflow.errors import ConfigurationError
+from ironflow.journal.base import (
+    Answer,
+    Claim,
+    EventLog,
+    FunctionRow,
+    Hint,
+    JournalCommand,
+)
+from ironflow.journal.lmdb import keys, opening, owner, rows
+from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
+from ironflow.journal.lmdb.batch import Batch
+from ironflow.journal.lmdb.head import read_head
+from ironflow.journal.lmdb.reads import Reads, read_inbox, read_length
+from ironflow.journal.lmdb.ready import ReadyQueue
+from ironflow.journal.lmdb.tables import Memory, read_run
+from ironflow.journal.lmdb.writer import Writer
+
+ENVIRONMENTS_MAX: Final = 1 << 16
+
+
+async def open_lmdb(
+    path: str | Path, *, environment: str = "default", map_bytes: int = MAP_BYTES_MAX
+) -> "LmdbJournal":
+    """Open a data directory as its owner; make it if it is new or empty.
+
+    It blocks the loop for some milliseconds, as the disk takes them. The time does not depend on
+    how many runs are parked. A directory made by a crashed call is made again;
+    whatever was acknowledged before a crash is there. `map_bytes` bounds the size
+    of the store.
+
+    Raises:
+        JournalOwned: another process, or this one, owns the directory.
+        JournalForeign: it holds other files.
+        JournalNewer: a newer ironflow wrote it.
+        JournalDamaged: it was cut off, or is older than its head file says.
+        JournalFull: there is no space for a new one.
+        ConfigurationError: it may not be read or written.
+    """
+    await trio.lowlevel.checkpoint()
+    directory = Path(path)
+    opening.make_directory(directory)
+    lock = owner.acquire(directory)
+    try:
+        store = _open_owned(directory, map_bytes=map_bytes)
+        try:
+            memory = _begin(store, environment)
+            return LmdbJournal(
+                store, memory, lock, directory=directory, environment=environment
+            )
+        except BaseException:
+            store.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _open_owned(directory: Path, *, map_bytes: int) -> Environment:
+    opening.prepare(directory)
+    opening.check_file(directory)
+    head = read_head(directory)
+    store = opening.open_store(directory, readonly=False, map_bytes=map_bytes)
+    try:
+        with store.snapshot() as snapshot:
+            opening.check_head(directory, snapshot, head=head)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+async def open_reader(
+    path: str | Path, *, environment: str = "default"
+) -> "LmdbReader":
+    """Open a data directory to read it, also while another process owns it.
+
+    Raises:
+        JournalForeign: there is no journal.
+        JournalNewer: a newer ironflow wrote it.
+        JournalDamaged: it was cut off, or is older than its head file says.
+        JournalOwned: this process owns it; read from the journal that is open.
+        ConfigurationError: it has no such environment, or may not be read.
+    """
+    await trio.lowlevel.checkpoint()
+    directory = Path(path)
+    opening.check_directory(directory)
+    opening.check_file(directory)
+    head = read_head(directory)
+    store = opening.open_store(directory, readonly=True, map_bytes=MAP_BYTES_MAX)
+    try:
+        with store.snapshot() as snapshot:
+            opening.check_head(directory, snapshot, head=head)
+            found = opening.inspect(snapshot)
+        number = found.environments.get(environment)
+        if number is None:
+            known = ", ".join(sorted(found.environments)) or "none yet"
+            raise ConfigurationError(
+                f"{directory} has no environment {environment!r}; it has: {known}"
+            )
+        return LmdbReader(store, environment=environment, number=number)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _begin(store: Environment, environment: str) -> Memory:
+    """Count this owner, in a commit of its own, and load what it needs to know."""
+    with store.snapshot() as snapshot:
+        found = opening.inspect(snapshot)
+    last = found.head
+    commit_number = (last.number if last else 0) + 1
+    number = found.environments.get(environment, len(found.environments))
+    if number >= ENVIRONMENTS_MAX:
+        raise ConfigurationError(
+            f"a journal has at most {ENVIRONMENTS_MAX} environments"
+        )
+    data, head = rows.encode_commit(
+        last.digest if last else rows.HEAD_START,
+        rows.CommitBody(commit_number, number, [], []),
+    )
+    meta: dict[bytes, bytes | None] = {
+        keys.OWNER_KEY: keys.number(found.owner + 1),
+        keys.ENVIRONMENT_KEY + environment.encode(): keys.number(number),
+    }
+    store.write({keys.META: meta, keys.COMMITS: {keys.number(commit_number): data}})
+    with store.snapshot() as snapshot:
+        memory = _load(snapshot, number, owner_number=found.owner + 1)
+    memory.commit_number, memory.head = commit_number, head
+    return memory
+
+
+def _load(snapshot: Snapshot, number: int, *, owner_number: int) -> Memory:
+    prefix = keys.environment_prefix(number)
+    queue = ReadyQueue(owner_number)
+    ready = sorted(
+        (*rows.decode_ready(data), keys.shown_run(key[len(prefix) :]))
+        for key, data in snapshot.scan(keys.READY, prefix)
+    )
+    for _, function_id, run_id in ready:
+        queue.add(run_id, function_id)
+    return Memory(
+        environment=number,
+        commit_number=0,
+        head=rows.HEAD_START,
+        queue=queue,
+        functions=_load_functions(snapshot, prefix),
+        event_log=_load_event_log(snapshot, prefix),
+        key_days=_load_key_days(snapshot, prefix),
+        ready_place=ready[-1][0] if ready else 0,
+    )
+
+
+def _load_functions(snapshot: Snapshot, prefix: bytes) -> dict[str, FunctionRow]:
+    found = [
+        rows.FUNCTION.decode(data) for _, data in snapshot.scan(keys.FUNCTIONS, prefix)
+    ]
+    return {row.id: row for row in sorted(found, key=lambda row: row.id)}
+
+
+def _load_event_log(snapshot: Snapshot, prefix: bytes) -> EventLog:
+    key = snapshot.last_key(keys.EVENTS, prefix, width=keys.NUMBER_BYTES)
+    length = 0 if key is None else keys.to_number(key[len(prefix) :])
+    delivery = snapshot.get(keys.META, keys.DELIVERY_KEY + prefix)
+    return EventLog(
+        length, None if delivery is None else rows.DELIVERY.decode(delivery)
+    )
+
+
+def _load_key_days(snapshot: Snapshot, prefix: bytes) -> list[bytes]:
+    """The days in which idempotency keys were used: one seek each."""
+    days: list[bytes] = []
+    start, end = prefix, len(prefix) + keys.DAYS_BYTES
+    while row := next(snapshot.scan(keys.EVENT_KEYS, prefix, start=start), None):
+        days.append(row[0][len(prefix) : end])
+        start = keys.after(row[0][:end])
+    return days[::-1]
+
+
+@final
+class LmdbReader(Reads):
+    """A journal that another process may own; it only reads.
+
+    What it returns was durable. It holds nothing between calls, so the owner's
+    file does not grow because of it.
+    """
+
+    async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
+        """Refuse: a reader does not write."""
+        raise _only_reads(f"commit {len(commands)} commands")
+
+    async def claim(self, functions: frozenset[str], *, limit: int) -> Sequence[Claim]:
+        """Refuse: a reader does not claim."""
+        raise _only_reads(f"claim {limit} runs of {len(functions)} functions")
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Refuse: a reader holds nothing."""
+        raise _only_reads(f"release {len(claims)} runs")
+
+    def watch(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
+        """Refuse: the owner's commits are not seen here; ask again."""
+        raise _only_reads(f"call {callback!r} back")
+
+    async def close(self) -> None:
+        """Close the files. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self.store.close()
+
+
+def _only_reads(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"a journal opened for reading cannot {what}; ask the process that owns it,"
+        " or open the directory with open_lmdb when nobody does"
+    )
+
+
+@final
+class LmdbJournal(Reads):
+    """One environment of a data directory that this process owns.
+
+    A commit that was acknowledged survives kill -9 and power loss; one that was not
+    is there whole or not at all. All methods belong to one Trio loop.
+    """
+
+    def __init__(
+        self,
+        store: Environment,
+        memory: Memory,
+        lock: owner.OwnerLock,
+        *,
+        directory: Path,
+        environment: str,
+    ) -> None:
+        super().__init__(store, environment=environment, number=memory.environment)
+        self._memory: Final = memory
+        self._lock: Final = lock
+        self._callbacks: Final[list[Callable[[Hint], None]]] = []
+        self._writer: Final = Writer(
+            store,
+            memory,
+            directory=directory,
+            name=environment,
+            settled=self._settled,
+        )
+
+    async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
+        """Carry out the commands, in order, in one transaction.
+
+        The transaction is shared with whoever else commits now. On return
+        everything survives kill -9 and power loss; after a crash before that, all
+        of the call holds or nothing. A refused command changes nothing and does not
+        touch the others: its answer is `Refused`. It is shielded from cancellation
+        from the moment it is called, because a commit cannot be taken back.
+
+        Raises:
+            JournalFull: no space; nothing was stored, the journal goes on.
+            JournalFailed: the disk failed; the journal takes no more commits.
+            ConfigurationError: there are too many commands, or it is closed.
+        """
+        if len(commands) > limits.COMMIT_COMMANDS_MAX:
+            raise ConfigurationError(
+                f"{len(commands)} commands are too many for one commit; the limit is"
+                f" {limits.COMMIT_COMMANDS_MAX}"
+            )
+        self._check_open()
+        return await self._writer.submit(commands)
+
+    async def claim(self, functions: frozenset[str], *, limit: int) -> Sequence[Claim]:
+        """Take ready runs of these functions that nobody holds, first come first.
+
+        At most `limits.CLAIM_RUNS_MAX`. It writes nothing: holds are in memory, and
+        a run that is held when the process dies is ready for the next owner.
+        """
+        await self._checkpoint()
+        queue = self._memory.queue
+        taken = queue.claim(functions, limit=min(limit, limits.CLAIM_RUNS_MAX))
+        with self.store.snapshot() as snapshot:
+            return [self._claim(snapshot, run_id) for run_id in taken]
+
+    def _claim(self, snapshot: Snapshot, run_id: str) -> Claim:
+        memory = self._memory
+        key = self._prefix + keys.run(run_id)
+        length = memory.lengths[run_id] = read_length(snapshot, key)
+        row = read_run(snapshot, self._prefix, run_id)
+        if row is not None:
+            memory.run_rows[run_id] = row
+        return Claim(
+            run_id,
+            memory.queue.function_of(run_id),
+            memory.queue.holds[run_id],
+            length,
+            read_inbox(snapshot, key),
+        )
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give runs back, still ready; others may claim them at once.
+
+        Runs that are no longer held under the claim's epoch stay as they are.
+        """
+        await self._checkpoint()
+        memory = self._memory
+        hint = Hint()
+        for claim in claims:
+            if memory.queue.release(claim.run_id, epoch=claim.epoch):
+                memory.forget(claim.run_id)
+                hint.ready.add(claim.run_id)
+        self._tell(hint)
+
+    def watch(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call back after each commit that changed something; return a stop."""
+        self._callbacks.append(callback)
+
+        def stop() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return stop
+
+    def _settled(self, batch: Batch) -> None:
+        if batch.changes:
+            self._tell(batch.hint)
+
+    def _tell(self, hint: Hint) -> None:
+        for callback in tuple(self._callbacks):
+            callback(hint)
+
+    async def close(self) -> None:
+        """Finish the commits under way and give everything back. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._writer.close()
+        self.store.close()
+        self._lock.release()

@@ -1,0 +1,378 @@
+"""The View that `apply` works on: rows over the overlay of one transaction.
+
+What is held in memory (the registry, lengths of held runs, the ready queue) is
+read here and changed by `store` after the commit, never before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import islice
+from typing import Final, final
+
+from ironflow import codec
+from ironflow.errors import RunNotFound
+from ironflow.journal import matching
+from ironflow.journal.base import (
+    Delivery,
+    EventLog,
+    FunctionRow,
+    Hint,
+    Hold,
+    InboxRow,
+    RunRow,
+    StoredEvent,
+    TimerKind,
+    TimerRow,
+    WaitRow,
+)
+from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb._lmdb import Snapshot
+from ironflow.journal.lmdb.overlay import Overlay
+from ironflow.journal.lmdb.ready import ReadyQueue
+from ironflow.records import Draft, Entry, EventData
+
+INBOX_ROWS_PER_COMMIT_MAX: Final = 1 << 24
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the owner of an environment keeps in memory, as of the last commit."""
+
+    environment: int
+    commit_number: int
+    head: bytes
+    queue: ReadyQueue
+    functions: dict[str, FunctionRow]
+    event_log: EventLog
+    key_days: list[bytes]  # the days in which idempotency keys were used, newest first
+    ready_place: int
+    run_rows: dict[str, RunRow] = field(
+        default_factory=dict[str, RunRow]
+    )  # of held runs
+    lengths: dict[str, int] = field(default_factory=dict[str, int])  # of held runs
+
+    def let_go(self, run_id: str) -> None:
+        """The run is not ready and not held: nothing of it stays in memory."""
+        self.queue.drop(run_id)
+        self.forget(run_id)
+
+    def forget(self, run_id: str) -> None:
+        """The run is not held: read its rows again when it is."""
+        self.lengths.pop(run_id, None)
+        self.run_rows.pop(run_id, None)
+
+
+@dataclass(slots=True)
+class Staged:
+    """What a commit will change in memory once it is durable."""
+
+    functions: dict[str, FunctionRow] | None = None
+    event_log: EventLog | None = None
+    key_days: list[bytes] | None = None
+    ready: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    run_rows: dict[str, RunRow] = field(default_factory=dict[str, RunRow])
+    lengths: dict[str, int] = field(default_factory=dict[str, int])
+    runs: dict[str, rows.RunChange] = field(default_factory=dict[str, rows.RunChange])
+    events: list[rows.EventChange] = field(default_factory=list[rows.EventChange])
+    ended_holds: set[str] = field(default_factory=set[str])
+
+
+class _Tables:
+    """What both halves of the view stand on."""
+
+    def __init__(self, overlay: Overlay, memory: Memory) -> None:
+        self.hint = Hint()
+        self.staged: Final = Staged()
+        self._overlay: Final = overlay
+        self._memory: Final = memory
+        self._prefix: Final = keys.environment_prefix(memory.environment)
+
+    def _run(self, run_id: str) -> bytes:
+        return self._prefix + keys.run(run_id)
+
+
+class _EventTables(_Tables):
+    """The registry, the event log and who waits for what."""
+
+    def functions(self) -> Mapping[str, FunctionRow]:
+        staged = self.staged.functions
+        return self._memory.functions if staged is None else staged
+
+    def put_function(self, row: FunctionRow) -> None:
+        changed = dict(self.functions()) | {row.id: row}
+        self.staged.functions = dict(sorted(changed.items()))
+        key = self._prefix + keys.text(row.id)
+        self._overlay.put(keys.FUNCTIONS, key, rows.FUNCTION.encode(row))
+
+    def log(self) -> EventLog:
+        return self.staged.event_log or self._memory.event_log
+
+    def put_delivery(self, delivery: Delivery | None) -> None:
+        self.staged.event_log = EventLog(self.log().length, delivery)
+        key = keys.DELIVERY_KEY + self._prefix
+        if delivery is None:
+            self._overlay.delete(keys.META, key)
+        else:
+            self._overlay.put(keys.META, key, rows.DELIVERY.encode(delivery))
+
+    def put_event(self, stored: StoredEvent) -> None:
+        log = self.log()
+        assert stored.position == log.length + 1
+        self.staged.event_log = EventLog(stored.position, log.delivery)
+        data, digest = rows.encode_event(stored)
+        self.staged.events.append(rows.EventChange(stored.position, digest))
+        place = keys.number(stored.position)
+        event = stored.event
+        self._overlay.put(keys.EVENTS, self._prefix + place, data)
+        name = self._prefix + keys.text(event.name)
+        self._overlay.put(keys.EVENT_NAMES, name + place, b"")
+        if event.idempotency_key:
+            self._put_event_key(event, place)
+
+    def _put_event_key(self, event: EventData, place: bytes) -> None:
+        day = keys.day(event.timestamp)
+        days = self._key_days()
+        if day not in days:
+            self.staged.key_days = sorted([*days, day], reverse=True)
+        key = keys.event_key(event.name, event.idempotency_key)
+        self._overlay.put(keys.EVENT_KEYS, self._prefix + day + key, place)
+
+    def _key_days(self) -> Sequence[bytes]:
+        staged = self.staged.key_days
+        return self._memory.key_days if staged is None else staged
+
+    def event_by_key(self, name: str, key: str) -> int | None:
+        piece = keys.event_key(name, key)
+        for day in self._key_days():
+            place = self._overlay.get(keys.EVENT_KEYS, self._prefix + day + piece)
+            if place is not None:
+                return keys.to_number(place)
+        return None
+
+    def events(self, name: str, *, after: int, limit: int) -> Sequence[StoredEvent]:
+        place = keys.number(after + 1)
+        if not name:
+            found = self._overlay.scan(
+                keys.EVENTS, self._prefix, start=self._prefix + place
+            )
+            return [self._event(key, data) for key, data in islice(found, limit)]
+        prefix = self._prefix + keys.text(name)
+        names = self._overlay.scan(keys.EVENT_NAMES, prefix, start=prefix + place)
+        places = [key[len(prefix) :] for key, _ in islice(names, limit)]
+        return [self._event_at(place) for place in places]
+
+    def _event(self, key: bytes, data: bytes) -> StoredEvent:
+        return rows.decode_event(keys.to_number(key[len(self._prefix) :]), data)
+
+    def _event_at(self, place: bytes) -> StoredEvent:
+        key = self._prefix + place
+        data = self._overlay.get(keys.EVENTS, key)
+        assert data is not None
+        return self._event(key, data)
+
+    def put_wait(self, row: WaitRow) -> None:
+        key = self._waits(row.event, row.path, row.match_key) + _place(
+            row.run_id, row.sequence
+        )
+        self._overlay.put(keys.WAITS, key, rows.WAIT.encode(row))
+        own = self._run(row.run_id) + keys.text(row.step)
+        self._overlay.put(keys.RUN_WAITS, own, key)
+
+    def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
+        own = self._run(run_id) + keys.text(step)
+        key = self._overlay.get(keys.RUN_WAITS, own)
+        data = None if key is None else self._overlay.get(keys.WAITS, key)
+        if key is None or data is None:
+            return None
+        self._overlay.delete(keys.RUN_WAITS, own)
+        self._overlay.delete(keys.WAITS, key)
+        return rows.WAIT.decode(data)
+
+    def waits_for(
+        self, event: EventData, *, after: tuple[str, int], limit: int
+    ) -> Sequence[WaitRow]:
+        place = _place(*after) if after[0] else b""
+        ranges = [
+            self._overlay.scan(keys.WAITS, prefix, start=prefix + place + b"\0")
+            for prefix in self._wait_ranges(event)
+        ]
+        width = keys.RUN_BYTES + keys.NUMBER_BYTES
+        found = merge(*ranges, key=lambda row: row[0][-width:])
+        return [rows.WAIT.decode(data) for _, data in islice(found, limit)]
+
+    def _wait_ranges(self, event: EventData) -> list[bytes]:
+        """Prefixes of the waits this event fits: one per path that has its value."""
+        paths = self._wait_paths(event.name)
+        fitting = matching.keys_at(event, [path for path in paths if path])
+        if "" in paths:
+            fitting[""] = b""
+        return [self._waits(event.name, path, key) for path, key in fitting.items()]
+
+    def _wait_paths(self, name: str) -> list[str]:
+        """The distinct paths of the waits for a name: one seek each."""
+        paths: list[str] = []
+        prefix = start = self._prefix + keys.text(name)
+        while row := next(self._overlay.scan(keys.WAITS, prefix, start=start), None):
+            path = rows.WAIT.decode(row[1]).path
+            paths.append(path)
+            start = keys.after(prefix + keys.text(path))
+        return paths
+
+    def _waits(self, name: str, path: str, match_key: bytes) -> bytes:
+        key = match_key.ljust(keys.DIGEST_BYTES, b"\0")
+        assert len(key) == keys.DIGEST_BYTES
+        return b"".join((self._prefix, keys.text(name), keys.text(path), key))
+
+
+class _RunTables(_Tables):
+    """Runs: their rows, histories, inboxes, timers and places in the queue."""
+
+    def run(self, run_id: str) -> RunRow | None:
+        row = self.staged.run_rows.get(run_id) or self._memory.run_rows.get(run_id)
+        if row is None:
+            row = read_run(self._overlay, self._prefix, run_id)
+        return row
+
+    def put_run(self, row: RunRow) -> None:
+        self.staged.run_rows[row.run_id] = row
+        key = self._run(row.run_id)
+        self._overlay.put(keys.RUNS, key, rows.RUN.encode(row))
+        if row.status == "paused":
+            self._overlay.put(keys.PAUSED, key, row.function_id.encode())
+        elif self._overlay.get(keys.PAUSED, key) is not None:
+            self._overlay.delete(keys.PAUSED, key)
+
+    def paused(self, function_id: str) -> Sequence[RunRow]:
+        name = function_id.encode()
+        found = list(self._overlay.scan(keys.PAUSED, self._prefix))
+        runs = [self._overlay.get(keys.RUNS, key) for key, own in found if own == name]
+        return [rows.RUN.decode(data) for data in runs if data is not None]
+
+    def hold(self, run_id: str) -> Hold:
+        if run_id in self.staged.ended_holds:
+            return Hold(0, self._length(run_id))
+        return Hold(self._memory.queue.holds.get(run_id, 0), self._length(run_id))
+
+    def _length(self, run_id: str) -> int:
+        length = self.staged.lengths.get(run_id)
+        if length is None:
+            length = self._memory.lengths.get(run_id)
+        if length is None:
+            length = self._overlay.last_sequence(self._run(run_id))
+        return length
+
+    def append(
+        self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
+    ) -> None:
+        if not entries:
+            return
+        run = keys.run(run_id)
+        prefix = self._prefix + run
+        put = self._overlay.put
+        for entry, header in zip(entries, headers, strict=True):
+            key = prefix + keys.number(entry.record.sequence)
+            put(keys.LOG, key, codec.encode(entry, header))
+            if codec.is_blob(entry.payload):
+                blob = self._prefix + entry.record.payload_digest
+                put(keys.BLOBS, blob, bytes(entry.payload))
+        last = entries[-1]
+        length = last.record.sequence
+        self.staged.lengths[run_id] = length
+        self.staged.runs[run_id] = rows.RunChange(run, length, last.digest)
+
+    def inbox(self, run_id: str) -> Sequence[InboxRow]:
+        prefix = self._run(run_id)
+        return [
+            rows.decode_inbox(keys.to_number(key[len(prefix) :]), data)
+            for key, data in self._overlay.scan(keys.INBOX, prefix)
+        ]
+
+    def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
+        # Numbers come from the commit's: they grow without a counter to be stored.
+        used = len(self._overlay.changes[keys.INBOX])
+        number = (self._memory.commit_number + 1) * INBOX_ROWS_PER_COMMIT_MAX + used
+        key = self._run(run_id) + keys.number(number)
+        self._overlay.put(keys.INBOX, key, rows.encode_inbox(draft, position=position))
+
+    def drop_inbox(self, run_id: str, numbers: Sequence[int]) -> None:
+        prefix = self._run(run_id)
+        for number in numbers:
+            self._overlay.delete(keys.INBOX, prefix + keys.number(number))
+
+    def put_ready(self, run_id: str, function_id: str) -> None:
+        key = self._run(run_id)
+        if self._overlay.get(keys.READY, key) is None:
+            self.staged.ready.append((run_id, function_id))
+            place = self._memory.ready_place + len(self.staged.ready)
+            self._overlay.put(keys.READY, key, rows.encode_ready(place, function_id))
+
+    def drop_ready(self, run_id: str) -> None:
+        self._overlay.delete(keys.READY, self._run(run_id))
+        self.staged.ready.append((run_id, ""))
+        self.staged.ended_holds.add(run_id)
+
+    def put_timer(self, row: TimerRow) -> None:
+        due = keys.number(row.due)
+        own = self._timer(row.run_id, row.step, row.kind)
+        self._overlay.put(keys.RUN_TIMERS, own, due)
+        self._overlay.put(
+            keys.TIMERS, keys.timer_by_due(own, due), rows.TIMER.encode(row)
+        )
+
+    def drop_timer(
+        self, run_id: str, step: str, kind: TimerKind, *, due: int = 0
+    ) -> bool:
+        own = self._timer(run_id, step, kind)
+        found = self._overlay.get(keys.RUN_TIMERS, own)
+        if found is None or (due and keys.to_number(found) != due):
+            return False
+        self._overlay.delete(keys.RUN_TIMERS, own)
+        self._overlay.delete(keys.TIMERS, keys.timer_by_due(own, found))
+        return True
+
+    def _timer(self, run_id: str, step: str, kind: TimerKind) -> bytes:
+        return self._run(run_id) + keys.timer(step, kind)
+
+    def consume(self, run_id: str, position: int) -> bool:
+        key = self._run(run_id) + keys.number(position)
+        if self._overlay.get(keys.CONSUMED, key) is not None:
+            return False
+        self._overlay.put(keys.CONSUMED, key, b"")
+        return True
+
+    def drop_consumed(self, run_id: str, position: int) -> None:
+        self._overlay.delete(keys.CONSUMED, self._run(run_id) + keys.number(position))
+
+    def drop_run_tables(self, run_id: str) -> None:
+        run = self._run(run_id)
+        overlay = self._overlay
+        for own, due in list(overlay.scan(keys.RUN_TIMERS, run)):
+            overlay.delete(keys.TIMERS, keys.timer_by_due(own, due))
+        for _, key in list(overlay.scan(keys.RUN_WAITS, run)):
+            overlay.delete(keys.WAITS, key)
+        for table in (keys.RUN_TIMERS, keys.RUN_WAITS, keys.INBOX, keys.CONSUMED):
+            for key, _ in list(overlay.scan(table, run)):
+                overlay.delete(table, key)
+        self.drop_ready(run_id)
+
+
+@final
+class LmdbView(_EventTables, _RunTables):
+    """All tables of one environment; see `journal.view.View`."""
+
+
+def read_run(
+    tables: Overlay | Snapshot, environment: bytes, run_id: str
+) -> RunRow | None:
+    """Return the row of a run; text that is no run id names none."""
+    try:
+        key = environment + keys.run(run_id)
+    except RunNotFound:
+        return None
+    data = tables.get(keys.RUNS, key)
+    return None if data is None else rows.RUN.decode(data)
+
+
+def _place(run_id: str, sequence: int) -> bytes:
+    return keys.run(run_id) + keys.number(sequence)

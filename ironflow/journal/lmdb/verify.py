@@ -1,0 +1,322 @@
+"""Prove that what is stored is what was written, a page at a time.
+
+It walks the chain of commits, then every history and its digests, the payloads,
+the events, and the rows that name runs. Each page is one short snapshot, so an
+engine may own the directory meanwhile. A file that nobody owns is first checked
+page by page without LMDB, which a damaged page can crash.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Final
+
+from ironflow import codec
+from ironflow.errors import JournalDamaged, JournalNewer
+from ironflow.journal.lmdb import keys, opening, owner, rows
+from ironflow.journal.lmdb._lmdb import (
+    MAP_BYTES_MAX,
+    Environment,
+    Snapshot,
+    check_pages,
+)
+from ironflow.journal.lmdb.head import read_head
+from ironflow.journal.lmdb.reads import Reads, with_blob
+from ironflow.records import Entry
+
+PAGE_ROWS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was written.
+
+    `run_id` is empty and `record` 0 where it is about no run or no record.
+    """
+
+    message: str
+    run_id: str = ""
+    record: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many rows of a part have been looked at, of how many there were."""
+
+    part: str
+    done: int
+    total: int
+
+
+Report = Iterator[Finding | Progress]
+_Row = tuple[bytes, bytes]
+
+
+def verify(source: str | Path | Reads) -> Report:
+    """Yield what is wrong with a journal, and progress on the way.
+
+    `source` is a data directory, or a journal that this process has open. It reads
+    only. A journal without a `Finding` holds every record that was acknowledged, as
+    far as the head file and the chain of commits can tell; what was cut off before
+    the head file last reached the disk, after a power loss, they cannot see.
+
+    Raises:
+        JournalForeign: there is no journal.
+        JournalNewer: a newer ironflow wrote it.
+        JournalDamaged: it is too damaged to be opened; the message says why.
+        JournalOwned: this process owns it; give the open journal instead.
+    """
+    if isinstance(source, Reads):
+        yield from _walk(source.store)
+        return
+    directory = Path(source)
+    opening.check_directory(directory)
+    opening.check_file(directory)
+    if not owner.is_owned(directory):
+        wrong = check_pages(directory / opening.DATA)
+        if wrong:
+            # LMDB would follow what these pages say, out of the file if need be.
+            yield from (
+                Finding(f"the file's pages are damaged: {text}") for text in wrong
+            )
+            return
+    head = read_head(directory)
+    store = opening.open_store(directory, readonly=True, map_bytes=MAP_BYTES_MAX)
+    try:
+        with store.snapshot() as snapshot:
+            opening.check_head(directory, snapshot, head=head)
+        yield from _walk(store)
+    finally:
+        store.close()
+
+
+def _walk(store: Environment) -> Report:
+    yield from _commits(store)
+    names = _environments(store)
+    yield from _histories(store, names)
+    yield from _events(store)
+    for table, width in _NAMES_RUN.items():
+        yield from _references(store, table, width)
+
+
+def _environments(store: Environment) -> dict[bytes, str]:
+    with store.snapshot() as snapshot:
+        found = opening.inspect(snapshot).environments
+    return {keys.environment_prefix(number): name for name, number in found.items()}
+
+
+def _pages(
+    store: Environment, table: str, look: Callable[[Snapshot, list[_Row]], Report]
+) -> Report:
+    """Let `look` see all rows of a table, one page and one snapshot at a time."""
+    with store.snapshot() as snapshot:
+        total = snapshot.entries(table)
+    done, start = 0, b""
+    while True:
+        with store.snapshot() as snapshot:
+            page = list(islice(snapshot.scan(table, b"", start=start), PAGE_ROWS))
+            findings = [
+                found for found in look(snapshot, page) if isinstance(found, Finding)
+            ]
+        yield from findings
+        done += len(page)
+        if page:
+            yield Progress(table, done, max(total, done))
+        if len(page) < PAGE_ROWS:
+            return
+        start = page[-1][0] + b"\0"
+
+
+# --- the chain of commits -------------------------------------------------------
+
+
+def _commits(store: Environment) -> Report:
+    chain = _CommitChain()
+    yield from _pages(store, keys.COMMITS, chain.look)
+
+
+class _CommitChain:
+    """Follows the chain; what a commit did must be in the logs."""
+
+    def __init__(self) -> None:
+        self._head = rows.HEAD_START
+        self._number = 0
+
+    def look(self, snapshot: Snapshot, page: list[_Row]) -> Report:
+        for key, data in page:
+            self._number += 1
+            number = keys.to_number(key)
+            try:
+                body, self._head = rows.open_commit(self._head, data)
+            except JournalDamaged as error:
+                yield Finding(f"commit {number}: {error}")
+                self._head = _named_digest(data) or self._head
+                continue
+            finally:
+                expected, self._number = self._number, number
+            if expected != number or body.number != number:
+                yield Finding(f"commit {expected} is missing or out of place")
+            yield from _commit_holds(snapshot, body)
+
+
+def _named_digest(data: bytes) -> bytes | None:
+    try:
+        return rows.commit_digest(data)
+    except JournalDamaged:
+        return None
+
+
+def _commit_holds(snapshot: Snapshot, body: rows.CommitBody) -> Report:
+    prefix = keys.environment_prefix(body.environment)
+    for change in body.runs:
+        data = snapshot.get(keys.LOG, prefix + change.run + keys.number(change.length))
+        if data is None or _digest(data) != change.digest:
+            what = "is gone" if data is None else "is not what was written"
+            yield Finding(
+                f"record {change.length} of commit {body.number} {what}",
+                keys.shown_run(change.run),
+                change.length,
+            )
+    for event in body.events:
+        data = snapshot.get(keys.EVENTS, prefix + keys.number(event.position))
+        if data is None or data[3:19] != event.digest:
+            what = "is gone" if data is None else "is not what was written"
+            yield Finding(f"event {event.position} of commit {body.number} {what}")
+
+
+def _digest(data: bytes) -> bytes:
+    try:
+        return codec.decode(data).digest
+    except (JournalDamaged, JournalNewer):
+        return b""
+
+
+# --- histories -------------------------------------------------------------------
+
+
+def _histories(store: Environment, names: dict[bytes, str]) -> Report:
+    histories = _Histories(names)
+    yield from _pages(store, keys.LOG, histories.look)
+
+
+class _Histories:
+    """Follows the digest chain of one run after the other."""
+
+    def __init__(self, names: dict[bytes, str]) -> None:
+        self._names = names
+        self._run = b""
+        self._length = 0
+        self._previous = b""
+        self._is_broken = False
+
+    def look(self, snapshot: Snapshot, page: list[_Row]) -> Report:
+        width = keys.ENVIRONMENT_BYTES + keys.RUN_BYTES
+        for run, records in groupby(page, key=lambda row: row[0][:width]):
+            if run != self._run:
+                self._begin(run)
+                yield from self._row_of(snapshot, run)
+            if not self._is_broken:
+                yield from self._follow(snapshot, [data for _, data in records])
+
+    def _begin(self, run: bytes) -> None:
+        self._run, self._length, self._is_broken = run, 0, False
+        name = self._names.get(run[: keys.ENVIRONMENT_BYTES], "")
+        self._previous = codec.chain_start(name, self._shown)
+
+    @property
+    def _shown(self) -> str:
+        return keys.shown_run(self._run[keys.ENVIRONMENT_BYTES :])
+
+    def _row_of(self, snapshot: Snapshot, run: bytes) -> Report:
+        data = snapshot.get(keys.RUNS, run)
+        if data is None:
+            yield Finding("the run has records, but no row", self._shown)
+            return
+        try:
+            row = rows.RUN.decode(data)
+        except JournalDamaged as error:
+            yield Finding(f"the run's row is damaged: {error}", self._shown)
+            return
+        if row.run_id != self._shown:
+            yield Finding(f"the run's row names {row.run_id}", self._shown)
+
+    def _follow(self, snapshot: Snapshot, records: list[bytes]) -> Report:
+        environment = self._run[: keys.ENVIRONMENT_BYTES]
+        entries = _filled(snapshot, environment, records)
+        try:
+            for entry in codec.verify_chain(
+                entries, start=self._previous, after=self._length
+            ):
+                self._length += 1
+                self._previous = entry.digest
+        except (JournalDamaged, JournalNewer) as error:
+            # What follows has no digest to start from: one finding a run.
+            self._is_broken = True
+            yield Finding(str(error), self._shown, self._length + 1)
+
+
+def _filled(
+    snapshot: Snapshot, environment: bytes, records: list[bytes]
+) -> Iterator[tuple[bytes, Entry]]:
+    for data in records:
+        entry = codec.decode(data)
+        if codec.needs_blob(entry):
+            entry = with_blob(snapshot, environment, entry)
+        yield data, entry
+
+
+# --- events and rows that name runs ------------------------------------------------
+
+
+def _events(store: Environment) -> Report:
+    yield from _pages(store, keys.EVENTS, _look_at_events)
+
+
+def _look_at_events(snapshot: Snapshot, page: list[_Row]) -> Report:
+    for key, data in page:
+        environment, place = (
+            key[: keys.ENVIRONMENT_BYTES],
+            key[keys.ENVIRONMENT_BYTES :],
+        )
+        try:
+            stored, _ = rows.open_event(keys.to_number(place), data)
+        except JournalDamaged as error:
+            yield Finding(str(error))
+            continue
+        name = environment + keys.text(stored.event.name)
+        if snapshot.get(keys.EVENT_NAMES, name + place) is None:
+            yield Finding(f"event {stored.position} is not in the list of its name")
+        for run_id in stored.run_ids:
+            if snapshot.get(keys.RUNS, environment + keys.run(run_id)) is None:
+                yield Finding(
+                    f"event {stored.position} started a run that is gone", run_id
+                )
+
+
+# Where the run stands in the keys of the tables that name one.
+_NAMES_RUN: Final = {
+    keys.RUNS: keys.ENVIRONMENT_BYTES,
+    keys.READY: keys.ENVIRONMENT_BYTES,
+    keys.PAUSED: keys.ENVIRONMENT_BYTES,
+    keys.INBOX: keys.ENVIRONMENT_BYTES,
+    keys.RUN_TIMERS: keys.ENVIRONMENT_BYTES,
+    keys.RUN_WAITS: keys.ENVIRONMENT_BYTES,
+    keys.CONSUMED: keys.ENVIRONMENT_BYTES,
+    keys.TIMERS: keys.ENVIRONMENT_BYTES + keys.NUMBER_BYTES,
+    keys.WAITS: keys.ENVIRONMENT_BYTES + 3 * keys.DIGEST_BYTES,
+}
+
+
+def _references(store: Environment, table: str, at: int) -> Report:
+    def look(snapshot: Snapshot, page: list[_Row]) -> Report:
+        for key, _ in page:
+            run = key[at : at + keys.RUN_BYTES]
+            first = key[: keys.ENVIRONMENT_BYTES] + run + keys.number(1)
+            if snapshot.get(keys.LOG, first) is None:
+                yield Finding(
+                    f"the table {table!r} names a run without records",
+                    keys.shown_run(run),
+                )
+
+    yield from _pages(store, table, look)
