@@ -410,7 +410,10 @@ def shown_status(row: RunRow, *, length: int, ready: bool) -> str:
 class Journal(Protocol):
     """One environment of a journal. Opened by `journal.url.open_journal`."""
 
-    environment: str
+    @property
+    def environment(self) -> str:
+        """The name of the environment."""
+        ...
 
     async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
         """Carry out the commands, in order, in one transaction.

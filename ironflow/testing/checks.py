@@ -1,0 +1,33 @@
+"""The specification of a journal in code: whoever stores runs passes all of this.
+
+A check is a function of `open_journal`, which opens the same store each time it
+is called; closing and opening is a restart. A failed check raises an
+AssertionError that says what was expected.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from ironflow.testing.checks_events import EVENT_CHECKS
+from ironflow.testing.checks_histories import HISTORY_CHECKS
+from ironflow.testing.checks_scene import OpenJournal
+
+JournalCheck = Callable[[OpenJournal], Awaitable[None]]
+
+JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
+    *EVENT_CHECKS,
+    *HISTORY_CHECKS,
+)
+
+
+async def check_journal(open_journal: OpenJournal) -> None:
+    """Hold a store to every promise of `Journal`.
+
+    Begin with an empty store. The checks use names and ids of their own, so they
+    can share it; but not twice.
+
+    Raises:
+        AssertionError: a promise is broken; the message says which.
+    """
+    for check in JOURNAL_CHECKS:
+        await check(open_journal)
