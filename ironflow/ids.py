@@ -103,8 +103,17 @@ def name_of(step: str) -> str:
     return _unescaped(segments[-2]) if len(segments) > 1 else step
 
 
+def is_undo(step: str) -> bool:
+    r"""Say whether a step id is that of an undo: `fan:1:compensate:charge:0`.
+
+    A parallel of that name has an index after it, and a step no more than a counter.
+    """
+    return "compensate:" in step and _segments(step)[-3:-2] == ["compensate"]
+
+
 def _segments(step: str) -> list[str]:
-    segments, current, at = [], "", 0
+    segments: list[str] = []
+    current, at = "", 0
     while at < len(step):
         if step[at] == "\\":
             current += step[at : at + 2]
