@@ -73,8 +73,8 @@ def _same_leaves(left: object, right: object) -> bool:
             return math.isnan(right)
         case Decimal(), Decimal():  # 1.0 and 1.00 are equal, NaN is not
             return str(left) == str(right)
-        case datetime(), datetime():  # noon in Rome is not eleven in London
-            return left == right and left.tzname() == right.tzname()
+        case datetime(), datetime():  # noon in Rome is not eleven in UTC
+            return left == right and left.utcoffset() == right.utcoffset()
         case _:
             return bool(left == right)
 
