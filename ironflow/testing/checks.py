@@ -8,15 +8,23 @@ AssertionError that says what was expected.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
+from ironflow.testing.checks_runs import RUN_CHECKS
 from ironflow.testing.checks_scene import OpenJournal
+from ironflow.testing.checks_timers import TIMER_CHECKS
+from ironflow.testing.checks_waits import WAIT_CHECKS
 
 JournalCheck = Callable[[OpenJournal], Awaitable[None]]
 
 JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *EVENT_CHECKS,
     *HISTORY_CHECKS,
+    *WAIT_CHECKS,
+    *TIMER_CHECKS,
+    *RUN_CHECKS,
+    *CHILD_CHECKS,
 )
 
 

@@ -256,9 +256,15 @@ class Holder:
     async def woken(self) -> Sequence[Draft]:
         """Claim the parked run again if it was woken; return its inbox, else ()."""
         word = self.claim.function_id.removeprefix(self.scene.word + ".")
-        claims = await self.scene.claim(word)
-        await self.scene.journal.release(
-            [claim for claim in claims if claim.run_id != self.run_id]
-        )
-        own = [claim for claim in claims if claim.run_id == self.run_id]
-        return [row.draft for claim in own for row in claim.inbox]
+        others: list[Claim] = []
+        drafts: list[Draft] = []
+        while claims := await self.scene.claim(word):
+            others += [claim for claim in claims if claim.run_id != self.run_id]
+            drafts += [
+                row.draft
+                for claim in claims
+                if claim.run_id == self.run_id
+                for row in claim.inbox
+            ]
+        await self.scene.journal.release(others)
+        return drafts
