@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, TypeVar, final, overload
 
 from ironflow import values
 from ironflow.authoring.arguments import positive_duration, shown
@@ -14,6 +14,7 @@ from ironflow.policy.duration import Duration
 from ironflow.policy.names import check_function_id
 
 T = TypeVar("T")
+PayloadT = TypeVar("PayloadT")
 OutputT = TypeVar("OutputT")
 
 
@@ -61,14 +62,105 @@ class ChildRun(Generic[OutputT]):
             InvokeError: when awaited: the child failed or was cancelled.
         """
         operation = placed(JoinChild(self._child), frame_at(1))
-        return as_declared(operation, self._output)
+        return _as_declared(operation, self._output)
 
     def __repr__(self) -> str:
         """Show the function and the run."""
         return f"<ChildRun {self.run_id} of {self.function_id!r}>"
 
 
-def invocation(
+class ChildClient:
+    """The part of `ctx.step` that starts child runs."""
+
+    __slots__ = ()
+
+    @overload
+    def invoke(
+        self,
+        function: Function[None, OutputT],
+        data: None = None,
+        *,
+        timeout: Duration | None = None,
+    ) -> Awaitable[OutputT]: ...
+    @overload
+    def invoke(
+        self,
+        function: Function[PayloadT, OutputT],
+        data: PayloadT,
+        *,
+        timeout: Duration | None = None,
+    ) -> Awaitable[OutputT]: ...
+    @overload
+    def invoke(
+        self,
+        function: str,
+        data: object = None,
+        *,
+        timeout: Duration | None = None,
+    ) -> Awaitable[Any]: ...
+    def invoke(
+        self,
+        function: Function[Any, Any] | str,
+        data: object = None,
+        *,
+        timeout: Duration | None = None,
+    ) -> Awaitable[Any]:
+        """Run another function as a child run with `data`; gives its output.
+
+        Given the function itself, the output is of its type; given an id, it is
+        what JSON would hold. After `timeout` (none by default) the child is
+        cancelled; it is cancelled with its parent, too.
+
+        Raises:
+            InvokeError: when awaited: the child failed, was cancelled, or took too
+                long. `run_id` names it and `cause` says why.
+        """
+        operation = placed(
+            _invocation(function, data, timeout=timeout, awaited=True), frame_at(1)
+        )
+        return _as_declared(operation, _output_of(function))
+
+    @overload
+    def invoke_async(
+        self,
+        function: Function[None, OutputT],
+        data: None = None,
+        *,
+        detached: bool = False,
+    ) -> Awaitable[ChildRun[OutputT]]: ...
+    @overload
+    def invoke_async(
+        self,
+        function: Function[PayloadT, OutputT],
+        data: PayloadT,
+        *,
+        detached: bool = False,
+    ) -> Awaitable[ChildRun[OutputT]]: ...
+    @overload
+    def invoke_async(
+        self, function: str, data: object = None, *, detached: bool = False
+    ) -> Awaitable[ChildRun[Any]]: ...
+    def invoke_async(
+        self,
+        function: Function[Any, Any] | str,
+        data: object = None,
+        *,
+        detached: bool = False,
+    ) -> Awaitable[ChildRun[Any]]:
+        """Start a child run and go on; gives a handle with `run_id` and `result()`.
+
+        The child is cancelled when this run fails or is cancelled, unless it is
+        `detached`; it is left alone when this run completes.
+        """
+        operation = placed(
+            _invocation(function, data, awaited=False, attached=not detached),
+            frame_at(1),
+        )
+        output = _output_of(function)
+        return Converted(operation, lambda child: ChildRun(child, output))
+
+
+def _invocation(
     function: object,
     data: object,
     *,
@@ -99,12 +191,12 @@ def invocation(
     )
 
 
-def output_of(function: Function[Any, Any] | str) -> object:
+def _output_of(function: Function[Any, Any] | str) -> object:
     """Return the annotation of what a child run returns; Any if only its id is known."""
     return function.program.output if isinstance(function, Function) else Any
 
 
-def as_declared(operation: Operation[Any], output: object) -> Awaitable[Any]:
+def _as_declared(operation: Operation[Any], output: object) -> Awaitable[Any]:
     """Return the operation so that it gives a value of the type `output`."""
     if output is Any:
         return operation

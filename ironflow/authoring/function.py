@@ -4,6 +4,7 @@ import inspect
 import typing
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final, Literal, TypeVar, get_args, overload
 
@@ -79,34 +80,26 @@ def function(
 ) -> object:
     """Make an `async def workflow(ctx)` a function that survives a crash.
 
-    Annotate the parameter with `Context[OrderPlaced]` and the event's data is read
-    as that type (a msgspec Struct, a dataclass, a TypedDict, a pydantic model); an
-    event that does not fit fails the run at once. The result is read back by the
-    return annotation. Durations are texts ("30s", "1h30m"), seconds or timedeltas;
-    without one there is no limit.
+    With `ctx: Context[OrderPlaced]` the event's data is read as that type (msgspec
+    Struct, dataclass, TypedDict, pydantic model); data that does not fit fails the
+    run at once. Durations are "30s", "1h30m", seconds or timedeltas; None: no limit.
 
     Args:
         fn: The function, where the decorator has no options.
-        id: Letters, digits, - and _; by default the function's name, with - for _.
-        triggers: Names ("order.placed") or patterns ("order.*", "order.>") of the
-            events that start a run. Without any, other functions invoke it.
-        retry: How its steps are tried again if they say nothing else.
-        run_timeout: From the start of a run to its end, waits included.
+        id: Letters, digits, - and _; by default the function's name with - for _.
+        triggers: Events that start it: names, or patterns ("order.*", "order.>").
+        retry: How steps are tried again that say nothing else.
+        run_timeout: From a run's start to its end, waits included.
         step_timeout: For each attempt of a step that says nothing else.
-        start_timeout: From the event to the moment somebody takes the run up.
-        history_limit: How many records a run may have before it fails; end long
-            loops with `ctx.continue_as_new`.
-        patches: The ids that `ctx.patched` may be asked for.
+        start_timeout: From the event until somebody takes the run up.
+        history_limit: The most records of a run; loop with `ctx.continue_as_new`.
+        patches: What `ctx.patched` may be asked for.
         undo_on_cancel: Whether a cancelled run undoes its steps.
-        on_bug: Whether an exception that is no failure pauses the run until the
-            code is corrected, or fails it.
-        version: Which code this is. By default a digest over the function's source
-            file (without one, over its compiled code): open runs are replayed
-            before other code goes on with them.
+        on_bug: Whether an exception that is no failure pauses or fails the run.
+        version: Which code this is; by default a digest of its source file.
 
     Raises:
-        ConfigurationError: an option, or the function, is not as said above; the
-            message names the function and the option.
+        ConfigurationError: something is wrong; it names function and option.
     """
     options = _Options(
         id=id,
@@ -121,14 +114,11 @@ def function(
         on_bug=on_bug,
         version=version,
     )
-
-    def define(fn: Workflow[Any, Any]) -> Function[Any, Any]:
-        return _define(fn, options)
-
+    define = partial(_define, options)
     return define if fn is None else define(fn)
 
 
-def _define(fn: Workflow[Any, Any], options: _Options) -> Function[Any, Any]:
+def _define(options: _Options, fn: Workflow[Any, Any]) -> Function[Any, Any]:
     name = options.id or getattr(fn, "__qualname__", shown(fn))
     try:
         parameter = _checked_parameter(fn)

@@ -145,7 +145,9 @@ def _own_line(error: Exception) -> str:
             Path(__file__).parent.parent,
         )
     )
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((*foreign, "<")):
-            return f"{frame.filename}:{frame.lineno}: {frame.line}"
-    return ""
+    lines = (
+        f"{frame.filename}:{frame.lineno}: {frame.line}"
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+        if not frame.filename.startswith((*foreign, "<"))
+    )
+    return next(lines, "")

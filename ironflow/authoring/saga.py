@@ -1,6 +1,6 @@
 """A part of a function that is undone as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Final, final
 
@@ -17,9 +17,9 @@ class Registered:
 
     __slots__ = ()
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Generator[Any, Any, None]:
         """Return at once."""
-        return iter(())
+        yield from ()
 
 
 @final

@@ -16,14 +16,7 @@ from ironflow.authoring.arguments import (
     step_name,
     wait_timeout,
 )
-from ironflow.authoring.children import (
-    ChildRun,
-    Converted,
-    as_declared,
-    invocation,
-    output_of,
-)
-from ironflow.authoring.definition import Function
+from ironflow.authoring.children import ChildClient
 from ironflow.authoring.event import Event, plain_event
 from ironflow.authoring.frames import frame_at, placed
 from ironflow.authoring.saga import Registered
@@ -52,8 +45,6 @@ D = TypeVar("D")
 E = TypeVar("E")
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
-PayloadT = TypeVar("PayloadT")
-OutputT = TypeVar("OutputT")
 Args = TypeVarTuple("Args")
 
 Branch = Callable[["StepClient"], Awaitable[T]]
@@ -63,7 +54,7 @@ Collect = Literal["collect"]
 
 
 @final
-class StepClient:
+class StepClient(ChildClient):
     """What a function may wait for. Await what each method returns, at once.
 
     Every operation has a name by which its history knows it. A name may be used
@@ -384,91 +375,6 @@ class StepClient:
             finish=list,
         )
         return placed(operation, frame_at(1))
-
-    @overload
-    def invoke(
-        self,
-        function: Function[None, OutputT],
-        data: None = None,
-        *,
-        timeout: Duration | None = None,
-    ) -> Awaitable[OutputT]: ...
-    @overload
-    def invoke(
-        self,
-        function: Function[PayloadT, OutputT],
-        data: PayloadT,
-        *,
-        timeout: Duration | None = None,
-    ) -> Awaitable[OutputT]: ...
-    @overload
-    def invoke(
-        self,
-        function: str,
-        data: object = None,
-        *,
-        timeout: Duration | None = None,
-    ) -> Awaitable[Any]: ...
-    def invoke(
-        self,
-        function: Function[Any, Any] | str,
-        data: object = None,
-        *,
-        timeout: Duration | None = None,
-    ) -> Awaitable[Any]:
-        """Run another function as a child run with `data`; gives its output.
-
-        Given the function itself, the output is of its type; given an id, it is
-        what JSON would hold. After `timeout` (none by default) the child is
-        cancelled; it is cancelled with its parent, too.
-
-        Raises:
-            InvokeError: when awaited: the child failed, was cancelled, or took too
-                long. `run_id` names it and `cause` says why.
-        """
-        operation = placed(
-            invocation(function, data, timeout=timeout, awaited=True), frame_at(1)
-        )
-        return as_declared(operation, output_of(function))
-
-    @overload
-    def invoke_async(
-        self,
-        function: Function[None, OutputT],
-        data: None = None,
-        *,
-        detached: bool = False,
-    ) -> Awaitable[ChildRun[OutputT]]: ...
-    @overload
-    def invoke_async(
-        self,
-        function: Function[PayloadT, OutputT],
-        data: PayloadT,
-        *,
-        detached: bool = False,
-    ) -> Awaitable[ChildRun[OutputT]]: ...
-    @overload
-    def invoke_async(
-        self, function: str, data: object = None, *, detached: bool = False
-    ) -> Awaitable[ChildRun[Any]]: ...
-    def invoke_async(
-        self,
-        function: Function[Any, Any] | str,
-        data: object = None,
-        *,
-        detached: bool = False,
-    ) -> Awaitable[ChildRun[Any]]:
-        """Start a child run and go on; gives a handle with `run_id` and `result()`.
-
-        The child is cancelled when this run fails or is cancelled, unless it is
-        `detached`; it is left alone when this run completes.
-        """
-        operation = placed(
-            invocation(function, data, awaited=False, attached=not detached),
-            frame_at(1),
-        )
-        output = output_of(function)
-        return Converted(operation, lambda child: ChildRun(child, output))
 
     def publish(self, topic: str, data: object) -> Operation[str]:
         """Publish `data` to a topic, once; gives the message's event id.
