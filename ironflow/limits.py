@@ -8,6 +8,7 @@ from typing import Final
 
 # Values and names
 VALUE_BYTES_MAX: Final = 16 * 1024 * 1024
+VALUE_DEPTH_MAX: Final = 200  # lists and objects inside each other
 BLOB_BYTES_MIN: Final = 8 * 1024  # a larger value is stored once, by digest
 NAME_CHARS_MAX: Final = 200
 PATH_CHARS_MAX: Final = 500
@@ -33,8 +34,8 @@ SCOPE_DEPTH_MAX: Final = 50  # nested parallels and maps
 ASKS_PER_TURN_MAX: Final = 1_000  # then the turn is committed and goes on
 CLOSE_OPERATIONS_MAX: Final = 100  # asked by `finally` blocks of a dropped run
 LOG_LINES_PER_TURN_MAX: Final = 1_000
-POISON_CLAIMS_MAX: Final = 5  # claims without a new record, then the run pauses
 CONTINUATIONS_FOLLOWED_MAX: Final = 100_000
+POISON_CLAIMS_MAX: Final = 5  # claims without a new record, then the run pauses
 
 # Journal
 COMMIT_COMMANDS_MAX: Final = 1_000  # commands in one transaction of a store

@@ -12,7 +12,7 @@ from typing import Any, final
 
 import msgspec
 
-from ironflow import limits, values
+from ironflow import ids, limits, values
 from ironflow.errors import (
     Cancelled,
     CodeError,
@@ -199,7 +199,7 @@ class Interpreter:
 
     def _count(self, record: Record) -> None:
         core = self._core
-        if isinstance(record, _EXEMPT) or "compensate:" in record.id:
+        if isinstance(record, _EXEMPT) or ids.is_undo(record.id):
             return
         core.counted += 1
         limit = core.program.history_limit

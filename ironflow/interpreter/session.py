@@ -11,7 +11,8 @@ from typing import final
 
 import msgspec
 
-from ironflow import codec, ids, limits
+from ironflow import codec, ids, limits, values
+from ironflow.interpreter import failures, outcomes
 from ironflow.interpreter.effective import effective
 from ironflow.interpreter.machine import Interpreter
 from ironflow.interpreter.program import Program
@@ -24,17 +25,19 @@ from ironflow.interpreter.turn import (
     TurnState,
 )
 from ironflow.records import (
+    CANCELLED,
     MSGPACK_CODEC,
     Amendment,
     ChildStarted,
     CodeChanged,
     Draft,
     Entry,
+    ErrorInfo,
     Payload,
     Published,
     Record,
     RunContinued,
-    StepCompleted,
+    RunEnded,
 )
 
 
@@ -42,8 +45,10 @@ from ironflow.records import (
 class Move:
     """What to append, and what to do once it is durable.
 
-    `length_before` is the history's length without `entries`. `more`: the move was
-    cut at its bound, absorb nothing to go on.
+    `length_before` is the history's length without `entries`. `taken` drafts are
+    dealt with; the others must be absorbed again. `more`: the move was cut at its
+    bound, absorb nothing to go on. The entries of a `broken` move hold like others:
+    what has happened is on record before the run is paused.
     """
 
     state: TurnState
@@ -54,6 +59,7 @@ class Move:
     stops: tuple[StopStep | StopChild, ...] = ()
     abandoned: tuple[str, ...] = ()
     logs: tuple[LogLine, ...] = ()
+    taken: int = 0
     more: bool = False
     bug: Exception | None = None
 
@@ -105,31 +111,43 @@ class Session:
         for draft in drafts:
             if turn.state in {"ended", "broken"} or making.full:
                 break
+            making.taken += 1
             if self._machine.expects(draft.record):
                 self._machine.feed((self._seal(draft, making),))
                 turn = self._advance(making)
-        if turn.state == "broken":
-            return Move("broken", making.length_before, bug=turn.bug)
         return making.move(turn)
+
+    def end_broken(self, cancel: Draft, bug: Exception | None, now: int) -> Move:
+        """End a run whose code is broken by a cancel, which it cannot see any more.
+
+        Nothing is undone, because only the code knows what; the error says so.
+        """
+        making = _Making(self.length)
+        self._time = max(self._time, now)
+        info = ErrorInfo(
+            type="Cancelled",
+            message=f"cancelled while its code was broken ({bug}); nothing was undone",
+            code="RUN_CANCELLED",
+        )
+        self._seal(cancel, making)
+        self._seal(Draft(RunEnded(status=CANCELLED), failures.encode(info)), making)
+        return making.move(Turn("ended"))
 
     @property
     def version(self) -> str:
         """Return the code version that the history names last."""
         return self._machine.version
 
-    def reusable(self, perform: PerformStep, digest: bytes) -> Draft | None:
+    def reusable(self, perform: PerformStep) -> Draft | None:
         """Return the outcome that a rewound history holds for this very step."""
+        if not self._reusable:
+            return None
+        digest = values.input_digest(perform.args)
         entry = self._reusable.get((perform.id, digest))
         if entry is None:
             return None
-        record = StepCompleted(
-            id=perform.id,
-            attempt=perform.attempt,
-            asked_at=perform.asked_at,
-            source=perform.source,
-            input_digest=digest,
-            reused=entry.record.sequence,
-        )
+        draft = outcomes.completed(perform, bytes(entry.payload))
+        record = msgspec.structs.replace(draft.record, reused=entry.record.sequence)
         return Draft(record, entry.payload)
 
     def close(self) -> bool:
@@ -215,6 +233,7 @@ class _Making:
         "logs",
         "perform",
         "stops",
+        "taken",
     )
 
     def __init__(self, length: int) -> None:
@@ -225,6 +244,7 @@ class _Making:
         self.stops: dict[str, StopStep | StopChild] = {}
         self.abandoned: list[str] = []
         self.logs: list[LogLine] = []
+        self.taken = 0
 
     @property
     def full(self) -> bool:
@@ -252,5 +272,7 @@ class _Making:
             stops=tuple(self.stops.values()),
             abandoned=tuple(self.abandoned),
             logs=tuple(self.logs),
+            taken=self.taken,
             more=bool(turn.asks),
+            bug=turn.bug,
         )

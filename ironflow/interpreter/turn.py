@@ -86,7 +86,7 @@ class Turn:
     `state`: `working` the host has steps to perform or settle; `waiting` only
     timers, events or children can wake the run; `ended` its last record was fed;
     `broken` function code has a bug or disagrees with its history (`bug`), and
-    nothing of this turn may be committed.
+    asks for nothing any more.
     """
 
     state: TurnState

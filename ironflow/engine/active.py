@@ -1,0 +1,396 @@
+"""One run, carried on: absorb what happened, commit, perform, and again.
+
+A run in memory has no task of its own. Whoever brings news (a task that made an
+attempt, one that was told of inbox rows) *pumps*: it commits move after move while
+there is news, goes on itself with one of the steps that a move asks for, and starts
+tasks for the others. So a run of steps one after the other is one task throughout.
+"""
+
+from typing import Final, final
+
+import trio
+
+from ironflow import limits
+from ironflow.engine.guard import OutsideTrio
+from ironflow.engine.runtime import Runtime, log
+from ironflow.engine.steps import Attempt
+from ironflow.engine.told import tell
+from ironflow.errors import Conflict, JournalError, LeaseLost
+from ironflow.interpreter import outcomes
+from ironflow.interpreter.program import Program
+from ironflow.interpreter.session import Move, Session
+from ironflow.interpreter.turn import PerformStep, StopChild, StopStep
+from ironflow.journal.base import (
+    Appended,
+    AppendRecords,
+    Claim,
+    Done,
+    InboxRow,
+    Pause,
+    PauseRun,
+    Refused,
+    RequestCancel,
+)
+from ironflow.records import CancelRequested, Draft, Entry, StepFailed
+
+_PAGE: Final = limits.PAGE_RECORDS_MAX
+
+
+@final
+class ActiveRun:
+    """A run that this engine holds, or has parked and keeps in memory."""
+
+    def __init__(self, runtime: Runtime, program: Program, claim: Claim) -> None:
+        self._runtime = runtime
+        self._program = program
+        self.run_id = claim.run_id
+        self._session = Session(program, claim.run_id, runtime.journal.environment)
+        self._epoch = claim.epoch
+        self._claim: Claim | None = None  # one that came before we knew we had parked
+        self._outcomes: list[Draft] = []
+        self._inbox: tuple[InboxRow, ...] = ()
+        self._inbox_through = 0
+        self._attempts: dict[str, Attempt] = {}
+        self._later: dict[str, PerformStep] = {}  # backing off for long: not in memory
+        self._threads: dict[str, trio.Event] = {}  # left behind by a timeout
+        self._exhausted = ""  # the step whose policy holds the run
+        self._fresh = True  # the code may have something to say without news
+        self._peek = False  # somebody wrote inbox rows
+        self._pumping = False
+        self._closed = False
+
+    # --- what the engine calls --------------------------------------------------------
+
+    async def begin(self, claim: Claim) -> None:
+        """Carry on a run that was just claimed, until it parks or ends."""
+        if self._pumping:
+            self._claim = claim
+            return
+        self._take(claim)
+        if self._session.length != claim.length and not await self._load():
+            return
+        await self.work(None)
+
+    def new_inbox(self) -> None:
+        """Look for inbox rows that somebody else has written."""
+        if not self._closed:
+            self._peek = True
+            if not self._pumping:
+                self._runtime.start(self.work, None)
+
+    def drop(self) -> None:
+        """Close the code of the run; what it did is in the journal."""
+        if self._closed:
+            return
+        self._closed = True
+        for attempt in self._attempts.values():
+            if attempt.scope is not None:
+                attempt.scope.cancel()
+        with OutsideTrio():
+            quiet = self._session.close()
+        if not quiet:
+            log.error(
+                "run %s of %s: its code goes on awaiting operations in 'finally' while"
+                " it is closed; it was abandoned there",
+                self.run_id,
+                self._program.id,
+            )
+
+    async def work(self, attempt: Attempt | None) -> None:
+        """Make attempts and pump, until no step of this run is left for this task."""
+        if attempt is None:
+            attempt = await self._pump()
+        while attempt is not None:
+            attempt = await self._work_in_scope(attempt)
+
+    async def _work_in_scope(self, attempt: Attempt) -> Attempt | None:
+        """Make attempts one after the other until one is cut short; return the next.
+
+        One cancel scope serves them all: making one costs as much as a whole step.
+        """
+        outcome: Draft | None = None
+        following: Attempt | None = attempt
+        with trio.CancelScope() as scope:
+            while following is not None:
+                attempt, outcome = following, None
+                attempt.scope = scope
+                outcome = await self._outcome(attempt)
+                if scope.cancel_called:
+                    break
+                following = await self._next(attempt, outcome)
+        if following is None:
+            return None
+        # The scope is spent. Was the attempt cut short, and is that to be recorded?
+        if outcome is None:
+            outcome = attempt.cut_short()
+            if attempt.thread_ended is not None:
+                self._threads[attempt.perform.id] = attempt.thread_ended
+        if outcome is None or self._closed:
+            return None
+        return await self._next(attempt, outcome)
+
+    # --- steps ----------------------------------------------------------------------------
+
+    async def _outcome(self, attempt: Attempt) -> Draft:
+        """Return what comes of an attempt, made or not."""
+        perform = attempt.perform
+        if 0 < perform.started <= self._session.loaded:
+            return outcomes.in_doubt(
+                perform, "the process that performed it ended before it was recorded"
+            )
+        if perform.not_before or attempt.stopped:
+            settled = await attempt.wait_for_turn()
+            if settled is not None:
+                return settled
+        reused = self._session.reusable(perform)
+        if reused is not None:
+            return reused
+        if self._threads:
+            thread = self._threads.pop(perform.id, None)
+            if thread is not None:
+                await thread.wait()
+        return await attempt.make()
+
+    async def _next(self, attempt: Attempt, outcome: Draft) -> Attempt | None:
+        attempt.scope = None
+        if self._attempts.pop(attempt.perform.id, None) is None:
+            return None
+        record = outcome.record
+        if isinstance(record, StepFailed) and not record.final and not record.retry_at:
+            self._exhausted = attempt.perform.name
+        self._outcomes.append(outcome)
+        return await self._pump()
+
+    # --- the pump ---------------------------------------------------------------------------
+
+    async def _pump(self) -> Attempt | None:
+        """Commit while there is news; return an attempt for the calling task."""
+        if self._pumping:
+            return None
+        self._pumping = True
+        started: list[Attempt] = []
+        try:
+            while self._has_news():
+                started += await self._move()
+        finally:
+            self._pumping = False
+        if self._closed or self._runtime.closing or not started:
+            return None
+        *others, mine = started
+        for other in others:
+            self._runtime.start(self.work, other)
+        return mine
+
+    def _has_news(self) -> bool:
+        news = self._fresh or self._peek or self._outcomes or self._inbox
+        return bool(news) and not self._closed
+
+    async def _move(self) -> list[Attempt]:
+        move, cancel = self._absorb()
+        if move.state == "broken":
+            await self._break(move, cancel)
+            return []
+        fresh = self._attempts_of(move)
+        park = self._may_park(move, fresh)
+        if not await self._append(move, park=park):
+            return []
+        tell(self._program.id, self.run_id, move.logs)
+        for stop in move.stops:
+            self._stop(stop)
+        if move.state == "ended":
+            self._leave()
+            return []
+        if not self._exhausted:
+            return [] if park else fresh
+        for attempt in fresh:  # no step begins any more; those that run go on
+            del self._attempts[attempt.perform.id]
+        if not self._attempts:
+            await self._pause("step", f"step {self._exhausted!r} used up its attempts")
+        return []
+
+    def _absorb(self) -> tuple[Move, Draft | None]:
+        """Let the code see the news; return the move, and a cancel it cannot see."""
+        rows, self._inbox = self._inbox, ()
+        drafts, self._outcomes = self._outcomes, []
+        known = len(drafts)
+        if rows:
+            drafts = drafts + [row.draft for row in rows]
+        with OutsideTrio():
+            move = self._session.absorb(drafts, self._runtime.clock.now())
+        self._fresh = move.more
+        if rows and move.taken > known:
+            self._inbox_through = rows[move.taken - known - 1].number
+        if move.taken == len(drafts):
+            return move, None
+        self._outcomes = drafts[move.taken : known]
+        self._inbox = rows[max(0, move.taken - known) :]
+        cancels = [row for row in self._inbox if _is_cancel(row.draft)]
+        if move.state != "broken" or not cancels:
+            return move, None
+        self._inbox_through = cancels[0].number
+        return move, cancels[0].draft
+
+    def _attempts_of(self, move: Move) -> list[Attempt]:
+        performs = move.perform
+        if self._later:
+            asked = {perform.id: perform for perform in performs}
+            performs = tuple({**self._later, **asked}.values())
+            self._later = {}
+        fresh = [Attempt(self._runtime, self.run_id, each) for each in performs]
+        for attempt in fresh:
+            self._attempts[attempt.perform.id] = attempt
+        return fresh
+
+    def _may_park(self, move: Move, fresh: list[Attempt]) -> bool:
+        """Say whether only the journal's timers and inbox can bring news."""
+        if move.state == "ended" or move.more or self._outcomes or self._inbox:
+            return False
+        if len(self._attempts) > len(fresh) or self._exhausted:
+            return False
+        if move.stops and fresh:
+            return False
+        soon = self._runtime.clock.now() + limits.RETRY_IN_MEMORY_US_MAX
+        if any(attempt.perform.not_before <= soon for attempt in fresh):
+            return False
+        for attempt in fresh:
+            self._later[attempt.perform.id] = attempt.perform
+            del self._attempts[attempt.perform.id]
+        return True
+
+    async def _append(self, move: Move, *, park: bool) -> bool:
+        """Make a move durable; False if this engine does not hold the run any more."""
+        needed = move.entries or move.abandoned or park
+        if not (needed or self._inbox_through or self._peek):
+            return True
+        self._peek = False
+        command = AppendRecords(
+            self.run_id,
+            self._epoch,
+            move.length_before,
+            move.entries,
+            move.headers,
+            inbox_through=self._inbox_through,
+            park=park,
+            abandoned=move.abandoned,
+        )
+        answer = await self._runtime.commit_surely(command)
+        if isinstance(answer, Refused):
+            self._lost(answer)
+            return False
+        assert isinstance(answer, Appended)
+        seen, self._inbox_through = self._inbox_through, 0
+        if not self._inbox:
+            self._inbox = tuple(row for row in answer.inbox if row.number > seen)
+        if answer.parked and move.state != "ended":
+            self._parked()
+        return True
+
+    def _parked(self) -> None:
+        if self._claim is None:
+            self._runtime.keep(self)
+        else:  # somebody woke it, and the engine has claimed it again already
+            self._take(self._claim)
+
+    def _take(self, claim: Claim) -> None:
+        self._claim = None
+        self._epoch = claim.epoch
+        self._inbox = claim.inbox
+        self._fresh = True
+
+    def _stop(self, stop: StopStep | StopChild) -> None:
+        match stop:
+            case StopStep():
+                attempt = self._attempts.get(stop.id)
+                if attempt is not None:
+                    attempt.stop(interrupt=stop.interrupt)
+            case StopChild():
+                self._runtime.start(self._stop_child, stop)
+
+    async def _stop_child(self, stop: StopChild) -> None:
+        now = self._runtime.clock.now()
+        await self._runtime.commit_surely(
+            RequestCancel(stop.child_run, f"run {self.run_id}", stop.reason, now)
+        )
+
+    # --- the ways to stop carrying it on ------------------------------------------------------
+
+    async def _break(self, move: Move, cancel: Draft | None) -> None:
+        """Record what has happened, then pause, or end a run that is to be cancelled."""
+        if move.entries and not await self._append(move, park=False):
+            return
+        if cancel is None:
+            await self._pause("code", sentence(move.bug))
+            return
+        with OutsideTrio():
+            now = self._runtime.clock.now()
+            end = self._session.end_broken(cancel, move.bug, now)
+        if await self._append(end, park=False):
+            self._leave()
+
+    async def _pause(self, reason: str, message: str) -> None:
+        runtime = self._runtime
+        now = runtime.clock.now()
+        pause = Pause(reason, message, self._program.version, now)
+        answer = await runtime.commit_surely(
+            PauseRun(self.run_id, self._epoch, pause, self._inbox_through)
+        )
+        if isinstance(answer, Refused):
+            self._lost(answer)
+        elif isinstance(answer, Done) and not answer.changed:
+            self._peek = True  # a cancel came before the pause
+        else:
+            log.warning(
+                "run %s of %s is paused: %s", self.run_id, self._program.id, message
+            )
+            self._leave()
+            runtime.wake(self.run_id)
+
+    def _leave(self) -> None:
+        self._runtime.let_go(self.run_id)
+        self.drop()
+
+    def _lost(self, refused: Refused) -> None:
+        """Somebody else carries the run on: nothing of ours was stored."""
+        assert isinstance(refused.error, LeaseLost | Conflict)
+        log.warning("run %s was given up here: %s", self.run_id, refused.error)
+        self._leave()
+
+    async def _load(self) -> bool:
+        """Read the history; a run whose history cannot be read is left alone."""
+        runtime, session = self._runtime, self._session
+        if session.length:
+            with OutsideTrio():
+                session.close()
+            environment = runtime.journal.environment
+            session = self._session = Session(self._program, self.run_id, environment)
+        entries: list[Entry] = []
+        try:
+            while True:
+                after = len(entries)
+                entries += await runtime.journal.history(
+                    self.run_id, after=after, limit=_PAGE
+                )
+                if len(entries) - after < _PAGE:
+                    break
+        except JournalError as error:
+            log.error("run %s stays where it is: %s", self.run_id, error)
+            self._leave()
+            return False
+        session.load(entries)
+        return True
+
+
+def _is_cancel(draft: Draft) -> bool:
+    return isinstance(draft.record, CancelRequested)
+
+
+def sentence(error: Exception | None) -> str:
+    """Return a bug as the reason of a pause: its class, its words, its line."""
+    if error is None:
+        return ""
+    where, traceback = "", error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        where = f" ({code.co_filename}:{traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return f"{type(error).__name__}: {error}{where}"

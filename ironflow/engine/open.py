@@ -1,0 +1,198 @@
+"""Open an engine on a journal, run its tasks, and end it in order."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from ironflow import limits
+from ironflow.authoring.app import App
+from ironflow.engine.active import ActiveRun
+from ironflow.engine.asyncio_loop import AsyncioLoop
+from ironflow.engine.clock import Clock, SystemClock
+from ironflow.engine.engine import Engine
+from ironflow.engine.runtime import Runtime
+from ironflow.engine.watchdog import Watchdog
+from ironflow.errors import IronflowError
+from ironflow.journal.base import (
+    Claim,
+    DeliverEvents,
+    Done,
+    FireTimer,
+    FunctionRow,
+    RegisterFunctions,
+)
+from ironflow.journal.url import open_journal
+from ironflow.policy.duration import Duration, parse_duration
+
+_SHUTDOWN: Final = limits.SHUTDOWN_US_DEFAULT / 1_000_000
+
+
+@asynccontextmanager
+async def open_engine(
+    app: App,
+    url: str,
+    *,
+    environment: str = "default",
+    clock: Clock | None = None,
+    shutdown: Duration = _SHUTDOWN,
+    asyncio_loop: AsyncioLoop | None = None,
+    only: Callable[[Claim], bool] | None = None,
+) -> AsyncIterator[Engine]:
+    """Run an app's functions on a journal for as long as the block is open.
+
+    Every run that a crash has interrupted goes on at once. On leaving, steps that run
+    get up to `shutdown` (a duration) to end; what they have not recorded by then is
+    done again at the next start. `only` chooses which runs are carried on.
+
+    Raises:
+        JournalOwned: another process owns the data directory.
+        JournalForeign, JournalNewer, JournalDamaged: see the message.
+        JournalFailed: the disk failed while the block was open; the engine stopped.
+        ConfigurationError: the URL or an option is wrong.
+    """
+    patience = parse_duration(shutdown, option="shutdown") / 1_000_000
+    clock = clock or SystemClock()
+    loop = asyncio_loop or AsyncioLoop()
+    programs = dict(app.programs)
+    try:
+        async with (
+            open_journal(url, environment=environment) as journal,
+            trio.open_nursery() as nursery,
+        ):
+            runtime = Runtime(
+                journal, clock, programs, nursery=nursery, asyncio_loop=loop
+            )
+            await _begin(runtime, app, only)
+            async with _ending(runtime, patience):
+                yield Engine(runtime)
+    except BaseExceptionGroup as group:
+        error = _only_error(group)
+        if error is None:
+            raise
+        raise error from None
+    finally:
+        if asyncio_loop is None:
+            loop.close()
+
+
+async def _begin(
+    runtime: Runtime, app: App, only: Callable[[Claim], bool] | None
+) -> None:
+    await _register(runtime, app)
+    stop_watching = runtime.journal.watch(runtime.hint)
+    del stop_watching  # the journal closes with the engine
+    runtime.start(runtime.alarms.run)
+    runtime.start(_claim_runs, runtime, only)
+    runtime.start(_fire_timers, runtime)
+    runtime.start(_deliver, runtime)
+    runtime.start(Watchdog(runtime).run)
+    runtime.look.set()
+    runtime.timers_due.set()
+    runtime.undelivered.set()
+
+
+async def _register(runtime: Runtime, app: App) -> None:
+    rows = tuple(
+        FunctionRow(
+            id=program.id,
+            version=program.version,
+            triggers=app.triggers[program.id],
+            patches=tuple(sorted(program.patches)),
+            run_timeout_us=program.run_timeout_us,
+            start_timeout_us=program.start_timeout_us,
+        )
+        for program in app.programs.values()
+    )
+    await runtime.commit_one(RegisterFunctions(rows, runtime.clock.now()))
+
+
+@asynccontextmanager
+async def _ending(runtime: Runtime, patience: float) -> AsyncIterator[None]:
+    """Let steps that run come to their end, then stop every task of the engine."""
+    try:
+        yield
+    finally:
+        runtime.closing = True
+        await _drain(runtime, patience)
+        runtime.nursery.cancel_scope.cancel()
+        for carried in [*runtime.active.values(), *runtime.parked.values()]:
+            carried.drop()
+
+
+async def _drain(runtime: Runtime, patience: float) -> None:
+    if runtime.attempts:
+        with trio.CancelScope(shield=True), trio.move_on_after(patience):
+            await runtime.quiet.wait()
+        # What has just ended is recorded before the tasks are cancelled.
+        with trio.CancelScope(shield=True):
+            await runtime.activity.wait_idle()
+
+
+async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) -> None:
+    """Claim what is ready, as long as there is room."""
+    functions = frozenset(runtime.programs)
+    while True:
+        await runtime.look.wait()
+        runtime.look = trio.Event()
+        room = limits.RUNS_ACTIVE_MAX - len(runtime.active)
+        if room <= 0 or runtime.closing:
+            continue
+        claims = await runtime.journal.claim(functions, limit=room)
+        if len(claims) == room:
+            runtime.look.set()
+        for claim in claims:
+            if only is None or only(claim):
+                _carry_on(runtime, claim)
+
+
+def _carry_on(runtime: Runtime, claim: Claim) -> None:
+    carried = runtime.active.get(claim.run_id) or runtime.parked.pop(claim.run_id, None)
+    if carried is None:
+        carried = ActiveRun(runtime, runtime.programs[claim.function_id], claim)
+    runtime.active[claim.run_id] = carried
+    runtime.start(carried.begin, claim)
+
+
+async def _fire_timers(runtime: Runtime) -> None:
+    """Let the journal's timers act when they are due."""
+    while True:
+        await runtime.timers_due.wait()
+        runtime.timers_due = trio.Event()
+        now = runtime.clock.now()
+        due, next_due = await runtime.journal.due(now, limit=limits.DUE_TIMERS_MAX)
+        if due:
+            await runtime.commit([FireTimer(timer, now) for timer in due])
+            runtime.timers_due.set()
+        elif next_due:
+            runtime.timer_at(next_due)
+
+
+async def _deliver(runtime: Runtime) -> None:
+    """Go on with events that more runs wait for than one commit can wake."""
+    while True:
+        await runtime.undelivered.wait()
+        runtime.undelivered = trio.Event()
+        answer = await runtime.commit_one(DeliverEvents(runtime.clock.now()))
+        if isinstance(answer, Done) and answer.changed:
+            runtime.undelivered.set()
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return the one error that a group of tasks ended with, if it is ours."""
+    leaves: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        elif not isinstance(error, trio.Cancelled):
+            leaves.append(error)
+    first = leaves[0] if leaves else None
+    same = all(type(error) is type(first) for error in leaves)
+    if first is None or not same:
+        return None
+    if len(leaves) > 1 and not isinstance(first, IronflowError):
+        return None
+    return first

@@ -1,0 +1,202 @@
+"""What the parts of one engine share: journal, clock, programs, tasks, counters."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol, final
+
+import trio
+
+from ironflow import limits
+from ironflow.engine.activity import Activity
+from ironflow.engine.alarms import Alarms
+from ironflow.engine.asyncio_loop import AsyncioLoop
+from ironflow.engine.clock import Clock
+from ironflow.errors import JournalFull
+from ironflow.interpreter.program import Program
+from ironflow.journal.base import (
+    Answer,
+    Claim,
+    Hint,
+    Journal,
+    JournalCommand,
+    Refused,
+)
+
+log: Final = logging.getLogger("ironflow.engine")
+
+_FULL_RETRY_US: Final = 1_000_000  # how long to wait before a full disk is tried again
+
+
+class Carried(Protocol):
+    """A run in memory, as the rest of the engine knows it."""
+
+    run_id: str
+
+    def new_inbox(self) -> None:
+        """Say that inbox rows may wait."""
+        ...
+
+    async def begin(self, claim: Claim) -> None:
+        """Carry the run on under this claim."""
+        ...
+
+    def drop(self) -> None:
+        """Close the run's code; it is in the journal."""
+        ...
+
+
+@final
+class Runtime:
+    """The shared state of one engine. Only its loop touches it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        programs: dict[str, Program],
+        *,
+        nursery: trio.Nursery,
+        asyncio_loop: AsyncioLoop,
+    ) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.programs = programs
+        self.nursery = nursery
+        self.asyncio_loop = asyncio_loop
+        self.activity = Activity()
+        self.alarms = Alarms(clock)
+        self.threads = trio.CapacityLimiter(limits.STEP_THREADS_MAX)
+        self.active: dict[str, Carried] = {}
+        self.parked: OrderedDict[str, Carried] = OrderedDict()
+        self.closing = False
+        self.look = trio.Event()  # runs may be ready to claim
+        self.timers_due = trio.Event()
+        self.undelivered = trio.Event()
+        self.attempts = 0  # steps whose function runs now
+        self.quiet = trio.Event()  # set while closing, when no step runs any more
+        self._waiters: dict[str, set[trio.Event]] = {}
+        self._timer_alarm: Any = None
+        clock.attach(self.activity)
+
+    # --- the journal ----------------------------------------------------------------
+
+    async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
+        """Commit; the clock stands still meanwhile."""
+        self.activity.begin()
+        try:
+            return await self.journal.commit(commands)
+        finally:
+            self.activity.end()
+
+    async def commit_one(self, command: JournalCommand) -> Answer:
+        """Commit one command of a caller.
+
+        Raises:
+            IronflowError: the command is refused.
+        """
+        [answer] = await self.commit((command,))
+        if isinstance(answer, Refused):
+            raise answer.error
+        return answer
+
+    async def commit_surely(self, command: JournalCommand) -> Answer:
+        """Commit a command that must not be lost: a full disk is waited for."""
+        while True:
+            try:
+                [answer] = await self.commit((command,))
+            except JournalFull as error:
+                log.error("%s; trying again in a second", error)  # noqa: TRY400  the sentence says it all
+                await self.wait_until(self.clock.now() + _FULL_RETRY_US)
+            else:
+                return answer
+
+    def hint(self, hint: Hint) -> None:
+        """React to a commit: called by the journal on this loop."""
+        if hint.ready:
+            self.look.set()
+        for run_id in hint.inbox:
+            carried = self.active.get(run_id)
+            if carried is not None:
+                carried.new_inbox()
+        for run_id in hint.ended:
+            self.wake(run_id)
+        if hint.due:
+            self.timer_at(hint.due)
+        if hint.undelivered:
+            self.undelivered.set()
+
+    # --- waiting ------------------------------------------------------------------------
+
+    def timer_at(self, due: int) -> None:
+        """Look into the journal's timers at this time."""
+        alarm = self._timer_alarm
+        if alarm is not None and alarm.action is not None and alarm.due <= due:
+            return
+        if alarm is not None:
+            alarm.cancel()
+        self._timer_alarm = self.alarms.set(due, self.timers_due.set)
+
+    async def wait_until(self, time_us: int) -> None:
+        """Return at this time of the engine's clock."""
+        reached = trio.Event()
+        alarm = self.alarms.set(time_us, reached.set)
+        try:
+            await reached.wait()
+        finally:
+            alarm.cancel()
+
+    def waiter(self, run_id: str) -> trio.Event:
+        """Return an event that is set when the run ends or pauses."""
+        event = trio.Event()
+        self._waiters.setdefault(run_id, set()).add(event)
+        return event
+
+    def forget(self, run_id: str, waiter: trio.Event) -> None:
+        """Take a waiter back."""
+        waiting = self._waiters.get(run_id, set())
+        waiting.discard(waiter)
+        if not waiting:
+            self._waiters.pop(run_id, None)
+
+    def wake(self, run_id: str) -> None:
+        """Wake whoever waits for a run."""
+        for event in self._waiters.pop(run_id, ()):
+            event.set()
+
+    # --- runs in memory ---------------------------------------------------------------------
+
+    def start(self, work: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Start a task of the engine."""
+        self.nursery.start_soon(work, *args)
+
+    def keep(self, carried: Carried) -> None:
+        """Keep a parked run's code for a while: it is a cache."""
+        self.active.pop(carried.run_id, None)
+        self.parked[carried.run_id] = carried
+        while len(self.parked) > limits.RUNS_CACHED_MAX:
+            _, oldest = self.parked.popitem(last=False)
+            oldest.drop()
+        self.room()
+
+    def let_go(self, run_id: str) -> None:
+        """Forget a run that is not carried on here any more."""
+        if self.active.pop(run_id, None) is not None:
+            self.room()
+
+    def room(self) -> None:
+        """Say that one more run could be claimed."""
+        if len(self.active) == limits.RUNS_ACTIVE_MAX - 1:
+            self.look.set()
+
+    def attempt_began(self) -> None:
+        """Count a step whose function runs."""
+        self.attempts += 1
+        self.activity.begin()
+
+    def attempt_ended(self) -> None:
+        """Count it off."""
+        self.attempts -= 1
+        self.activity.end()
+        if self.closing and self.attempts == 0:
+            self.quiet.set()

@@ -1,0 +1,188 @@
+"""One attempt of a step: run the user's function, say what is to be recorded."""
+
+import inspect
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from types import FunctionType
+from typing import Any, Final, final
+
+import trio
+
+from ironflow import values
+from ironflow.authoring.asyncio_step import AsyncioStep
+from ironflow.engine.alarms import Alarm
+from ironflow.engine.current import ATTEMPTING, Attempting
+from ironflow.engine.runtime import Runtime
+from ironflow.interpreter import outcomes
+from ironflow.interpreter.turn import PerformStep
+from ironflow.records import Draft
+
+_draw: Final = random.SystemRandom().random  # jitter of retries: not part of a run
+
+
+@final
+class Attempt:
+    """A step in the hand of its host, from when it is asked to its outcome.
+
+    `scope` is the cancel scope of the task that makes it; the task enters it, because
+    one scope serves many attempts one after the other.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_may_start",
+        "_runtime",
+        "deadline",
+        "interrupted",
+        "perform",
+        "run_id",
+        "running",
+        "scope",
+        "stopped",
+        "thread_ended",
+        "timed_out",
+    )
+
+    def __init__(self, runtime: Runtime, run_id: str, perform: PerformStep) -> None:
+        self._runtime = runtime
+        self.run_id = run_id
+        self.perform = perform
+        self.scope: trio.CancelScope | None = None
+        self.stopped = False  # no other attempt may follow
+        self.interrupted = False  # the running one was cancelled
+        self.timed_out = False
+        self.running = False
+        self.thread_ended: trio.Event | None = None  # of a thread that was left behind
+        self.deadline = 0
+        self._alarm: Alarm | None = None
+        self._may_start: trio.Event | None = None
+
+    def stop(self, *, interrupt: bool) -> None:
+        """Let no other attempt follow; `interrupt`: end a running one too."""
+        self.stopped = True
+        if self._may_start is not None:
+            self._may_start.set()
+        if interrupt:
+            self.interrupted = True
+            if self.running and self.scope is not None:
+                self.scope.cancel()
+
+    async def wait_for_turn(self) -> Draft | None:
+        """Wait out the backoff; the record of a step that was stopped before its turn."""
+        runtime, not_before = self._runtime, self.perform.not_before
+        waited = not_before > runtime.clock.now()
+        if waited and not self.stopped:
+            self._may_start = trio.Event()
+            alarm = runtime.alarms.set(not_before, self._may_start.set)
+            try:
+                await self._may_start.wait()
+            finally:
+                alarm.cancel()
+                self._may_start = None
+        if waited and self.stopped:
+            return outcomes.given_up(self.perform)
+        if self.interrupted:
+            why = "it was cancelled, and nobody can say whether it had begun"
+            return outcomes.in_doubt(self.perform, why)
+        return None
+
+    async def make(self) -> Draft:
+        """Call the function and return the record of what came of it.
+
+        Raises:
+            trio.Cancelled: its scope was cancelled: ask `cut_short` what to record,
+                or nothing if the engine is shutting down.
+        """
+        perform, runtime = self.perform, self._runtime
+        self._set_deadline()
+        runtime.attempt_began()
+        self.running = True
+        token = ATTEMPTING.set(Attempting(self.run_id, perform, self.deadline))
+        try:
+            annotation = values.return_annotation(perform.fn)
+            values.check_annotation(annotation, where=f"step {perform.name!r}")
+            value = await self._call()
+            payload = values.round_trip(value, annotation, step=perform.name)
+        except Exception as error:
+            return self._failed(error)
+        else:
+            return outcomes.completed(perform, payload)
+        finally:
+            ATTEMPTING.reset(token)
+            self.running = False
+            runtime.attempt_ended()
+            if self._alarm is not None:
+                self._alarm.cancel()
+
+    def cut_short(self) -> Draft | None:
+        """Return the record of an attempt whose scope was cancelled, if it has one."""
+        if self.interrupted:
+            return outcomes.in_doubt(
+                self.perform, "it was cancelled while its function was running"
+            )
+        if self.timed_out:
+            error = TimeoutError(
+                f"the attempt did not end within {self.perform.timeout_us / 1e6:g} s"
+            )
+            return self._failed(error, in_doubt=True)
+        return None
+
+    def _set_deadline(self) -> None:
+        if self.perform.timeout_us:
+            self.deadline = self._runtime.clock.now() + self.perform.timeout_us
+            self._alarm = self._runtime.alarms.set(self.deadline, self._time_out)
+
+    def _time_out(self) -> None:
+        if self.running and self.scope is not None:
+            self.timed_out = True
+            self.scope.cancel()
+
+    async def _call(self) -> Any:
+        fn, args = self.perform.fn, self.perform.args
+        if isinstance(fn, AsyncioStep):
+            return await self._runtime.asyncio_loop.run(fn, *args)
+        if is_async(fn):
+            return await fn(*args)
+        value = await self._in_thread(fn, args)
+        # A lambda around an async function only makes its coroutine.
+        return await value if inspect.iscoroutine(value) else value
+
+    async def _in_thread(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call a plain function in a thread; when cancelled, leave the thread behind."""
+        ended = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def call() -> Any:
+            try:
+                return fn(*args)
+            finally:
+                with suppress(trio.RunFinishedError):
+                    token.run_sync_soon(ended.set)
+
+        try:
+            return await trio.to_thread.run_sync(
+                call, abandon_on_cancel=True, limiter=self._runtime.threads
+            )
+        except trio.Cancelled:
+            self.thread_ended = ended
+            raise
+
+    def _failed(self, error: BaseException, *, in_doubt: bool = False) -> Draft:
+        return outcomes.failed(
+            self.perform,
+            error,
+            now=self._runtime.clock.now(),
+            draw=_draw(),
+            stopped=self.stopped,
+            in_doubt=in_doubt,
+        )
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Say whether calling `fn` gives a coroutine of Trio."""
+    if type(fn) is FunctionType:
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
+        getattr(fn, "__call__", None)  # noqa: B004  what is called, not whether it can be
+    )
