@@ -31,11 +31,14 @@ class Submission:
     """The commands of one caller and, later, what became of them.
 
     `alone`: it shares its transaction with nobody, so that its error is its own.
+    `leads`: its task shall commit for all who wait.
     """
 
     commands: Sequence[JournalCommand]
     task: "trio.lowlevel.Task"
+    leads: bool = False
     alone: bool = False
+    is_done: bool = False
     answers: Sequence[Answer] = ()
     error: BaseException | None = None
 
@@ -137,9 +140,4 @@ def remember(memory: Memory, batch: Batch) -> None:
         else:
             memory.let_go(run_id)
     holds = memory.queue.holds
-    memory.lengths |= {
-        run: staged.lengths[run] for run in staged.lengths if run in holds
-    }
-    memory.run_rows |= {
-        run: staged.run_rows[run] for run in staged.run_rows if run in holds
-    }
+    memory.held |= {run: staged.known[run] for run in staged.known if run in holds}

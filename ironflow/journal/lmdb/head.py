@@ -17,22 +17,21 @@ from ironflow.records import FORMAT
 
 HEAD_BYTES: Final = 64
 _MAGIC: Final = b"ironhead"
-_FIELDS: Final = struct.Struct(">8sIQ16sQ16x")  # then 4 bytes of CRC-32
+_FIELDS: Final = struct.Struct(">8sIQ16s24x")  # then 4 bytes of CRC-32
 _CRC: Final = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last commit: its number, the head digest after it, the store's bytes."""
+    """The last commit: its number and the head digest after it."""
 
     number: int
     digest: bytes
-    data_bytes: int
 
 
 def frame(head: Head) -> bytes:
     """Return the 64 bytes of the file."""
-    body = _FIELDS.pack(_MAGIC, FORMAT, head.number, head.digest, head.data_bytes)
+    body = _FIELDS.pack(_MAGIC, FORMAT, head.number, head.digest)
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -41,10 +40,10 @@ def parse(data: bytes) -> Head | None:
     if len(data) != HEAD_BYTES:
         return None
     body, crc = data[: _FIELDS.size], data[_FIELDS.size :]
-    magic, _, number, digest, data_bytes = _FIELDS.unpack(body)
+    magic, _, number, digest = _FIELDS.unpack(body)
     if magic != _MAGIC or _CRC.unpack(crc)[0] != zlib.crc32(body):
         return None
-    return Head(number, digest, data_bytes)
+    return Head(number, digest)
 
 
 def read_head(directory: Path) -> Head | None:
@@ -57,20 +56,17 @@ def read_head(directory: Path) -> Head | None:
 
 @final
 class HeadFile:
-    """The head file of an open journal, and the size of the store beside it."""
+    """The head file of an open journal."""
 
     def __init__(self, directory: Path) -> None:
         self._file = os.open(directory / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        self._data = os.open(directory / "data.mdb", os.O_RDONLY | os.O_CLOEXEC)
 
     def write(self, number: int, digest: bytes) -> None:
         """Say that this commit is durable."""
-        head = Head(number, digest, os.fstat(self._data).st_size)
-        os.pwrite(self._file, frame(head), 0)
+        os.pwrite(self._file, frame(Head(number, digest)), 0)
 
     def close(self) -> None:
-        """Close the files; idempotent."""
-        for file in (self._file, self._data):
-            if file >= 0:
-                os.close(file)
-        self._file = self._data = -1
+        """Close the file; idempotent."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

@@ -26,7 +26,7 @@ from ironflow.journal.lmdb._lmdb import (
     check_pages,
     open_environment,
 )
-from ironflow.journal.lmdb.head import Head, read_head
+from ironflow.journal.lmdb.head import Head
 from ironflow.records import FORMAT
 
 DATA: Final = "data.mdb"
@@ -154,11 +154,9 @@ def check_file(directory: Path) -> None:
 
     Raises:
         JournalForeign: the file is not LMDB's.
-        JournalDamaged: it ends before the last page in use, or before its end at
-            the last commit.
+        JournalDamaged: it ends before the last page in use.
     """
     path = directory / DATA
-    head = read_head(directory)  # first: the owner writes it after the store
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -167,11 +165,6 @@ def check_file(directory: Path) -> None:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}; check its permissions"
         ) from error
-    if head is not None and size < head.data_bytes:
-        raise JournalDamaged(
-            f"{path} has {size} bytes, and had {head.data_bytes} after the last commit:"
-            f" it was cut off; {_COPY}"
-        )
     if size < needed and (wrong := check_pages(path)):
         raise JournalDamaged(
             f"{path} has {size} bytes and needs {needed}: it was cut off"
@@ -255,7 +248,7 @@ def last_commit(snapshot: Snapshot) -> Head | None:
     data = None if key is None else snapshot.get(keys.COMMITS, key)
     if key is None or data is None:
         return None
-    return Head(keys.to_number(key), rows.commit_digest(data), 0)
+    return Head(keys.to_number(key), rows.commit_digest(data))
 
 
 def check_head(directory: Path, snapshot: Snapshot, *, head: Head | None) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from ironflow import codec, ids, limits
-from ironflow.errors import ConfigurationError, JournalDamaged, RunNotFound
+from ironflow.errors import JournalDamaged, JournalError, RunNotFound
 from ironflow.journal.base import (
     InboxRow,
     RunQuery,
@@ -214,9 +214,9 @@ class Reads:
             raise closed()
 
 
-def closed() -> ConfigurationError:
+def closed() -> JournalError:
     """Return the error for a call to a journal that was closed."""
-    return ConfigurationError("the journal is closed; open it again")
+    return JournalError("this journal is closed; open it again")
 
 
 # --- pieces that the owner and `verify` use too ---------------------------------

@@ -22,7 +22,7 @@ from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.reads import Reads, read_inbox, read_length
 from ironflow.journal.lmdb.ready import ReadyQueue
-from ironflow.journal.lmdb.tables import Memory, read_run
+from ironflow.journal.lmdb.tables import Known, Memory, read_run
 from ironflow.journal.lmdb.writer import Writer
 
 ENVIRONMENTS_MAX: Final = 1 << 16
@@ -265,7 +265,8 @@ class LmdbJournal(Reads):
         Raises:
             JournalFull: no space; nothing was stored, the journal goes on.
             JournalFailed: the disk failed; the journal takes no more commits.
-            ConfigurationError: there are too many commands, or it is closed.
+            ConfigurationError: there are too many commands.
+            JournalError: it is closed.
         """
         if len(commands) > limits.COMMIT_COMMANDS_MAX:
             raise ConfigurationError(
@@ -288,19 +289,13 @@ class LmdbJournal(Reads):
             return [self._claim(snapshot, run_id) for run_id in taken]
 
     def _claim(self, snapshot: Snapshot, run_id: str) -> Claim:
-        memory = self._memory
+        queue = self._memory.queue
         key = self._prefix + keys.run(run_id)
-        length = memory.lengths[run_id] = read_length(snapshot, key)
         row = read_run(snapshot, self._prefix, run_id)
-        if row is not None:
-            memory.run_rows[run_id] = row
-        return Claim(
-            run_id,
-            memory.queue.function_of(run_id),
-            memory.queue.holds[run_id],
-            length,
-            read_inbox(snapshot, key),
-        )
+        length, inbox = read_length(snapshot, key), read_inbox(snapshot, key)
+        self._memory.held[run_id] = Known(key, row, length)
+        function_id = queue.function_of(run_id)
+        return Claim(run_id, function_id, queue.holds[run_id], length, inbox)
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Give runs back, still ready; others may claim them at once.
@@ -312,7 +307,7 @@ class LmdbJournal(Reads):
         hint = Hint()
         for claim in claims:
             if memory.queue.release(claim.run_id, epoch=claim.epoch):
-                memory.forget(claim.run_id)
+                memory.held.pop(claim.run_id, None)
                 hint.ready.add(claim.run_id)
         self._tell(hint)
 

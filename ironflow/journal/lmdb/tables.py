@@ -36,6 +36,23 @@ INBOX_ROWS_PER_COMMIT_MAX: Final = 1 << 24
 
 
 @dataclass(slots=True)
+class Known:
+    """What a run's next append needs to know; kept while the run is held.
+
+    `inbox_is_empty` may be false of an empty inbox, never true of another.
+    """
+
+    key: bytes
+    row: RunRow | None
+    length: int
+    inbox_is_empty: bool = False
+
+    def copy(self) -> "Known":
+        """Return the same in an object of its own."""
+        return Known(self.key, self.row, self.length, self.inbox_is_empty)
+
+
+@dataclass(slots=True)
 class Memory:
     """What the owner of an environment keeps in memory, as of the last commit."""
 
@@ -47,20 +64,12 @@ class Memory:
     event_log: EventLog
     key_days: list[bytes]  # the days in which idempotency keys were used, newest first
     ready_place: int
-    run_rows: dict[str, RunRow] = field(
-        default_factory=dict[str, RunRow]
-    )  # of held runs
-    lengths: dict[str, int] = field(default_factory=dict[str, int])  # of held runs
+    held: dict[str, Known] = field(default_factory=dict[str, Known])
 
     def let_go(self, run_id: str) -> None:
         """The run is not ready and not held: nothing of it stays in memory."""
         self.queue.drop(run_id)
-        self.forget(run_id)
-
-    def forget(self, run_id: str) -> None:
-        """The run is not held: read its rows again when it is."""
-        self.lengths.pop(run_id, None)
-        self.run_rows.pop(run_id, None)
+        self.held.pop(run_id, None)
 
 
 @dataclass(slots=True)
@@ -71,8 +80,7 @@ class Staged:
     event_log: EventLog | None = None
     key_days: list[bytes] | None = None
     ready: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    run_rows: dict[str, RunRow] = field(default_factory=dict[str, RunRow])
-    lengths: dict[str, int] = field(default_factory=dict[str, int])
+    known: dict[str, Known] = field(default_factory=dict[str, Known])
     runs: dict[str, rows.RunChange] = field(default_factory=dict[str, rows.RunChange])
     events: list[rows.EventChange] = field(default_factory=list[rows.EventChange])
     ended_holds: set[str] = field(default_factory=set[str])
@@ -229,14 +237,32 @@ class _RunTables(_Tables):
     """Runs: their rows, histories, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
-        row = self.staged.run_rows.get(run_id) or self._memory.run_rows.get(run_id)
-        if row is None:
-            row = read_run(self._overlay, self._prefix, run_id)
-        return row
+        try:
+            return self._known(run_id).row
+        except RunNotFound:
+            return None
+
+    def _known(self, run_id: str) -> Known:
+        """What is known of a run, with this transaction's writes."""
+        known = self.staged.known.get(run_id)
+        if known is None:
+            held = self._memory.held.get(run_id)
+            known = self._read(run_id) if held is None else held.copy()
+            self.staged.known[run_id] = known
+        return known
+
+    def _read(self, run_id: str) -> Known:
+        key = self._run(run_id)
+        data = self._overlay.get(keys.RUNS, key)
+        if data is None:
+            return Known(key, None, 0)
+        length = self._overlay.last_sequence(key)
+        return Known(key, rows.RUN.decode(data), length)
 
     def put_run(self, row: RunRow) -> None:
-        self.staged.run_rows[row.run_id] = row
-        key = self._run(row.run_id)
+        known = self._known(row.run_id)
+        known.row = row
+        key = known.key
         self._overlay.put(keys.RUNS, key, rows.RUN.encode(row))
         if row.status == "paused":
             self._overlay.put(keys.PAUSED, key, row.function_id.encode())
@@ -250,49 +276,48 @@ class _RunTables(_Tables):
         return [rows.RUN.decode(data) for data in runs if data is not None]
 
     def hold(self, run_id: str) -> Hold:
+        length = self._known(run_id).length
         if run_id in self.staged.ended_holds:
-            return Hold(0, self._length(run_id))
-        return Hold(self._memory.queue.holds.get(run_id, 0), self._length(run_id))
-
-    def _length(self, run_id: str) -> int:
-        length = self.staged.lengths.get(run_id)
-        if length is None:
-            length = self._memory.lengths.get(run_id)
-        if length is None:
-            length = self._overlay.last_sequence(self._run(run_id))
-        return length
+            return Hold(0, length)
+        return Hold(self._memory.queue.holds.get(run_id, 0), length)
 
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:
         if not entries:
             return
-        run = keys.run(run_id)
-        prefix = self._prefix + run
-        put = self._overlay.put
+        known = self._known(run_id)
+        key, put = known.key, self._overlay.put
         for entry, header in zip(entries, headers, strict=True):
-            key = prefix + keys.number(entry.record.sequence)
-            put(keys.LOG, key, codec.encode(entry, header))
+            place = keys.number(entry.record.sequence)
+            put(keys.LOG, key + place, codec.encode(entry, header))
             if codec.is_blob(entry.payload):
                 blob = self._prefix + entry.record.payload_digest
                 put(keys.BLOBS, blob, bytes(entry.payload))
         last = entries[-1]
-        length = last.record.sequence
-        self.staged.lengths[run_id] = length
+        length = known.length = last.record.sequence
+        run = key[keys.ENVIRONMENT_BYTES :]
         self.staged.runs[run_id] = rows.RunChange(run, length, last.digest)
 
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
-        prefix = self._run(run_id)
-        return [
-            rows.decode_inbox(keys.to_number(key[len(prefix) :]), data)
-            for key, data in self._overlay.scan(keys.INBOX, prefix)
+        known = self._known(run_id)
+        if known.inbox_is_empty:
+            return ()
+        skipped = len(known.key)
+        found = [
+            rows.decode_inbox(keys.to_number(key[skipped:]), data)
+            for key, data in self._overlay.scan(keys.INBOX, known.key)
         ]
+        known.inbox_is_empty = not found
+        return found
 
     def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
         # Numbers come from the commit's: they grow without a counter to be stored.
         used = len(self._overlay.changes[keys.INBOX])
         number = (self._memory.commit_number + 1) * INBOX_ROWS_PER_COMMIT_MAX + used
-        key = self._run(run_id) + keys.number(number)
+        known = self._known(run_id)
+        known.inbox_is_empty = False
+        key = known.key + keys.number(number)
         self._overlay.put(keys.INBOX, key, rows.encode_inbox(draft, position=position))
 
     def drop_inbox(self, run_id: str, numbers: Sequence[int]) -> None:

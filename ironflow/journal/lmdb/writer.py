@@ -68,22 +68,24 @@ class Writer:
 
         A commit cannot be taken back, so a cancel waits until it is durable.
         """
-        self._check_open()
+        if self._refusal is not None:
+            raise JournalFailed(self._refusal)
         submission = Submission(commands, trio.lowlevel.current_task())
         self._waiting.append(submission)
-        if self._busy:
-            await trio.lowlevel.wait_task_rescheduled(_not_aborted)
-        else:
-            self._busy = True
-            await self._lead(submission)
+        submission.leads = not self._busy
+        self._busy = True
+        while not submission.is_done:
+            if submission.leads:
+                submission.leads = False
+                await self._lead(submission)
+            else:
+                await trio.lowlevel.wait_task_rescheduled(_not_aborted)
         if submission.error is not None:
             raise submission.error
         return submission.answers
 
     async def close(self) -> None:
-        """Finish what is under way, then take nothing more; idempotent."""
-        if self._refusal is None:
-            self._refusal = "the journal is closed; open it again"
+        """Finish what is under way; the caller submits nothing more."""
         with trio.CancelScope(shield=True):
             while self._busy:
                 self._idle = trio.Event()
@@ -93,22 +95,15 @@ class Writer:
             self._thread = None
         self._head.close()
 
-    def _check_open(self) -> None:
-        if self._refusal is not None:
-            raise JournalFailed(self._refusal)
-
     async def _lead(self, submission: Submission) -> None:
         """Commit for all who wait; the caller is one of them."""
         await self._gather()
-        batch = self._decide()
-        runnable = trio.lowlevel.current_statistics().tasks_runnable
-        if not self.pace.stays_in_loop(runnable=runnable):
+        batch = decide(self._environment, self._memory, self._waiting, name=self._name)
+        if self.pace.stays_in_loop(_runnable):
+            self._write(batch)
+            self._finish(batch, running=submission)
+        else:
             self._hand_over(batch)
-            await trio.lowlevel.wait_task_rescheduled(_not_aborted)
-            return
-        self._write(batch)
-        if not self._finish(batch, leader=submission):
-            await trio.lowlevel.wait_task_rescheduled(_not_aborted)
 
     async def _gather(self) -> None:
         """Let other tasks submit, for as long as each pass over them brings more."""
@@ -117,9 +112,6 @@ class Writer:
             await trio.lowlevel.cancel_shielded_checkpoint()
             if len(self._waiting) == before:
                 break
-
-    def _decide(self) -> Batch:
-        return decide(self._environment, self._memory, self._waiting, name=self._name)
 
     def _write(self, batch: Batch) -> None:
         """Make a batch durable; on either thread, one batch at a time."""
@@ -147,30 +139,35 @@ class Writer:
             f" may have {allowed}. Make room or repair the disk, then start again"
         )
 
-    def _finish(self, batch: Batch, *, leader: Submission | None = None) -> bool:
-        """Wake who waited, go on with who waits now; say if the leader is done.
+    def _finish(self, batch: Batch, running: Submission | None = None) -> None:
+        """Wake who waited; let the next who waits commit for the rest.
 
-        The leader, if there is one, is running and is not woken.
+        The task of `running` is the caller's own and is not woken.
         """
         self.pace.observe(batch.seconds)
         if isinstance(batch.error, JournalFull) and len(batch.submissions) > 1:
             self._split(batch)
-            self._hand_over(self._decide())
-            return False
+        else:
+            self._settle(batch, running)
+        if not self._waiting:
+            self._busy = False
+            self._idle.set()
+            return
+        leader = self._waiting[0]
+        leader.leads = True
+        if leader is not running:
+            trio.lowlevel.reschedule(leader.task)
+
+    def _settle(self, batch: Batch, running: Submission | None) -> None:
         if batch.error is None:
             remember(self._memory, batch)
             self._settled(batch)
         else:
             self._fail(batch, batch.error)
         for submission in batch.submissions:
-            if submission is not leader:
+            submission.is_done = True
+            if submission is not running:
                 trio.lowlevel.reschedule(submission.task)
-        if self._waiting:
-            self._hand_over(self._decide())
-        else:
-            self._busy = False
-            self._idle.set()
-        return leader is None or leader in batch.submissions
 
     def _split(self, batch: Batch) -> None:
         """Let each decide alone whether there is space for it."""
@@ -232,6 +229,10 @@ class _Thread:
             self._write_batch(batch)
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._finish, batch)
+
+
+def _runnable() -> int:
+    return trio.lowlevel.current_statistics().tasks_runnable
 
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:
