@@ -1,0 +1,261 @@
+"""An engine for programs that do not run on Trio: it lives in a thread of its own.
+
+`with ironflow.start(app, url) as engine` gives blocking methods, `async with` gives
+awaitable ones on asyncio. Neither is written by hand: each method is the engine's own,
+carried over by a descriptor that knows how to wait.
+"""
+
+import asyncio  # noqa: TID251  the caller's loop is asyncio's
+import functools
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
+
+import outcome
+import trio
+
+from ironflow.authoring.app import App
+from ironflow.engine.asyncio_loop import AsyncioLoop
+from ironflow.engine.engine import Engine
+from ironflow.engine.handles import Run
+from ironflow.engine.open import open_engine
+from ironflow.errors import EngineClosed
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@final
+class _Portal:
+    """A thread that runs an engine, and takes calls from other threads."""
+
+    def __init__(self, open_it: Callable[[], Any]) -> None:
+        self._open_it = open_it
+        self._opened: Future[Engine] = Future()
+        self._ended: Future[None] = Future()
+        self._stop = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._nursery: trio.Nursery | None = None
+        self._thread = threading.Thread(
+            target=self._run, name="ironflow-engine", daemon=True
+        )
+
+    def start(self) -> Future[Engine]:
+        """Start the thread; the future is done when the engine is open."""
+        self._thread.start()
+        return self._opened
+
+    def stop(self) -> Future[None]:
+        """Close the engine; the future is done when it is closed, with its error."""
+        if self._token is not None:
+            # It may have ended before, by an error that the future holds.
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._stop.set)
+        return self._ended
+
+    def call(self, fn: Callable[[], Coroutine[Any, Any, T]]) -> "Future[T]":
+        """Run `fn` in the engine's loop; cancelling the future cancels the call."""
+        future: Future[T] = Future()
+        closed = EngineClosed("the engine is closed; start it again")
+        if self._token is None or self._ended.done():
+            future.set_exception(closed)
+            return future
+
+        def spawn() -> None:
+            if self._nursery is None:
+                future.set_exception(closed)
+            else:
+                self._nursery.start_soon(self._answer, fn, future)
+
+        try:
+            self._token.run_sync_soon(spawn)
+        except trio.RunFinishedError:
+            future.set_exception(closed)
+        return future
+
+    async def _answer(
+        self, fn: Callable[[], Coroutine[Any, Any, T]], future: "Future[T]"
+    ) -> None:
+        scope = trio.CancelScope()
+        token = self._token
+        assert token is not None
+
+        def cancelled(done: "Future[T]") -> None:
+            if done.cancelled():
+                token.run_sync_soon(scope.cancel)
+
+        future.add_done_callback(cancelled)
+        result: Any = None
+        with scope:
+            result = await outcome.acapture(_as_exception, fn)
+        if not future.set_running_or_notify_cancel():
+            return
+        if result is None:
+            future.set_exception(EngineClosed("the engine was closed meanwhile"))
+        elif isinstance(result, outcome.Error):
+            future.set_exception(result.error)
+        else:
+            future.set_result(result.value)
+
+    def _run(self) -> None:
+        try:
+            trio.run(self._main)
+        except BaseException as error:  # noqa: BLE001  it belongs to the caller's thread
+            if not self._opened.done():
+                self._opened.set_exception(error)
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(None)
+
+    async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        async with self._open_it() as engine, trio.open_nursery() as self._nursery:
+            self._opened.set_result(engine)
+            await self._stop.wait()
+            self._nursery.cancel_scope.cancel()
+        self._nursery = None
+
+
+async def _as_exception(fn: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return await fn()
+
+
+@final
+class _Blocking(Generic[P, T]):
+    """A method of the engine that blocks the calling thread until it is done."""
+
+    def __init__(
+        self, method: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]]
+    ) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    def __get__(self, blocking: "BlockingEngine", owner: object) -> Callable[P, T]:
+        @functools.wraps(self._method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            return blocking.wait(lambda own: self._method(own, *args, **kwargs))
+
+        return cast("Callable[P, T]", call)
+
+
+@final
+class _OnAsyncio(Generic[P, T]):
+    """A method of the engine that is awaited on asyncio."""
+
+    def __init__(
+        self, method: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]]
+    ) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    def __get__(
+        self, engine: "AsyncioEngine", owner: object
+    ) -> Callable[P, Awaitable[T]]:
+        @functools.wraps(self._method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+            return engine.wait(lambda own: self._method(own, *args, **kwargs))
+
+        return cast("Callable[P, Awaitable[T]]", call)
+
+
+@final
+class BlockingEngine:
+    """An engine whose methods block: for plain programs, from any of their threads.
+
+    To wait for a run that you hold, call `engine.result(run.id)`.
+    """
+
+    def __init__(self, portal: _Portal, engine: Engine) -> None:
+        self._portal = portal
+        self._engine = engine
+
+    def wait(self, method: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Call a method of the engine and block until it is done."""
+        return self._portal.call(lambda: method(self._engine)).result()
+
+    emit = _Blocking(Engine.emit)
+    emit_sync = _Blocking(Engine.emit_sync)
+    get_run = _Blocking(Engine.get_run)
+    result = _Blocking(Engine.result)
+    list_runs = _Blocking(Engine.list_runs)
+    list_events = _Blocking(Engine.list_events)
+    history = _Blocking(Engine.history)
+    cancel = _Blocking(Engine.cancel)
+    resume = _Blocking(Engine.resume)
+
+
+@final
+class AsyncioEngine:
+    """An engine whose methods are awaited on asyncio."""
+
+    def __init__(self, portal: _Portal, engine: Engine) -> None:
+        self._portal = portal
+        self._engine = engine
+
+    async def wait(self, method: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Call a method of the engine; a cancel of the caller's task reaches it."""
+        call = self._portal.call(lambda: method(self._engine))
+        return self._carried(await asyncio.wrap_future(call))
+
+    def _carried(self, answer: T) -> T:
+        """Let runs in an answer be waited for on asyncio too."""
+        if isinstance(answer, Run):
+            return cast("T", replace(answer, _follow=self.result))
+        if isinstance(answer, list):
+            return cast("T", [self._carried(each) for each in answer])
+        return answer
+
+    emit = _OnAsyncio(Engine.emit)
+    emit_sync = _OnAsyncio(Engine.emit_sync)
+    get_run = _OnAsyncio(Engine.get_run)
+    result = _OnAsyncio(Engine.result)
+    list_runs = _OnAsyncio(Engine.list_runs)
+    list_events = _OnAsyncio(Engine.list_events)
+    history = _OnAsyncio(Engine.history)
+    cancel = _OnAsyncio(Engine.cancel)
+    resume = _OnAsyncio(Engine.resume)
+
+
+@final
+class start:  # noqa: N801  it is called like a function: `with ironflow.start(...)`
+    """Start an engine in a thread: `with` for blocking methods, `async with` on asyncio.
+
+    Takes what `ironflow.open_engine` takes. Under asyncio, steps marked with
+    `ironflow.asyncio_step` run on the caller's loop, where its pools live; otherwise on
+    one loop in a thread of ours.
+
+    Raises, on entering:
+        JournalOwned, JournalForeign, JournalNewer, JournalDamaged: see the message.
+    """
+
+    def __init__(self, app: App, url: str, **options: Any) -> None:
+        self._app = app
+        self._url = url
+        self._options: Final = options
+        self._portal: _Portal | None = None
+
+    def __enter__(self) -> BlockingEngine:
+        portal = self._open(None)
+        return BlockingEngine(portal, portal.start().result())
+
+    def __exit__(self, *_: object) -> None:
+        assert self._portal is not None
+        self._portal.stop().result()
+
+    async def __aenter__(self) -> AsyncioEngine:
+        portal = self._open(asyncio.get_running_loop())
+        return AsyncioEngine(portal, await asyncio.wrap_future(portal.start()))
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._portal is not None
+        await asyncio.wrap_future(self._portal.stop())
+
+    def _open(self, loop: asyncio.AbstractEventLoop | None) -> _Portal:
+        options = dict(self._options)
+        if loop is not None:
+            options["asyncio_loop"] = AsyncioLoop(loop)
+        self._portal = _Portal(lambda: open_engine(self._app, self._url, **options))
+        return self._portal
