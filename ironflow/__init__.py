@@ -6,12 +6,11 @@ costs nothing and what a program does not use (the engine, a driver) is not load
 """
 
 from importlib import import_module
-from typing import Final
 
-__version__: Final = "0.1.0"
+__version__ = "0.1.0"
 
 # Where each public name is defined.
-_HOMES: Final = {
+_HOMES = {
     "App": "ironflow.authoring.app",
     "Cancelled": "ironflow.errors",
     "ChildRun": "ironflow.authoring.children",
@@ -19,6 +18,8 @@ _HOMES: Final = {
     "ConfigurationError": "ironflow.errors",
     "Conflict": "ironflow.errors",
     "Context": "ironflow.authoring.context",
+    "CurrentStep": "ironflow.engine.current",
+    "Engine": "ironflow.engine.engine",
     "EngineClosed": "ironflow.errors",
     "EngineError": "ironflow.errors",
     "Event": "ironflow.authoring.event",
@@ -42,8 +43,10 @@ _HOMES: Final = {
     "NonRetryableError": "ironflow.errors",
     "NondeterminismError": "ironflow.errors",
     "PayloadRejected": "ironflow.errors",
+    "Receipt": "ironflow.engine.handles",
     "Retry": "ironflow.policy.retry",
     "RetryAfterError": "ironflow.errors",
+    "Run": "ironflow.engine.handles",
     "RunFailure": "ironflow.errors",
     "RunInfo": "ironflow.authoring.context",
     "RunLogger": "ironflow.authoring.logger",
@@ -59,7 +62,9 @@ _HOMES: Final = {
     "ValueRejected": "ironflow.errors",
     "WaitTimedOut": "ironflow.errors",
     "asyncio_step": "ironflow.authoring.asyncio_step",
+    "current_step": "ironflow.engine.current",
     "function": "ironflow.authoring.function",
+    "open_engine": "ironflow.engine.open",
 }
 
 # Static readers have the stub; a second list here could only disagree with it.

@@ -13,6 +13,12 @@ from ironflow.authoring.function import function as function
 from ironflow.authoring.logger import RunLogger as RunLogger
 from ironflow.authoring.saga import Saga as Saga
 from ironflow.authoring.step import StepClient as StepClient
+from ironflow.engine.current import CurrentStep as CurrentStep
+from ironflow.engine.current import current_step as current_step
+from ironflow.engine.engine import Engine as Engine
+from ironflow.engine.handles import Receipt as Receipt
+from ironflow.engine.handles import Run as Run
+from ironflow.engine.open import open_engine as open_engine
 from ironflow.errors import Cancelled as Cancelled
 from ironflow.errors import CodeError as CodeError
 from ironflow.errors import ConfigurationError as ConfigurationError
@@ -60,6 +66,8 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "Context",
+    "CurrentStep",
+    "Engine",
     "EngineClosed",
     "EngineError",
     "Event",
@@ -83,8 +91,10 @@ __all__ = [
     "NonRetryableError",
     "NondeterminismError",
     "PayloadRejected",
+    "Receipt",
     "Retry",
     "RetryAfterError",
+    "Run",
     "RunFailure",
     "RunInfo",
     "RunLogger",
@@ -101,5 +111,7 @@ __all__ = [
     "WaitTimedOut",
     "__version__",
     "asyncio_step",
+    "current_step",
     "function",
+    "open_engine",
 ]

@@ -1,11 +1,11 @@
 """Checks of what function code passes to steps, made where it is passed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import lru_cache
-from inspect import iscoroutine
 from typing import Any, Final, TypeVar, cast, get_args
 
 from ironflow import limits
+from ironflow.authoring.definition import Function
 from ironflow.errors import ConfigurationError
 from ironflow.interpreter.operations import Once, OnError, RunStep
 from ironflow.policy.duration import Duration, parse_duration
@@ -41,11 +41,16 @@ def check_callable(fn: object, *, call: str) -> None:
     """
     if callable(fn):
         return
-    hint = "give the function itself"
-    if iscoroutine(fn):
-        fn.close()  # or Python warns that nobody awaited it
-        hint = "it was called too early: give the function itself, then its arguments"
-    raise ConfigurationError(f"{call} got {shown(fn)}, which is no function; {hint}")
+    got = shown(fn)
+    match fn:
+        case Function():
+            hint = "a function of ironflow is run by step.invoke"
+        case Coroutine():
+            fn.close()  # or Python warns that nobody awaited it
+            hint = "it was called too early: give the function, then its arguments"
+        case _:
+            hint = "give the function itself"
+    raise ConfigurationError(f"{call} got {got}, which is no function; {hint}")
 
 
 def set_options(

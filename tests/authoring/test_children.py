@@ -88,3 +88,8 @@ def test_a_child_known_by_id_gives_plain_data() -> None:
 def test_invoke_refuses(function: Any, options: Any, message: str) -> None:
     with pytest.raises(ironflow.ConfigurationError, match=message):
         _ = step.invoke(function, None, **options)
+
+
+def test_a_function_of_ironflow_is_no_step() -> None:
+    with pytest.raises(ironflow.ConfigurationError, match=r"run by step\.invoke"):
+        _ = step.run("score", score)  # type: ignore[call-overload]  # that is the test
