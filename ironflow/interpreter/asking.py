@@ -8,7 +8,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ironflow import limits, values
-from ironflow.errors import Cancelled, MatchPathMissing, MisusedOperation, RunFailure
+from ironflow.errors import (
+    Cancelled,
+    CodeError,
+    MatchPathMissing,
+    MisusedOperation,
+    RunFailure,
+)
 from ironflow.interpreter import settling, undoing
 from ironflow.interpreter.core import Core, Kind, Saga
 from ironflow.interpreter.fibers import Fiber, Join, source_of
@@ -174,7 +180,8 @@ def ask_undo(core: Core, fiber: Fiber, operation: UndoSaga) -> object:
     saga, error = operation.saga, operation.error
     assert isinstance(saga, Saga)
     fails = isinstance(error, RunFailure | Cancelled)
-    if not fails and core.program.on_bug == "pause":
+    pauses = core.program.on_bug == "pause" or isinstance(error, CodeError)
+    if pauses and not fails:
         assert isinstance(error, Exception)
         core.bug = error
         return SUSPENDED

@@ -274,16 +274,21 @@ class Core:
         return pending
 
     def perform(self, pending: Pending) -> None:
-        """Open a step that the host shall perform."""
+        """Open a step that the host shall perform; one that is stopped, to settle."""
         if pending.id not in self.open:
             self.open[pending.id] = pending
             self.in_hand += 1
         self.to_perform[pending.id] = pending
+        if pending.stopped:
+            assert pending.fiber is not None
+            self.stops[pending.id] = StopStep(pending.id, pending.fiber.interrupt)
 
     def withdraw(self, pending: Pending) -> None:
         """Take a step from the host until its start is on record again."""
         if self.open.pop(pending.id, None) is not None:
             self.in_hand -= 1
+        self.to_perform.pop(pending.id, None)
+        self.stops.pop(pending.id, None)
 
     def settle(self, pending: Pending) -> None:
         """Take an operation out of all books."""

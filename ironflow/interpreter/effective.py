@@ -22,12 +22,14 @@ from ironflow.records import (
     StepFailed,
     StepInDoubt,
     StepPatched,
+    StepStarted,
     UndoStarted,
 )
 
 _decode_changes = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 _FAILED_RUN_MIN: Final = 3  # its start, a step's failure, its end
 _GIVEN_UP: Final = (StepFailed, StepInDoubt)
+_ATTEMPT: Final = (StepStarted, *_GIVEN_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,14 @@ def _with_result(kept: list[Entry], step: str, payload: Payload) -> list[Entry]:
 
 
 def _without_failure(kept: list[Entry]) -> list[Entry]:
-    """Drop the end of a failed run and the step outcome that brought it about."""
+    """Drop the end of a failed run and the attempts that brought it about."""
     if not retryable(entry.record for entry in kept):
         return kept
     cause = kept[-2].record
     return [
         entry
         for entry in kept[:-1]
-        if entry.record.id != cause.id or not isinstance(entry.record, _GIVEN_UP)
+        if entry.record.id != cause.id or not isinstance(entry.record, _ATTEMPT)
     ]
 
 

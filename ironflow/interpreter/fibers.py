@@ -11,7 +11,7 @@ from types import CodeType
 from typing import Any, Final, final
 
 from ironflow import ids, limits
-from ironflow.errors import ForeignAwaitError, MisusedOperation
+from ironflow.errors import Cancelled, ForeignAwaitError, MisusedOperation
 from ironflow.interpreter.operations import Fork, Operation
 from ironflow.interpreter.program import Body
 
@@ -164,7 +164,7 @@ def close_quietly(body: Body) -> bool:
             _ = body.throw(GeneratorExit())
         except (StopIteration, GeneratorExit):
             return True
-        except Exception:  # noqa: BLE001  its code is being dropped, nobody can act on it
+        except (Exception, Cancelled):  # its code is being dropped, nobody can act
             return True
     return False
 
@@ -181,7 +181,7 @@ def finalize_quietly(generator: AsyncGenerator[Any, Any]) -> None:
             closing.throw(GeneratorExit()) if attempt else closing.send(None)
         except (StopIteration, GeneratorExit):
             return
-        except Exception:  # noqa: BLE001  nobody can act on it: the code is dropped
+        except (Exception, Cancelled):  # nobody can act on it: the code is dropped
             return
 
 

@@ -137,7 +137,7 @@ class Interpreter:
         kind = type(record)
         core.sequence = record.sequence
         core.time = record.recorded_at
-        if not core.asks and kind in _STEP_OUTCOMES and record.id in core.open:
+        if kind in _STEP_OUTCOMES and not core.asks and self.expects(record):
             self._settle(entry)
         elif kind is RunStarted:
             self._start(entry)

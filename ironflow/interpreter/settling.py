@@ -326,13 +326,13 @@ OUTCOMES: Final[dict[type[Record], Handler]] = {
 }
 
 # Which kinds of open operation an outcome record may settle.
-SETTLES: Final[dict[type[Record], frozenset[Kind]]] = {
-    StepCompleted: frozenset({Kind.STEP, Kind.UNDO}),
-    StepFailed: frozenset({Kind.STEP, Kind.UNDO}),
-    StepInDoubt: frozenset({Kind.STEP, Kind.UNDO}),
-    SleepFired: frozenset({Kind.SLEEP}),
-    EventReceived: frozenset({Kind.WAIT}),
-    WaitTimedOutRecord: frozenset({Kind.WAIT}),
-    ChildEnded: frozenset({Kind.CHILD}),
-    DeadlinePassed: frozenset({Kind.CHILD}),
+SETTLES: Final[dict[type[Record], tuple[Kind, ...]]] = {
+    StepCompleted: (Kind.STEP, Kind.UNDO),
+    StepFailed: (Kind.STEP, Kind.UNDO),
+    StepInDoubt: (Kind.STEP, Kind.UNDO),
+    SleepFired: (Kind.SLEEP,),
+    EventReceived: (Kind.WAIT,),
+    WaitTimedOutRecord: (Kind.WAIT,),
+    ChildEnded: (Kind.CHILD,),
+    DeadlinePassed: (Kind.CHILD,),
 }
