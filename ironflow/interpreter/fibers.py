@@ -164,7 +164,7 @@ def close_quietly(body: Body) -> bool:
             _ = body.throw(GeneratorExit())
         except (StopIteration, GeneratorExit):
             return True
-        except (Exception, Cancelled):  # its code is being dropped, nobody can act
+        except (Exception, Cancelled):  # noqa: BLE001  nobody can act on it
             return True
     return False
 
@@ -181,7 +181,7 @@ def finalize_quietly(generator: AsyncGenerator[Any, Any]) -> None:
             closing.throw(GeneratorExit()) if attempt else closing.send(None)
         except (StopIteration, GeneratorExit):
             return
-        except (Exception, Cancelled):  # nobody can act on it: the code is dropped
+        except (Exception, Cancelled):  # noqa: BLE001  nobody can act on it
             return
 
 
