@@ -195,14 +195,13 @@ def _offer(
     view: View, stored: StoredEvent, start: Delivery, *, budget: int
 ) -> tuple[int, Delivery | None]:
     """Offer an event to at most `budget` waits; return the cost and the rest."""
+    assert budget > 0, "whoever has no budget left does not offer"
     after = (start.run_id, start.sequence)
     waits = view.waits_for(stored.event, after=after, limit=budget)
     for wait in waits:
         _give(view, wait, stored)
     if len(waits) < budget:
         return len(waits), None
-    if not waits:
-        return 0, start
     return len(waits), Delivery(stored.position, waits[-1].run_id, waits[-1].sequence)
 
 

@@ -77,7 +77,7 @@ class _Append:
     view: View
     row: RunRow
     environment: str
-    budget: int = limits.DELIVERIES_PER_COMMIT_MAX
+    budget: int
 
 
 def append(
@@ -96,7 +96,8 @@ def append(
         view.drop_timer(run_id, "", "start")
     if command.inbox_through or command.abandoned:
         _clear(view, command)
-    under_way = _Append(view, row, environment)
+    budget = limits.DELIVERIES_PER_COMMIT_MAX
+    under_way = _Append(view, row, environment, budget)
     for entry in command.entries:
         _carry_out(under_way, entry)
     return _appended(under_way, command)

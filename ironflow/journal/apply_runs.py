@@ -85,7 +85,12 @@ def set_run_deadline(
 
 
 def put_timer(view: View, timer: TimerRow) -> None:
-    """Put a timer and tell those who wait for the earliest."""
+    """Put a timer and tell those who wait for the earliest.
+
+    A time before 1970 is due at once, like any that has passed; 0 means "none".
+    """
+    if timer.due < 1:
+        timer = replace(timer, due=1)
     view.put_timer(timer)
     if not view.hint.due or timer.due < view.hint.due:
         view.hint.due = timer.due

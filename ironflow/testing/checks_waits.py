@@ -253,7 +253,7 @@ async def check_many_waits_get_an_event_in_order(open_journal: OpenJournal) -> N
         await scene.emit(events[0])
         require(hints[-1], what="a hint says that deliveries remain")
         stop()
-        woken = await scene.claim("job", limit=MANY)
+        woken = [*await scene.claim("job"), *await scene.claim("job")]
         expect(
             len(woken),
             limits.DELIVERIES_PER_COMMIT_MAX,
@@ -263,7 +263,8 @@ async def check_many_waits_get_an_event_in_order(open_journal: OpenJournal) -> N
     async with scene.open():
         require(await _deliver_all(scene) > 0, what="deliveries survive a restart")
 
-        claims = await scene.claim("job", limit=MANY)
+        claims = list(await scene.claim("job"))
+        claims += await scene.claim("job")  # a claim may take less than all
         expect(len(claims), MANY, what="runs woken")
         for claim in claims:
             expect(
