@@ -65,6 +65,7 @@ _HOMES = {
     "current_step": "ironflow.engine.current",
     "function": "ironflow.authoring.function",
     "open_engine": "ironflow.engine.open",
+    "start": "ironflow.engine.start",
 }
 
 # Static readers have the stub; a second list here could only disagree with it.

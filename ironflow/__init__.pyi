@@ -19,6 +19,7 @@ from ironflow.engine.engine import Engine as Engine
 from ironflow.engine.handles import Receipt as Receipt
 from ironflow.engine.handles import Run as Run
 from ironflow.engine.open import open_engine as open_engine
+from ironflow.engine.start import start as start
 from ironflow.errors import Cancelled as Cancelled
 from ironflow.errors import CodeError as CodeError
 from ironflow.errors import ConfigurationError as ConfigurationError
@@ -114,4 +115,5 @@ __all__ = [
     "current_step",
     "function",
     "open_engine",
+    "start",
 ]

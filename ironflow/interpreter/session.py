@@ -6,7 +6,6 @@ are durable does what the move says.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import final
 
 import msgspec
@@ -41,8 +40,7 @@ from ironflow.records import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """What to append, and what to do once it is durable.
 
     `length_before` is the history's length without `entries`. `taken` drafts are
@@ -78,7 +76,9 @@ class Session:
         self._time = 0
         self._machine = Interpreter(program, run_id)
         self._reusable: dict[tuple[str, bytes], Entry] = {}
-        self._fresh = True
+        self._fresh = True  # the code has not run yet
+        self._settled = False  # nothing is asked that a move was too full for
+        self._last = Turn("waiting")
         self._silent = True
 
     def load(self, entries: Sequence[Entry]) -> None:
@@ -107,7 +107,7 @@ class Session:
         """
         making = _Making(self.length)
         self._time = max(self._time, now)
-        turn = self._begin(making) if self._fresh else self._advance(making)
+        turn = self._last if self._settled else self._begin(making)
         for draft in drafts:
             if turn.state in {"ended", "broken"} or making.full:
                 break
@@ -115,6 +115,8 @@ class Session:
             if self._machine.expects(draft.record):
                 self._machine.feed((self._seal(draft, making),))
                 turn = self._advance(making)
+        self._last = turn
+        self._settled = not turn.asks
         return making.move(turn)
 
     def end_broken(self, cancel: Draft, bug: Exception | None, now: int) -> Move:
@@ -155,11 +157,13 @@ class Session:
         return self._machine.close()
 
     def _begin(self, making: "_Making") -> Turn:
-        """Run the code over what was loaded; let newer code take an open run over.
+        """Run the code over what was loaded, or go on with a move that was cut.
 
-        Newer code that replays the history has proved that it can go on with it.
-        From its CodeChanged record on the run goes by the patches of the new code.
+        Newer code takes an open run over: by replaying the history it has proved that
+        it can go on with it. From its CodeChanged record on the run goes by the patches of the new code.
         """
+        if not self._fresh:
+            return self._advance(making)
         self._fresh = False
         program = self.program
         turn = self._machine.advance()
