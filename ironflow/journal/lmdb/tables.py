@@ -287,13 +287,13 @@ class _RunTables(_Tables):
         if not entries:
             return
         known = self._known(run_id)
-        key, put = known.key, self._overlay.put
+        key, log = known.key, self._overlay.changes[keys.LOG]
         for entry, header in zip(entries, headers, strict=True):
             place = keys.number(entry.record.sequence)
-            put(keys.LOG, key + place, codec.encode(entry, header))
+            log[key + place] = codec.encode(entry, header)
             if codec.is_blob(entry.payload):
                 blob = self._prefix + entry.record.payload_digest
-                put(keys.BLOBS, blob, bytes(entry.payload))
+                self._overlay.put(keys.BLOBS, blob, bytes(entry.payload))
         last = entries[-1]
         length = known.length = last.record.sequence
         run = key[keys.ENVIRONMENT_BYTES :]

@@ -1,0 +1,57 @@
+"""A directory, a scene on it, and programs that run beside this one."""
+
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ironflow.journal.base import Journal
+from ironflow.journal.lmdb.store import open_lmdb
+from ironflow.testing.checks_scene import Scene
+
+Program = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+def store_in(
+    directory: Path, *, environment: str = "default"
+) -> Callable[[], AbstractAsyncContextManager[Journal]]:
+    """Return a function that opens the directory each time it is called."""
+
+    @asynccontextmanager
+    async def open_journal() -> AsyncGenerator[Journal]:
+        journal = await open_lmdb(directory, environment=environment)
+        try:
+            yield journal
+        finally:
+            await journal.close()
+
+    return open_journal
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def scene(directory: Path) -> Scene:
+    return Scene("lmdb", store_in(directory))
+
+
+@pytest.fixture
+def program(directory: Path) -> Program:
+    """Run Python source in another process; `directory` is its first argument."""
+
+    def run(source: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-c", source, str(directory)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

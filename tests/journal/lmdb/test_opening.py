@@ -1,0 +1,292 @@
+"""Opening a directory: a journal, or a sentence that says what to do."""
+
+import shutil
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from ironflow.errors import (
+    ConfigurationError,
+    JournalDamaged,
+    JournalError,
+    JournalForeign,
+    JournalFull,
+    JournalNewer,
+)
+from ironflow.journal.lmdb import keys, opening
+from ironflow.journal.lmdb.store import open_lmdb, open_reader
+from ironflow.journal.lmdb.verify import verify
+from ironflow.testing.checks_scene import Scene
+
+
+async def made(scene: Scene) -> None:
+    """Make a journal with a run in it."""
+    async with scene.open():
+        await scene.start()
+
+
+async def test_a_new_directory_becomes_a_journal(directory: Path) -> None:
+    journal = await open_lmdb(directory)
+    await journal.close()
+
+    names = {path.name for path in directory.iterdir()}
+    assert names == {"data.mdb", "lock.mdb", "head", "owner"}
+
+
+async def test_what_a_crash_left_of_the_making_is_made_again(directory: Path) -> None:
+    making = directory / "creating"
+    making.mkdir(parents=True)
+    (making / "data.mdb").write_bytes(b"half")
+
+    journal = await open_lmdb(directory)
+    await journal.close()
+
+    assert not making.exists()
+
+
+async def test_a_directory_with_other_files_is_refused(directory: Path) -> None:
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("mine")
+
+    with pytest.raises(JournalForeign, match=r"thesis\.txt.*name an empty"):
+        await open_lmdb(directory)
+
+    assert (directory / "thesis.txt").exists()
+    assert not (directory / "data.mdb").exists()
+
+
+async def test_a_file_in_place_of_the_directory_is_refused(directory: Path) -> None:
+    directory.write_text("mine")
+
+    with pytest.raises(JournalForeign, match="is a file"):
+        await open_lmdb(directory)
+
+
+async def test_a_place_that_cannot_be_made_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be made"):
+        await open_lmdb("/proc/ironflow/data")
+
+
+async def test_no_journal_is_not_made_by_a_reader(directory: Path) -> None:
+    with pytest.raises(JournalForeign, match="there is no journal"):
+        await open_reader(directory)
+
+    assert not directory.exists()
+
+
+async def test_a_reader_names_what_is_there_instead(directory: Path) -> None:
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("mine")
+
+    with pytest.raises(JournalForeign, match=r"thesis\.txt"):
+        await open_reader(directory)
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database", b"x" * 10_000, b"\0" * 200_000], ids=len
+)
+async def test_a_store_that_is_no_database_is_refused(
+    directory: Path, content: bytes
+) -> None:
+    directory.mkdir()
+    (directory / "data.mdb").write_bytes(content)
+
+    with pytest.raises(JournalForeign, match="not an ironflow journal"):
+        await open_lmdb(directory)
+
+    assert (directory / "data.mdb").read_bytes() == content
+
+
+async def test_an_empty_store_is_refused(directory: Path) -> None:
+    directory.mkdir()
+    (directory / "data.mdb").touch()
+
+    with pytest.raises(JournalDamaged, match="is empty"):
+        await open_lmdb(directory)
+
+
+async def test_the_database_of_another_program_is_refused_and_kept(
+    directory: Path,
+) -> None:
+    directory.mkdir()
+    with lmdb.open(str(directory), max_dbs=2) as other, other.begin(write=True) as txn:
+        txn.put(b"key", b"value")
+    before = (directory / "data.mdb").read_bytes()
+
+    with pytest.raises(JournalForeign, match="not an ironflow journal"):
+        await open_lmdb(directory)
+
+    assert (directory / "data.mdb").read_bytes() == before
+
+
+async def test_a_newer_format_asks_for_an_upgrade(
+    scene: Scene, directory: Path
+) -> None:
+    await made(scene)
+    put_meta(directory, keys.FORMAT_KEY, keys.number(2))
+
+    with pytest.raises(JournalNewer, match="upgrade ironflow"):
+        await open_lmdb(directory)
+    with pytest.raises(JournalNewer, match="upgrade ironflow"):
+        await open_reader(directory)
+
+
+async def test_a_store_without_a_format_number_is_refused(
+    scene: Scene, directory: Path
+) -> None:
+    await made(scene)
+    put_meta(directory, keys.FORMAT_KEY, b"")
+
+    with pytest.raises(JournalForeign, match="no format number"):
+        await open_lmdb(directory)
+
+
+@pytest.mark.parametrize("pages", [0.5, 1, 1.5, 2, 3, 5, 8, 12])
+async def test_a_store_that_was_cut_off_is_refused(
+    scene: Scene, directory: Path, pages: float
+) -> None:
+    await made(scene)
+    data = directory / "data.mdb"
+    with data.open("r+b") as file:
+        file.truncate(int(pages * 4096))
+
+    for opened in (open_lmdb(directory), open_reader(directory)):
+        with pytest.raises(JournalDamaged, match="cut off.*backup"):
+            await opened
+    with pytest.raises(JournalDamaged, match="cut off"):
+        list(verify(directory))
+
+
+async def test_a_file_longer_than_needed_opens(scene: Scene, directory: Path) -> None:
+    await made(scene)
+    with (directory / "data.mdb").open("ab") as file:
+        file.write(b"\0" * 4096)
+
+    async with scene.open() as journal:
+        assert await journal.events()
+
+
+@pytest.mark.parametrize("page", [0, 1])
+async def test_a_meta_page_that_lost_its_mark_is_refused(
+    scene: Scene, directory: Path, page: int
+) -> None:
+    await made(scene)
+    overwrite(directory / "data.mdb", at=page * 4096 + 16, data=b"\0\0\0\0")
+
+    with pytest.raises(JournalError, match="not an ironflow journal|not what it was"):
+        await open_lmdb(directory)
+
+
+async def test_a_page_size_without_sense_is_refused(
+    scene: Scene, directory: Path
+) -> None:
+    await made(scene)
+    overwrite(directory / "data.mdb", at=16 + 24, data=b"\x07\0\0\0")
+
+    with pytest.raises(JournalDamaged, match="pages have 7 bytes"):
+        await open_lmdb(directory)
+
+
+async def test_an_old_copy_put_back_is_refused(scene: Scene, directory: Path) -> None:
+    await made(scene)
+    old = (directory / "data.mdb").read_bytes()
+    async with scene.open():
+        await scene.emit(scene.event("later"))
+    (directory / "data.mdb").write_bytes(old)
+
+    with pytest.raises(JournalDamaged, match="older than its head file.*move the file"):
+        await open_lmdb(directory)
+    with pytest.raises(JournalDamaged, match="older than its head file"):
+        await open_reader(directory)
+    with pytest.raises(JournalDamaged, match="older than its head file"):
+        list(verify(directory))
+
+
+async def test_without_its_head_file_an_old_copy_opens(
+    scene: Scene, directory: Path
+) -> None:
+    await made(scene)
+    old = (directory / "data.mdb").read_bytes()
+    async with scene.open():
+        await scene.emit(scene.event("later"))
+    (directory / "data.mdb").write_bytes(old)
+    (directory / "head").unlink()
+
+    async with scene.open() as journal:
+        assert len(await journal.events()) == 1
+
+
+async def test_the_store_of_another_directory_is_refused(
+    scene: Scene, directory: Path, tmp_path: Path
+) -> None:
+    await made(scene)
+    other = await open_lmdb(tmp_path / "other")
+    await other.close()
+    for _ in range(5):
+        other = await open_lmdb(tmp_path / "other")
+        await other.close()
+    shutil.copy(tmp_path / "other" / "data.mdb", directory / "data.mdb")
+
+    with pytest.raises(JournalDamaged, match="not the one that its head file"):
+        await open_lmdb(directory)
+
+
+@pytest.mark.parametrize("head", [b"", b"torn", b"\xff" * 64])
+async def test_a_torn_head_file_is_written_again(
+    scene: Scene, directory: Path, head: bytes
+) -> None:
+    await made(scene)
+    (directory / "head").write_bytes(head)
+
+    async with scene.open() as journal:
+        assert len(await journal.events()) == 1
+
+    assert (directory / "head").read_bytes() != head
+
+
+async def test_a_full_disk_is_told_when_a_journal_is_made(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(opening, "_make", full)
+
+    with pytest.raises(JournalFull, match="No space left on device; make room"):
+        await open_lmdb(directory)
+
+
+async def test_an_environment_that_is_not_there_is_named(
+    scene: Scene, directory: Path
+) -> None:
+    await made(scene)
+
+    with pytest.raises(ConfigurationError, match="'prod'; it has: default"):
+        await open_reader(directory, environment="prod")
+
+
+async def test_environments_do_not_see_each_other(
+    scene: Scene, directory: Path
+) -> None:
+    await made(scene)
+    other = await open_lmdb(directory, environment="prod")
+
+    assert not await other.events()
+
+    await other.close()
+    async with scene.open() as journal:
+        assert len(await journal.events()) == 1
+
+
+def put_meta(directory: Path, key: bytes, value: bytes) -> None:
+    with lmdb.open(str(directory), max_dbs=40) as store:
+        table = store.open_db(keys.META.encode())
+        with store.begin(write=True) as txn:
+            txn.put(key, value, db=table)
+
+
+def overwrite(path: Path, *, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
