@@ -146,6 +146,7 @@ _IN_UNDOING: Final[tuple[Fact, ...]] = (
     *_ATTEMPTS,
     *_CHILD_ENDS,
     (DeadlinePassed, OF_CHILD),
+    (CancelRequested, ""),
     (CodeChanged, ""),
 )
 
