@@ -77,6 +77,7 @@ class _Append:
     view: View
     row: RunRow
     environment: str
+    abandoned: tuple[str, ...]
     budget: int
 
 
@@ -97,7 +98,7 @@ def append(
     if command.inbox_through or command.abandoned:
         _clear(view, command)
     budget = limits.DELIVERIES_PER_COMMIT_MAX
-    under_way = _Append(view, row, environment, budget)
+    under_way = _Append(view, row, environment, command.abandoned, budget)
     for entry in command.entries:
         _carry_out(under_way, entry)
     return _appended(under_way, command)
@@ -204,6 +205,8 @@ def _ask(
     payload: Payload,
 ) -> None:
     assert under_way.row.status not in CLOSED, "records after the end of a run"
+    if record.id in under_way.abandoned:
+        return  # asked and ended by a cancel in one append: nobody waits for it
     match record:
         case SleepStarted():
             _set_timer(under_way, record.id, "sleep", due=record.until)
