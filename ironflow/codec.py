@@ -35,6 +35,10 @@ from ironflow.records import (
 
 DIGEST_BYTES: Final = 16
 
+# What msgspec raises for bytes that are not what they should be: text that is no
+# UTF-8 has an error of its own.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _NIL: Final = msgspec.Raw(b"\xc0")
 _FOUR: Final = b"\x94" + bytes([FORMAT])
 _THREE: Final = b"\x93" + bytes([FORMAT])
@@ -117,7 +121,7 @@ def decode(data: bytes) -> Entry:
     """
     try:
         stored = _decode_stored(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _damaged(data, error) from error
     if stored.format != FORMAT:
         raise JournalNewer(
@@ -126,7 +130,7 @@ def decode(data: bytes) -> Entry:
         )
     try:
         record = _decode_header(stored.header)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _damaged(data, error) from error
     payload = stored.payload
     return Entry(record, NO_PAYLOAD if payload is _NIL else payload, stored.digest)
@@ -162,7 +166,7 @@ def decode_draft(data: bytes) -> Draft:
     try:
         stored = _decode_stored_draft(data)
         record = _decode_header(stored.header)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _damaged(data, error) from error
     payload = stored.payload
     return Draft(record, NO_PAYLOAD if payload is _NIL else payload)
