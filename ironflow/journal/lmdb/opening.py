@@ -233,13 +233,15 @@ def _check_format(directory: Path, snapshot: Snapshot) -> None:
 
 def inspect(snapshot: Snapshot) -> Found:
     """Return what the store says of its owners, environments and last commit."""
+    owner = keys.to_number(snapshot.get(keys.META, keys.OWNER_KEY) or b"")
+    return Found(owner, environments(snapshot), last_commit(snapshot))
+
+
+def environments(snapshot: Snapshot) -> dict[str, int]:
+    """Return the numbers of the environments by their names."""
     named = snapshot.scan(keys.META, keys.ENVIRONMENT_KEY)
     skipped = len(keys.ENVIRONMENT_KEY)
-    environments = {
-        key[skipped:].decode(): keys.to_number(value) for key, value in named
-    }
-    owner = keys.to_number(snapshot.get(keys.META, keys.OWNER_KEY) or b"")
-    return Found(owner, environments, last_commit(snapshot))
+    return {key[skipped:].decode(): keys.to_number(value) for key, value in named}
 
 
 def last_commit(snapshot: Snapshot) -> Head | None:

@@ -76,7 +76,7 @@ def decoded(decode: Decoder, data: bytes, *, name: str) -> Any:
     """
     try:
         return decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except codec.UNREADABLE as error:
         raise JournalDamaged(
             f"{len(data)} bytes of the journal are not a {name} ({error});"
             " 'ironflow verify' shows what else is damaged"

@@ -85,7 +85,10 @@ def verify(source: str | Path | Reads) -> Report:
     store = opening.open_store(directory, readonly=True, map_bytes=MAP_BYTES_MAX)
     try:
         with store.snapshot() as snapshot:
-            opening.check_head(directory, snapshot, head=head)
+            try:
+                opening.check_head(directory, snapshot, head=head)
+            except JournalDamaged as error:
+                yield Finding(str(error))
         yield from _walk(store)
     finally:
         store.close()
@@ -102,7 +105,7 @@ def _walk(store: Environment) -> Report:
 
 def _environments(store: Environment) -> dict[bytes, str]:
     with store.snapshot() as snapshot:
-        found = opening.inspect(snapshot).environments
+        found = opening.environments(snapshot)
     return {keys.environment_prefix(number): name for name, number in found.items()}
 
 
@@ -145,18 +148,17 @@ class _CommitChain:
 
     def look(self, snapshot: Snapshot, page: list[_Row]) -> Report:
         for key, data in page:
-            self._number += 1
-            number = keys.to_number(key)
+            number, expected = keys.to_number(key), self._number + 1
+            self._number = number
             try:
                 body, self._head = rows.open_commit(self._head, data)
             except JournalDamaged as error:
-                yield Finding(f"commit {number}: {error}")
+                gap = "" if number == expected else f" (commit {expected} is missing)"
+                yield Finding(f"commit {number}: {error}{gap}")
                 self._head = _named_digest(data) or self._head
                 continue
-            finally:
-                expected, self._number = self._number, number
-            if expected != number or body.number != number:
-                yield Finding(f"commit {expected} is missing or out of place")
+            if body.number != number:
+                yield Finding(f"commit {body.number} stands in the place of {number}")
             yield from _commit_holds(snapshot, body)
 
 

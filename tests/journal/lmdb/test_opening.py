@@ -16,7 +16,7 @@ from ironflow.errors import (
 )
 from ironflow.journal.lmdb import keys, opening
 from ironflow.journal.lmdb.store import open_lmdb, open_reader
-from ironflow.journal.lmdb.verify import verify
+from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.testing.checks_scene import Scene
 
 
@@ -199,8 +199,8 @@ async def test_an_old_copy_put_back_is_refused(scene: Scene, directory: Path) ->
         await open_lmdb(directory)
     with pytest.raises(JournalDamaged, match="older than its head file"):
         await open_reader(directory)
-    with pytest.raises(JournalDamaged, match="older than its head file"):
-        list(verify(directory))
+    [found] = [found for found in verify(directory) if isinstance(found, Finding)]
+    assert "older than its head file" in found.message
 
 
 async def test_without_its_head_file_an_old_copy_opens(
