@@ -318,6 +318,9 @@ class ActiveRun:
         """Record what has happened, then pause, or end a run that is to be cancelled."""
         if move.entries and not await self._append(move, park=False):
             return
+        hooks = self._runtime.hooks
+        if hooks is not None and move.bug is not None:
+            hooks.broke(self.run_id, move.bug)
         if cancel is None:
             await self._pause("code", sentence(move.bug))
             return

@@ -12,6 +12,7 @@ from ironflow.engine.active import ActiveRun
 from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.clock import Clock, SystemClock
 from ironflow.engine.engine import Engine
+from ironflow.engine.hooks import Hooks
 from ironflow.engine.runtime import Runtime
 from ironflow.engine.watchdog import Watchdog
 from ironflow.errors import IronflowError
@@ -21,6 +22,7 @@ from ironflow.journal.base import (
     Done,
     FireTimer,
     FunctionRow,
+    Journal,
     RegisterFunctions,
 )
 from ironflow.journal.url import open_journal
@@ -52,17 +54,47 @@ async def open_engine(
         JournalFailed: the disk failed while the block was open; the engine stopped.
         ConfigurationError: the URL or an option is wrong.
     """
+    async with (
+        open_journal(url, environment=environment) as journal,
+        run_engine(
+            app,
+            journal,
+            clock=clock,
+            shutdown=shutdown,
+            asyncio_loop=asyncio_loop,
+            only=only,
+        ) as engine,
+    ):
+        yield engine
+
+
+@asynccontextmanager
+async def run_engine(
+    app: App,
+    journal: Journal,
+    *,
+    clock: Clock | None = None,
+    shutdown: Duration = _SHUTDOWN,
+    asyncio_loop: AsyncioLoop | None = None,
+    only: Callable[[Claim], bool] | None = None,
+    hooks: Hooks | None = None,
+) -> AsyncIterator[Engine]:
+    """Do what `open_engine` does on a journal that is open and stays so.
+
+    `hooks` is for tests: it stands between the engine and the step functions.
+    """
     patience = parse_duration(shutdown, option="shutdown") / 1_000_000
-    clock = clock or SystemClock()
     loop = asyncio_loop or AsyncioLoop()
-    programs = dict(app.programs)
+    error: BaseException | None = None
     try:
-        async with (
-            open_journal(url, environment=environment) as journal,
-            trio.open_nursery() as nursery,
-        ):
+        async with trio.open_nursery() as nursery:
             runtime = Runtime(
-                journal, clock, programs, nursery=nursery, asyncio_loop=loop
+                journal,
+                clock or SystemClock(),
+                dict(app.programs),
+                nursery=nursery,
+                asyncio_loop=loop,
+                hooks=hooks,
             )
             await _begin(runtime, app, only)
             async with _ending(runtime, patience):
@@ -71,18 +103,18 @@ async def open_engine(
         error = _only_error(group)
         if error is None:
             raise
-        raise error from None
     finally:
         if asyncio_loop is None:
             loop.close()
+    if error is not None:  # raised here, it keeps the cause that it has
+        raise error
 
 
 async def _begin(
     runtime: Runtime, app: App, only: Callable[[Claim], bool] | None
 ) -> None:
     await _register(runtime, app)
-    stop_watching = runtime.journal.watch(runtime.hint)
-    del stop_watching  # the journal closes with the engine
+    runtime.stop_watching = runtime.journal.watch(runtime.hint)
     runtime.start(runtime.alarms.run)
     runtime.start(_claim_runs, runtime, only)
     runtime.start(_fire_timers, runtime)
@@ -116,6 +148,7 @@ async def _ending(runtime: Runtime, patience: float) -> AsyncIterator[None]:
     finally:
         runtime.closing = True
         await _drain(runtime, patience)
+        runtime.stop_watching()
         runtime.nursery.cancel_scope.cancel()
         for carried in [*runtime.active.values(), *runtime.parked.values()]:
             carried.drop()
@@ -125,6 +158,9 @@ async def _drain(runtime: Runtime, patience: float) -> None:
     if runtime.attempts:
         with trio.CancelScope(shield=True), trio.move_on_after(patience):
             await runtime.quiet.wait()
+        if runtime.attempts:  # out of patience
+            for carried in list(runtime.active.values()):
+                carried.drop()
         # What has just ended is recorded before the tasks are cancelled.
         with trio.CancelScope(shield=True):
             await runtime.activity.wait_idle()

@@ -12,6 +12,7 @@ from ironflow.engine.activity import Activity
 from ironflow.engine.alarms import Alarms
 from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.clock import Clock
+from ironflow.engine.hooks import Hooks
 from ironflow.errors import JournalFull
 from ironflow.interpreter.program import Program
 from ironflow.journal.base import (
@@ -58,18 +59,21 @@ class Runtime:
         *,
         nursery: trio.Nursery,
         asyncio_loop: AsyncioLoop,
+        hooks: Hooks | None = None,
     ) -> None:
         self.journal = journal
         self.clock = clock
         self.programs = programs
         self.nursery = nursery
         self.asyncio_loop = asyncio_loop
+        self.hooks = hooks
         self.activity = Activity()
         self.alarms = Alarms(clock)
         self.threads = trio.CapacityLimiter(limits.STEP_THREADS_MAX)
         self.active: dict[str, Carried] = {}
         self.parked: OrderedDict[str, Carried] = OrderedDict()
         self.closing = False
+        self.stop_watching: Callable[[], None] = lambda: None
         self.look = trio.Event()  # runs may be ready to claim
         self.timers_due = trio.Event()
         self.undelivered = trio.Event()

@@ -102,7 +102,7 @@ class Attempt:
         try:
             annotation = values.return_annotation(perform.fn)
             values.check_annotation(annotation, where=f"step {perform.name!r}")
-            value = await self._call()
+            value = await self._value()
             payload = values.round_trip(value, annotation, step=perform.name)
         except Exception as error:
             return self._failed(error)
@@ -138,8 +138,14 @@ class Attempt:
             self.timed_out = True
             self.scope.cancel()
 
-    async def _call(self) -> Any:
-        fn, args = self.perform.fn, self.perform.args
+    async def _value(self) -> Any:
+        hooks = self._runtime.hooks
+        if hooks is None:
+            return await self._call(self.perform.fn)
+        return await hooks.make(self.run_id, self.perform, self._call)
+
+    async def _call(self, fn: Callable[..., Any]) -> Any:
+        args = self.perform.args
         if isinstance(fn, AsyncioStep):
             return await self._runtime.asyncio_loop.run(fn, *args)
         if is_async(fn):
