@@ -12,10 +12,9 @@ from typing import Any, final
 
 import msgspec
 
-from ironflow import ids, limits, values
+from ironflow import ids, limits
 from ironflow.errors import (
     Cancelled,
-    CodeError,
     HistoryLimitExceeded,
     MisusedOperation,
     RunFailure,
@@ -23,10 +22,8 @@ from ironflow.errors import (
 from ironflow.interpreter import (
     asking,
     cancelling,
-    failures,
     mismatch,
     settling,
-    undoing,
 )
 from ironflow.interpreter.core import Core, Pending, place
 from ironflow.interpreter.fibers import (
@@ -42,10 +39,7 @@ from ironflow.interpreter.program import Program
 from ironflow.interpreter.turn import PerformStep, Turn
 from ironflow.policy.retry import NO_RETRY
 from ironflow.records import (
-    CANCELLED,
     COMMANDS,
-    COMPLETED,
-    FAILED,
     CodeChanged,
     Draft,
     Entry,
@@ -164,7 +158,7 @@ class Interpreter:
         try:
             body = core.program.start(core)
         except RunFailure as error:
-            self._root_done(None, error)
+            ending.root_done(core, None, error)
         except Exception as error:
             core.bug = error
         else:
@@ -265,7 +259,7 @@ class Interpreter:
     def _done(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:
         fiber.done = True
         if fiber.join is None:
-            self._root_done(value, error)
+            ending.root_done(self._core, value, error)
         else:
             self._branch_done(fiber, fiber.join, value, error)
 
@@ -291,72 +285,6 @@ class Interpreter:
             core.schedule(parent, error=Cancelled("this line of the run is cancelled"))
         else:
             core.schedule(parent, join.fork.finish(join.results))
-
-    # --- the end of a run -------------------------------------------------------------------
-
-    def _root_done(self, value: Any, error: BaseException | None) -> None:
-        core = self._core
-        if core.cause is not None:
-            error = core.cause
-        if error is None:
-            self._complete(value)
-        elif isinstance(error, Cancelled | RunFailure) or (
-            core.program.on_bug == "fail" and not isinstance(error, CodeError)
-        ):
-            self._fail(error)
-        else:
-            assert isinstance(error, Exception)
-            core.bug = error
-
-    def _complete(self, value: Any) -> None:
-        core = self._core
-        try:
-            payload = values.round_trip(
-                value, core.program.output, step=core.program.id
-            )
-        except Exception as error:
-            core.bug = error
-            return
-        core.finishing = True
-        self._ask_end(COMPLETED, payload)
-
-    def _fail(self, error: BaseException) -> None:
-        core = self._core
-        core.finishing = True
-        cancelled = isinstance(error, Cancelled)
-        entries = core.run_saga.entries
-        if entries and (core.program.undo_on_cancel or not cancelled):
-            undoing.start(
-                core,
-                entries,
-                saga_id="",
-                reason=type(error).__name__,
-                done=lambda: self._stop_children(error),
-            )
-        else:
-            self._stop_children(error)
-
-    def _stop_children(self, error: BaseException) -> None:
-        core = self._core
-        for child in core.attached_children():
-            cancelling.stop_child(core, child, "its parent did not complete")
-        core.end = lambda: self._ask_failed_end(error)
-        core.end_if_alone()
-
-    def _ask_failed_end(self, error: BaseException) -> None:
-        core = self._core
-        info = failures.describe(error, with_traceback=not isinstance(error, Cancelled))
-        if core.undo_failures:
-            text = "; ".join(core.undo_failures)[: limits.ERROR_MESSAGE_CHARS_MAX]
-            details = {**info.details, "undo_failed": text}
-            info = msgspec.structs.replace(info, details=details)
-        status = CANCELLED if isinstance(error, Cancelled) else FAILED
-        self._ask_end(status, failures.encode(info))
-
-    def _ask_end(self, status: str, payload: bytes) -> None:
-        core = self._core
-        record = RunEnded(status=status, asked_at=core.time)
-        core.ask(record, settling.run_ended, payload=payload)
 
     # --- turns out -----------------------------------------------------------------------------
 

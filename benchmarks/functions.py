@@ -1,0 +1,34 @@
+"""The functions that are measured: their steps do nothing, so the engine is seen."""
+
+from typing import Any
+
+import ironflow
+
+
+async def trivial(number: int) -> dict[str, Any]:
+    """Return a small result."""
+    return {"number": number, "ok": True, "name": "trivial"}
+
+
+@ironflow.function(id="steps", triggers=["steps"], history_limit=2_000_000)
+async def steps(ctx: ironflow.Context[Any]) -> int:
+    """Do as many steps as the event says, one after the other."""
+    count: int = ctx.event.data["count"]
+    for number in range(count):
+        await ctx.step.run("trivial", trivial, number)
+    return count
+
+
+@ironflow.function(id="hello", triggers=["hello"])
+async def hello(ctx: ironflow.Context[Any]) -> dict[str, Any]:
+    """Do one step."""
+    return await ctx.step.run("trivial", trivial, 1)
+
+
+@ironflow.function(id="parked", triggers=["parked"])
+async def parked(ctx: ironflow.Context[Any]) -> None:
+    """Sleep for a month."""
+    await ctx.step.sleep("month", "30d")
+
+
+app = ironflow.App(functions=[steps, hello, parked])
