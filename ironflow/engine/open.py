@@ -1,6 +1,6 @@
 """Open an engine on a journal, run its tasks, and end it in order."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -41,7 +41,7 @@ async def open_engine(
     shutdown: Duration = _SHUTDOWN,
     asyncio_loop: AsyncioLoop | None = None,
     only: Callable[[Claim], bool] | None = None,
-) -> AsyncIterator[Engine]:
+) -> AsyncGenerator[Engine]:
     """Run an app's functions on a journal for as long as the block is open.
 
     Every run that a crash has interrupted goes on at once. On leaving, steps that run
@@ -78,7 +78,7 @@ async def run_engine(
     asyncio_loop: AsyncioLoop | None = None,
     only: Callable[[Claim], bool] | None = None,
     hooks: Hooks | None = None,
-) -> AsyncIterator[Engine]:
+) -> AsyncGenerator[Engine]:
     """Do what `open_engine` does on a journal that is open and stays so.
 
     `hooks` is for tests: it stands between the engine and the step functions.
@@ -141,7 +141,7 @@ async def _register(runtime: Runtime, app: App) -> None:
 
 
 @asynccontextmanager
-async def _ending(runtime: Runtime, patience: float) -> AsyncIterator[None]:
+async def _ending(runtime: Runtime, patience: float) -> AsyncGenerator[None]:
     """Let steps that run come to their end, then stop every task of the engine."""
     try:
         yield
