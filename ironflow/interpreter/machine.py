@@ -19,12 +19,7 @@ from ironflow.errors import (
     MisusedOperation,
     RunFailure,
 )
-from ironflow.interpreter import (
-    asking,
-    cancelling,
-    mismatch,
-    settling,
-)
+from ironflow.interpreter import asking, cancelling, ending, mismatch, settling
 from ironflow.interpreter.core import Core, Pending, place
 from ironflow.interpreter.fibers import (
     Fiber,
