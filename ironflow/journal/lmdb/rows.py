@@ -44,7 +44,7 @@ class RowCodec(Generic[Row]):
             row.__name__, [_field(field) for field in fields], array_like=True, gc=False
         )
         self._row = row
-        self._name = row.__name__
+        self._name = f"a {row.__name__}"
         self._values = attrgetter(*(field.name for field in fields))
         self._decode: Decoder = msgspec.msgpack.Decoder(shape).decode
 
@@ -78,7 +78,7 @@ def decoded(decode: Decoder, data: bytes, *, name: str) -> Any:
         return decode(data)
     except codec.UNREADABLE as error:
         raise JournalDamaged(
-            f"{len(data)} bytes of the journal are not a {name} ({error});"
+            f"{len(data)} bytes of the journal are not {name} ({error});"
             " 'ironflow verify' shows what else is damaged"
         ) from error
 
@@ -102,7 +102,7 @@ def encode_ready(place: int, function_id: str) -> bytes:
 
 def decode_ready(data: bytes) -> tuple[int, str]:
     """Return place and function id of a ready run."""
-    found: tuple[int, str] = decoded(_decode_ready, data, name="ready row")
+    found: tuple[int, str] = decoded(_decode_ready, data, name="a ready row")
     return found
 
 
@@ -124,7 +124,7 @@ def encode_inbox(draft: Draft, *, position: int) -> bytes:
 
 def decode_inbox(number: int, data: bytes) -> InboxRow:
     """Return a waiting record."""
-    row: _Inbox = decoded(_decode_inbox, data, name="inbox row")
+    row: _Inbox = decoded(_decode_inbox, data, name="an inbox row")
     return InboxRow(number, codec.decode_draft(bytes(row.draft)), row.position)
 
 
@@ -161,8 +161,8 @@ def event_digest(position: int, body: bytes) -> bytes:
 
 def decode_event(position: int, data: bytes) -> StoredEvent:
     """Return the event; the digest is not checked (`open_event` does)."""
-    row: _Event = decoded(_decode_event, data, name="event")
-    body: _EventBody = decoded(_decode_event_body, bytes(row.body), name="event")
+    row: _Event = decoded(_decode_event, data, name="an event")
+    body: _EventBody = decoded(_decode_event_body, bytes(row.body), name="an event")
     return StoredEvent(position, body.event, body.run_ids)
 
 
@@ -172,7 +172,7 @@ def open_event(position: int, data: bytes) -> tuple[StoredEvent, bytes]:
     Raises:
         JournalDamaged: the event is not what was written.
     """
-    row: _Event = decoded(_decode_event, data, name="event")
+    row: _Event = decoded(_decode_event, data, name="an event")
     if event_digest(position, bytes(row.body)) != row.digest:
         raise JournalDamaged(
             f"event {position} has another digest than when it was written"
@@ -227,7 +227,7 @@ def encode_commit(previous: bytes, body: CommitBody) -> tuple[bytes, bytes]:
 
 def commit_digest(data: bytes) -> bytes:
     """Return the head digest that a commit's row names."""
-    row: _Commit = decoded(_decode_commit, data, name="commit")
+    row: _Commit = decoded(_decode_commit, data, name="a commit")
     return row.digest
 
 
@@ -237,11 +237,11 @@ def open_commit(previous: bytes, data: bytes) -> tuple[CommitBody, bytes]:
     Raises:
         JournalDamaged: it or a commit before it is not what was written.
     """
-    row: _Commit = decoded(_decode_commit, data, name="commit")
+    row: _Commit = decoded(_decode_commit, data, name="a commit")
     body = bytes(row.body)
     if _chained(previous, body) != row.digest:
         raise JournalDamaged("the commit has another digest than the chain of commits")
-    found: CommitBody = decoded(_decode_commit_body, body, name="commit")
+    found: CommitBody = decoded(_decode_commit_body, body, name="a commit")
     return found, row.digest
 
 

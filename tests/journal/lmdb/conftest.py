@@ -31,6 +31,15 @@ def store_in(
     return open_journal
 
 
+def started(source: str, directory: Path) -> "subprocess.Popen[bytes]":
+    """Start Python source beside this process; it ends when its input does."""
+    return subprocess.Popen(
+        [sys.executable, "-c", source, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "data"

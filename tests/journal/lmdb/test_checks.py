@@ -1,29 +1,12 @@
 """The journal in LMDB keeps every promise of a journal; opening again is a restart."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from ironflow.journal.base import Journal
-from ironflow.journal.lmdb.store import open_lmdb
 from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.testing.checks import JOURNAL_CHECKS, JournalCheck, check_journal
-
-
-def store_in(directory: Path) -> Callable[[], AbstractAsyncContextManager[Journal]]:
-    """Return a function that opens the directory each time it is called."""
-
-    @asynccontextmanager
-    async def open_journal() -> AsyncGenerator[Journal]:
-        journal = await open_lmdb(directory)
-        try:
-            yield journal
-        finally:
-            await journal.close()
-
-    return open_journal
+from tests.journal.lmdb.conftest import store_in
 
 
 @pytest.mark.parametrize("check", JOURNAL_CHECKS, ids=lambda check: check.__name__)

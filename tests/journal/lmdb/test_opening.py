@@ -30,34 +30,29 @@ async def test_a_new_directory_becomes_a_journal(directory: Path) -> None:
     journal = await open_lmdb(directory)
     await journal.close()
 
-    names = {path.name for path in directory.iterdir()}
-    assert names == {"data.mdb", "lock.mdb", "head", "owner"}
+    assert names_in(directory) == {"data.mdb", "lock.mdb", "head", "owner"}
 
 
 async def test_what_a_crash_left_of_the_making_is_made_again(directory: Path) -> None:
-    making = directory / "creating"
-    making.mkdir(parents=True)
-    (making / "data.mdb").write_bytes(b"half")
+    write(directory / "creating" / "data.mdb", b"half")
 
     journal = await open_lmdb(directory)
     await journal.close()
 
-    assert not making.exists()
+    assert "creating" not in names_in(directory)
 
 
 async def test_a_directory_with_other_files_is_refused(directory: Path) -> None:
-    directory.mkdir()
-    (directory / "thesis.txt").write_text("mine")
+    write(directory / "thesis.txt", b"mine")
 
     with pytest.raises(JournalForeign, match=r"thesis\.txt.*name an empty"):
         await open_lmdb(directory)
 
-    assert (directory / "thesis.txt").exists()
-    assert not (directory / "data.mdb").exists()
+    assert "data.mdb" not in names_in(directory)
 
 
 async def test_a_file_in_place_of_the_directory_is_refused(directory: Path) -> None:
-    directory.write_text("mine")
+    write(directory, b"mine")
 
     with pytest.raises(JournalForeign, match="is a file"):
         await open_lmdb(directory)
@@ -72,12 +67,11 @@ async def test_no_journal_is_not_made_by_a_reader(directory: Path) -> None:
     with pytest.raises(JournalForeign, match="there is no journal"):
         await open_reader(directory)
 
-    assert not directory.exists()
+    assert directory.name not in names_in(directory.parent)
 
 
 async def test_a_reader_names_what_is_there_instead(directory: Path) -> None:
-    directory.mkdir()
-    (directory / "thesis.txt").write_text("mine")
+    write(directory / "thesis.txt", b"mine")
 
     with pytest.raises(JournalForeign, match=r"thesis\.txt"):
         await open_reader(directory)
@@ -89,18 +83,16 @@ async def test_a_reader_names_what_is_there_instead(directory: Path) -> None:
 async def test_a_store_that_is_no_database_is_refused(
     directory: Path, content: bytes
 ) -> None:
-    directory.mkdir()
-    (directory / "data.mdb").write_bytes(content)
+    write(directory / "data.mdb", content)
 
     with pytest.raises(JournalForeign, match="not an ironflow journal"):
         await open_lmdb(directory)
 
-    assert (directory / "data.mdb").read_bytes() == content
+    assert content_of(directory / "data.mdb") == content
 
 
 async def test_an_empty_store_is_refused(directory: Path) -> None:
-    directory.mkdir()
-    (directory / "data.mdb").touch()
+    write(directory / "data.mdb", b"")
 
     with pytest.raises(JournalDamaged, match="is empty"):
         await open_lmdb(directory)
@@ -109,15 +101,15 @@ async def test_an_empty_store_is_refused(directory: Path) -> None:
 async def test_the_database_of_another_program_is_refused_and_kept(
     directory: Path,
 ) -> None:
-    directory.mkdir()
+    make(directory)
     with lmdb.open(str(directory), max_dbs=2) as other, other.begin(write=True) as txn:
         txn.put(b"key", b"value")
-    before = (directory / "data.mdb").read_bytes()
+    before = content_of(directory / "data.mdb")
 
     with pytest.raises(JournalForeign, match="not an ironflow journal"):
         await open_lmdb(directory)
 
-    assert (directory / "data.mdb").read_bytes() == before
+    assert content_of(directory / "data.mdb") == before
 
 
 async def test_a_newer_format_asks_for_an_upgrade(
@@ -147,12 +139,10 @@ async def test_a_store_that_was_cut_off_is_refused(
     scene: Scene, directory: Path, pages: float
 ) -> None:
     await made(scene)
-    data = directory / "data.mdb"
-    with data.open("r+b") as file:
-        file.truncate(int(pages * 4096))
+    cut_off(directory / "data.mdb", size=int(pages * 4096))
 
     for opened in (open_lmdb(directory), open_reader(directory)):
-        with pytest.raises(JournalDamaged, match="cut off.*backup"):
+        with pytest.raises(JournalDamaged, match=r"cut off.*backup"):
             await opened
     with pytest.raises(JournalDamaged, match="cut off"):
         list(verify(directory))
@@ -160,8 +150,8 @@ async def test_a_store_that_was_cut_off_is_refused(
 
 async def test_a_file_longer_than_needed_opens(scene: Scene, directory: Path) -> None:
     await made(scene)
-    with (directory / "data.mdb").open("ab") as file:
-        file.write(b"\0" * 4096)
+    data = directory / "data.mdb"
+    write(data, content_of(data) + b"\0" * 4096)
 
     async with scene.open() as journal:
         assert await journal.events()
@@ -174,7 +164,7 @@ async def test_a_meta_page_that_lost_its_mark_is_refused(
     await made(scene)
     overwrite(directory / "data.mdb", at=page * 4096 + 16, data=b"\0\0\0\0")
 
-    with pytest.raises(JournalError, match="not an ironflow journal|not what it was"):
+    with pytest.raises(JournalError, match=r"not an ironflow journal|not what it was"):
         await open_lmdb(directory)
 
 
@@ -190,12 +180,14 @@ async def test_a_page_size_without_sense_is_refused(
 
 async def test_an_old_copy_put_back_is_refused(scene: Scene, directory: Path) -> None:
     await made(scene)
-    old = (directory / "data.mdb").read_bytes()
+    old = content_of(directory / "data.mdb")
     async with scene.open():
         await scene.emit(scene.event("later"))
-    (directory / "data.mdb").write_bytes(old)
+    write(directory / "data.mdb", old)
 
-    with pytest.raises(JournalDamaged, match="older than its head file.*move the file"):
+    with pytest.raises(
+        JournalDamaged, match=r"older than its head file.*move the file"
+    ):
         await open_lmdb(directory)
     with pytest.raises(JournalDamaged, match="older than its head file"):
         await open_reader(directory)
@@ -207,11 +199,11 @@ async def test_without_its_head_file_an_old_copy_opens(
     scene: Scene, directory: Path
 ) -> None:
     await made(scene)
-    old = (directory / "data.mdb").read_bytes()
+    old = content_of(directory / "data.mdb")
     async with scene.open():
         await scene.emit(scene.event("later"))
-    (directory / "data.mdb").write_bytes(old)
-    (directory / "head").unlink()
+    write(directory / "data.mdb", old)
+    remove(directory / "head")
 
     async with scene.open() as journal:
         assert len(await journal.events()) == 1
@@ -237,12 +229,12 @@ async def test_a_torn_head_file_is_written_again(
     scene: Scene, directory: Path, head: bytes
 ) -> None:
     await made(scene)
-    (directory / "head").write_bytes(head)
+    write(directory / "head", head)
 
     async with scene.open() as journal:
         assert len(await journal.events()) == 1
 
-    assert (directory / "head").read_bytes() != head
+    assert content_of(directory / "head") != head
 
 
 async def test_a_full_disk_is_told_when_a_journal_is_made(
@@ -277,6 +269,32 @@ async def test_environments_do_not_see_each_other(
     await other.close()
     async with scene.open() as journal:
         assert len(await journal.events()) == 1
+
+
+def make(directory: Path) -> None:
+    directory.mkdir(parents=True)
+
+
+def names_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def cut_off(path: Path, *, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)
 
 
 def put_meta(directory: Path, key: bytes, value: bytes) -> None:

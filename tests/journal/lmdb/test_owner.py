@@ -1,8 +1,6 @@
 """One process owns a directory; the next is told which."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from ironflow.errors import ConfigurationError, JournalOwned
 from ironflow.journal.lmdb import owner
 from ironflow.journal.lmdb.owner import is_owned, read_owner
 from ironflow.journal.lmdb.store import open_lmdb, open_reader
-from tests.journal.lmdb.conftest import Program
+from tests.journal.lmdb.conftest import Program, started
 
 OWN = """
 import sys, trio
@@ -91,11 +89,7 @@ def test_nobody_owns_what_is_not_there(directory: Path) -> None:
 
 @pytest.mark.e2e
 async def test_a_killed_owner_owns_nothing(directory: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", OWN, str(directory)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
+    with started(OWN, directory) as process:
         assert process.stdout
         assert process.stdout.readline() == b"owned\n"
         assert read_owner(directory) == process.pid
@@ -121,11 +115,7 @@ async def test_a_forked_child_does_not_keep_the_directory(directory: Path) -> No
         os._exit(0)
 """,
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", fork, str(directory)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
+    with started(fork, directory) as process:
         assert process.stdout
         child = int(process.stdout.readline())
         process.kill()

@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import lmdb
 import pytest
+import trio
 
 from ironflow.errors import JournalError, JournalForeign
 from ironflow.journal.lmdb import keys
@@ -39,6 +40,11 @@ async def lived_in(scene: Scene) -> AsyncGenerator[Holder]:
         )
         await scene.emit(scene.event("job.go"))
         yield first
+
+
+async def live_in(scene: Scene) -> None:
+    async with lived_in(scene):
+        pass
 
 
 def findings(source: Path | LmdbJournal) -> list[Finding]:
@@ -119,6 +125,7 @@ async def test_pages_are_followed_over_their_ends(
     assert [found.record for found in findings(directory)] == [21]
 
 
+@pytest.mark.slow
 async def test_every_bit_of_a_record_counts(scene: Scene, directory: Path) -> None:
     async with lived_in(scene) as holder:
         pass
@@ -140,6 +147,7 @@ async def test_every_bit_of_a_record_counts(scene: Scene, directory: Path) -> No
     assert not findings(directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [keys.BLOBS, keys.EVENTS, keys.COMMITS])
 async def test_every_bit_of_a_payload_an_event_and_a_commit_counts(
     scene: Scene, directory: Path, table: str
@@ -167,22 +175,23 @@ def flipped(data: bytes, chosen: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("table", "index", "says"),
+    ("row", "says"),
     [
-        (keys.LOG, 0, "one is missing or out of place"),
-        (keys.LOG, 10, "one is missing or out of place"),
-        (keys.BLOBS, 0, "the payload of record 32 is gone"),
-        (keys.COMMITS, 3, "(commit 4 is missing)"),
-        (keys.EVENTS, 0, "event 1 of commit 3 is gone"),
-        (keys.EVENT_NAMES, 0, "is not in the list of its name"),
-        (keys.RUNS, 0, "has records, but no row"),
+        ((keys.LOG, 0), "one is missing or out of place"),
+        ((keys.LOG, 10), "one is missing or out of place"),
+        ((keys.BLOBS, 0), "the payload of record 32 is gone"),
+        ((keys.COMMITS, 3), "(commit 4 is missing)"),
+        ((keys.EVENTS, 0), "event 1 of commit 3 is gone"),
+        ((keys.EVENT_NAMES, 0), "is not in the list of its name"),
+        ((keys.RUNS, 0), "has records, but no row"),
     ],
 )
 async def test_a_row_that_is_gone_is_missed(
-    scene: Scene, directory: Path, table: str, index: int, says: str
+    scene: Scene, directory: Path, row: tuple[str, int], says: str
 ) -> None:
     async with lived_in(scene):
         pass
+    table, index = row
     store = Store(directory)
     store.delete(table, store.rows(table)[index][0])
 
@@ -235,20 +244,18 @@ async def test_a_run_row_that_is_damaged_is_told(scene: Scene, directory: Path) 
     assert "the run's row is damaged" in findings(directory)[0].message
 
 
-async def test_no_flipped_bit_of_the_file_ends_the_process(
+@pytest.mark.slow
+def test_no_flipped_bit_of_the_file_ends_the_process(
     scene: Scene, directory: Path
 ) -> None:
-    async with lived_in(scene):
-        pass
+    trio.run(live_in, scene)
     data = directory / "data.mdb"
     sound = data.read_bytes()
     chosen = random.Random(3)
     for _ in range(FLIP_SEEDS):
         data.write_bytes(flipped(sound, chosen))
-        try:
+        with suppress(JournalError):
             list(verify(directory))
-        except JournalError as error:
-            assert str(error)
     data.write_bytes(sound)
     assert not findings(directory)
 

@@ -1,6 +1,5 @@
 """Group commit: who waits together commits together, and fails alone."""
 
-import os
 import resource
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +16,7 @@ from ironflow.errors import (
     JournalFailed,
     JournalFull,
 )
+from ironflow.journal.apply import apply
 from ironflow.journal.base import (
     Answer,
     EmitEvents,
@@ -26,9 +26,11 @@ from ironflow.journal.base import (
     RegisterFunctions,
 )
 from ironflow.journal.lmdb import batch, writer
+from ironflow.journal.lmdb.head import Head, read_head
 from ironflow.journal.lmdb.pace import LOOP_SECONDS_MAX, Pace
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
 from ironflow.journal.lmdb.verify import Finding, verify
+from ironflow.journal.view import View
 from ironflow.testing.checks_scene import Scene
 
 
@@ -127,10 +129,8 @@ async def test_a_refused_command_leaves_the_others_alone(
 async def test_an_exception_while_deciding_is_its_callers_alone(
     scene: Scene, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = batch.apply
-
-    def guilty(view: object, command: JournalCommand, *, environment: str) -> Answer:
-        answer = original(view, command, environment=environment)  # type: ignore[arg-type]  # passed on
+    def guilty(view: View, command: JournalCommand, *, environment: str) -> Answer:
+        answer = apply(view, command, environment=environment)
         if isinstance(command, RegisterFunctions):
             raise ZeroDivisionError
         return answer
@@ -178,6 +178,10 @@ async def test_what_does_not_fit_is_refused_and_the_rest_is_stored(
     assert not list(filter(is_finding, verify(directory)))
 
 
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
 @contextmanager
 def file_size_limited_to(size: int) -> Generator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -196,7 +200,7 @@ async def test_a_failed_commit_ends_the_journal(
         if in_thread:
             slow_disk(journal)
         await commit_all(journal, emits(scene, 5))
-        size = (directory / "data.mdb").stat().st_size
+        size = size_of(directory / "data.mdb")
         with file_size_limited_to(size):
             answers = await commit_all(journal, emits(scene, 3, data="x" * 900_000))
 
@@ -304,12 +308,10 @@ async def test_the_head_file_is_behind_no_acknowledged_commit(
     scene: Scene, directory: Path
 ) -> None:
     async with opened(directory) as journal:
-        before = (directory / "head").read_bytes()
         await journal.commit(emits(scene, 1))
 
-        head = os.stat(directory / "head").st_size, (directory / "head").read_bytes()
-        assert head[0] == 64
-        assert head[1] != before
+        memory = journal._memory
+        assert read_head(directory) == Head(memory.commit_number, memory.head)
 
 
 def test_a_stall_is_remembered_for_a_while() -> None:
