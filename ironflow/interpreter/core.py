@@ -11,6 +11,8 @@ from enum import Enum, auto
 from itertools import count
 from typing import Any, final
 
+import msgspec
+
 from ironflow import limits
 from ironflow.errors import UndeclaredPatch
 from ironflow.interpreter.determinism import Generators
@@ -33,53 +35,28 @@ class Kind(Enum):
 
 
 @final
-class Pending:
-    """An operation that was asked and is not settled."""
+class Pending(msgspec.Struct, eq=False):
+    """An operation that was asked and is not settled.
 
-    __slots__ = (
-        "abandoned",
-        "asked_at",
-        "attempt",
-        "child_run",
-        "fiber",
-        "id",
-        "in_doubt",
-        "joiners",
-        "kind",
-        "last_error",
-        "not_before",
-        "operation",
-        "result",
-        "started",
-        "stopped",
-        "undo",
-    )
+    A Struct because one is made for every operation: its defaults cost nothing.
+    """
 
-    def __init__(
-        self,
-        id_: str,
-        kind: Kind,
-        operation: Operation[Any] | None,
-        fiber: Fiber | None,
-        *,
-        asked_at: int,
-    ) -> None:
-        self.id = id_
-        self.kind = kind
-        self.operation = operation
-        self.fiber = fiber
-        self.asked_at = asked_at
-        self.attempt = 1
-        self.not_before = 0
-        self.started = 0
-        self.in_doubt = False
-        self.stopped = False
-        self.abandoned = False
-        self.last_error: Payload = NO_PAYLOAD
-        self.child_run = ""
-        self.joiners: list[Fiber] = []
-        self.result: tuple[Any, BaseException | None] | None = None
-        self.undo: UndoEntry | None = None
+    id: str
+    kind: Kind
+    operation: Operation[Any] | None
+    fiber: Fiber | None
+    asked_at: int
+    attempt: int = 1
+    not_before: int = 0
+    started: int = 0
+    in_doubt: bool = False
+    stopped: bool = False
+    abandoned: bool = False
+    last_error: Payload = NO_PAYLOAD
+    child_run: str = ""
+    joiners: list[Fiber] = []
+    result: tuple[Any, BaseException | None] | None = None
+    undo: "UndoEntry | None" = None
 
 
 @final
@@ -269,7 +246,7 @@ class Core:
         self, id_: str, kind: Kind, operation: Operation[Any] | None, fiber: Fiber
     ) -> Pending:
         """Note what a fiber waits for."""
-        pending = Pending(id_, kind, operation, fiber, asked_at=self.time)
+        pending = Pending(id_, kind, operation, fiber, self.time)
         fiber.pending = pending
         return pending
 

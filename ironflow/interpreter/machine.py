@@ -287,17 +287,21 @@ class Interpreter:
         core = self._core
         if core.bug is not None:
             return Turn("broken", bug=core.bug)
-        asks: tuple[Draft, ...] = tuple(ask.draft for ask in core.asks)
-        perform = tuple(map(self._perform, core.to_perform.values()))
+        asks: tuple[Draft, ...] = ()
+        if core.asks:
+            asks = tuple([ask.draft for ask in core.asks])
+        perform: tuple[PerformStep, ...] = ()
+        if core.to_perform:
+            perform = tuple([self._perform(each) for each in core.to_perform.values()])
+            core.to_perform.clear()
         turn = Turn(
             "ended" if core.ended else "working" if core.in_hand else "waiting",
-            asks=asks,
-            perform=perform,
-            stops=tuple(core.stops.values()),
-            abandoned=tuple(core.abandoned),
-            logs=tuple(core.logs),
+            asks,
+            perform,
+            tuple(core.stops.values()),
+            tuple(core.abandoned),
+            tuple(core.logs),
         )
-        core.to_perform.clear()
         core.stops.clear()
         core.abandoned.clear()
         core.logs.clear()

@@ -31,7 +31,7 @@ class Unwinding:
             return
         entry = self.entries.pop()
         core = self.core
-        undo = Pending(entry.id, Kind.UNDO, None, None, asked_at=core.time)
+        undo = Pending(entry.id, Kind.UNDO, None, None, core.time)
         undo.undo = entry
         undo.result = (self, None)
         core.perform(undo)
