@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ironflow import ids
+from ironflow.engine.activity import Activity
 from ironflow.errors import EngineError
 from ironflow.interpreter.turn import PerformStep
 
@@ -26,13 +27,17 @@ class CurrentStep:
     idempotency_key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attempting:
-    """What `current_step` is made of when it is asked for."""
+    """What `current_step` is made of when it is asked for.
+
+    `activity` counts it: a test's clock lets a step sleep in virtual time.
+    """
 
     run_id: str
     perform: PerformStep
     deadline: int
+    activity: Activity
 
 
 ATTEMPTING: Final[ContextVar[Attempting]] = ContextVar("ironflow_attempt")

@@ -98,7 +98,9 @@ class Attempt:
         self._set_deadline()
         runtime.attempt_began()
         self.running = True
-        token = ATTEMPTING.set(Attempting(self.run_id, perform, self.deadline))
+        token = ATTEMPTING.set(
+            Attempting(self.run_id, perform, self.deadline, runtime.activity)
+        )
         try:
             annotation = values.return_annotation(perform.fn)
             values.check_annotation(annotation, where=f"step {perform.name!r}")

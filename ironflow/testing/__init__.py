@@ -1,5 +1,35 @@
-"""What ironflow's own tests use, shipped for yours."""
+"""What ironflow's own tests use, shipped for yours.
 
-from ironflow.testing.checks import JOURNAL_CHECKS, check_journal
+Names are imported when they are first asked for: the pytest plugin is in this package,
+and pytest loads it also where no test uses ironflow. `__init__.pyi` lists them too.
+"""
 
-__all__ = ["JOURNAL_CHECKS", "check_journal"]
+from importlib import import_module
+
+# Where each public name is defined.
+_HOMES = {
+    "JOURNAL_CHECKS": "ironflow.testing.checks",
+    "Harness": "ironflow.testing.harness",
+    "HarnessRun": "ironflow.testing.harness_runs",
+    "RunNotEnded": "ironflow.testing.harness_runs",
+    "Step": "ironflow.testing.harness_runs",
+    "VirtualClock": "ironflow.testing.virtual_clock",
+    "check_journal": "ironflow.testing.checks",
+    "open_harness": "ironflow.testing.harness",
+}
+
+# Static readers have the stub; a second list here could only disagree with it.
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'ironflow.testing' has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value  # the next time Python finds it without asking
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
