@@ -139,18 +139,25 @@ async def _branch_body(branch: Callable[[], Awaitable[Any]]) -> Any:
 
 def foreign_await(body: Body, yielded: object) -> ForeignAwaitError:
     """Say which line awaited something that is not an operation of ironflow."""
-    inner: Any = body
-    place = "?"
-    while inner is not None:
-        frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
-        if frame is not None:
-            place = f"{short_path(frame.f_code.co_filename)}:{frame.f_lineno}"
-        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+    places = list(_lines_awaiting(body))
+    where = places[0]
+    if len(places) > 1:
+        where += f", down to {places[-1]}"
     return ForeignAwaitError(
-        f"{place}: function code awaited something that yields"
+        f"{where}: function code awaited something that yields"
         f" {type(yielded).__name__}; it may await ironflow's operations only. Put the"
         " call into a step: await ctx.step.run('name', fn, ...)"
     )
+
+
+def _lines_awaiting(body: Body) -> Iterator[str]:
+    """Yield the lines at which a coroutine and all that it awaits stand, outside in."""
+    inner: Any = body
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
+        if frame is not None and frame.f_code is not _branch_body.__code__:
+            yield f"{short_path(frame.f_code.co_filename)}:{frame.f_lineno}"
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
 
 
 def close_quietly(body: Body) -> bool:

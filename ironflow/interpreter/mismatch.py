@@ -47,7 +47,7 @@ _WORDS: dict[type[Record], str] = {
     UndoStarted: "the beginning of undo",
     RunContinued: "continue_as_new",
     RunEnded: "the end of the run",
-    StepStarted: "step",
+    StepStarted: "the start of step",
     StepCompleted: "step",
     StepFailed: "step",
     StepInDoubt: "step",
@@ -152,22 +152,25 @@ def _open(pending: Pending) -> str:
 
 
 def _nearest(core: Core, recorded: Record) -> str:
-    """Name the open or asked operation whose id looks most like the record's."""
+    """Say what becomes of the record's id in the code, or which id is most like it."""
     candidates = {ask.draft.record.id: shown(ask.draft.record) for ask in core.asks}
     candidates |= {pending.id: _open(pending) for pending in core.open.values()}
     candidates.pop("", None)
     if not recorded.id or not candidates:
         return ""
+    first = core.asks[0].draft.record.id if core.asks else recorded.id
+    if recorded.id == first and first in candidates:
+        return " Its id is the same: its kind, or what it is for, was changed."
     if recorded.id in candidates:
-        return (
-            f" The code does ask for {candidates[recorded.id]}, but of another kind or"
-            " at another place."
-        )
-    for wanted in (recorded.id, ids.name_of(recorded.id)):
-        near = difflib.get_close_matches(wanted, candidates, n=1)
-        if near:
-            return (
-                f" The nearest that the code asks for is {candidates[near[0]]}: was it"
-                " renamed?"
-            )
+        return f" The code does ask for {candidates[recorded.id]}, but not before that."
+    kind = f"{_WORDS[type(recorded)]} "
+    same_kind = [id_ for id_, text in candidates.items() if text.startswith(kind)]
+    for among in (same_kind, candidates):
+        for wanted in (recorded.id, ids.name_of(recorded.id)):
+            near = difflib.get_close_matches(wanted, among, n=1)
+            if near:
+                return (
+                    f" The nearest that the code asks for is {candidates[near[0]]}:"
+                    " was it renamed?"
+                )
     return ""

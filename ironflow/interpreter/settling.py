@@ -285,7 +285,7 @@ def _child_result(pending: Pending, entry: Entry) -> tuple[Any, BaseException | 
     elif entry.payload:
         info = failures.decode(entry.payload)
     else:
-        info = ErrorInfo(type="Cancelled", message=f"it {record.status}")
+        info = ErrorInfo(type="Cancelled", message="it was cancelled")
     return None, failures.invoke_error(operation.function_id, record.child_run, info)
 
 

@@ -204,6 +204,11 @@ OPERATION: Final[Table] = {
         for state in (SLEEPING, WAITING, RUNNING, STOPPING)
         for each in _ENDS_RUN
     },
+    # A run whose code is broken is cancelled with its steps in hand.
+    **{
+        (state, (RunEnded, CANCELLED)): ABANDONED
+        for state in (STARTED, BACKING_OFF, HELD)
+    },
 }
 
 
