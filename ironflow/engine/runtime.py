@@ -139,7 +139,11 @@ class Runtime:
             return
         if alarm is not None:
             alarm.cancel()
-        self._timer_alarm = self.alarms.set(due, self.timers_due.set)
+        self._timer_alarm = self.alarms.set(due, self._look_at_timers)
+
+    def _look_at_timers(self) -> None:
+        # The event of then, not that of when the alarm was set: it is a new one each time.
+        self.timers_due.set()
 
     async def wait_until(self, time_us: int) -> None:
         """Return at this time of the engine's clock."""

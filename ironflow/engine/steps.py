@@ -4,6 +4,7 @@ import inspect
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FunctionType
 from typing import Any, Final, final
 
@@ -148,22 +149,27 @@ class Attempt:
 
     async def _call(self, fn: Callable[..., Any]) -> Any:
         args = self.perform.args
-        if isinstance(fn, AsyncioStep):
+        if needs_asyncio(fn):
             return await self._runtime.asyncio_loop.run(fn, *args)
         if is_async(fn):
             return await fn(*args)
-        value = await self._in_thread(fn, args)
+        [value] = await self._in_thread(fn, args)
         # A lambda around an async function only makes its coroutine.
         return await value if inspect.iscoroutine(value) else value
 
-    async def _in_thread(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Call a plain function in a thread; when cancelled, leave the thread behind."""
+    async def _in_thread(
+        self, fn: Callable[..., Any], args: tuple[Any, ...]
+    ) -> tuple[Any]:
+        """Call a plain function in a thread; when cancelled, leave the thread behind.
+
+        The value is in a tuple, because Trio refuses a coroutine from a thread.
+        """
         ended = trio.Event()
         token = trio.lowlevel.current_trio_token()
 
-        def call() -> Any:
+        def call() -> tuple[Any]:
             try:
-                return fn(*args)
+                return (fn(*args),)
             finally:
                 with suppress(trio.RunFinishedError):
                     token.run_sync_soon(ended.set)
@@ -185,6 +191,13 @@ class Attempt:
             stopped=self.stopped,
             in_doubt=in_doubt,
         )
+
+
+def needs_asyncio(fn: Callable[..., Any]) -> bool:
+    """Say whether `fn` is marked with asyncio_step, also inside a partial."""
+    while type(fn) is partial:
+        fn = fn.func
+    return type(fn) is AsyncioStep
 
 
 def is_async(fn: Callable[..., Any]) -> bool:

@@ -225,7 +225,8 @@ class Harness:
 
 @asynccontextmanager
 async def open_harness(
-    *functions: App | Function[Any, Any], start: datetime = START
+    *functions: App | Function[Any, Any] | Sequence[Function[Any, Any]],
+    start: datetime = START,
 ) -> AsyncGenerator[Harness]:
     """Run an app, or functions, in memory and in virtual time.
 

@@ -194,7 +194,7 @@ def _step(operation: OperationState) -> Step:
     failed = [attempt.error for attempt in operation.attempts if attempt.error]
     return Step(
         id=operation.id,
-        name=operation.name,
+        name=("compensate:" if operation.kind == "undo" else "") + operation.name,
         status=operation.state,
         attempts=len(operation.attempts),
         output=values.decode(operation.payload) if operation.payload else None,
