@@ -134,7 +134,7 @@ def _microseconds(value: object) -> int | Fraction | None:
             return None
 
 
-def _text_microseconds(text: str) -> Fraction | None:
+def _text_microseconds(text: str) -> int | Fraction | None:
     found = _TEXT.fullmatch(text)
     if found is None or not text:
         return None
@@ -145,7 +145,10 @@ def _text_microseconds(text: str) -> Fraction | None:
     ]
     if any("." in number for number, _ in numbers[:-1]):
         return None
-    return sum((Fraction(number) * unit_us for number, unit_us in numbers), Fraction())
+    return sum(
+        (Fraction(number) if "." in number else int(number)) * unit_us
+        for number, unit_us in numbers
+    )
 
 
 def _moment(value: object) -> datetime | None:

@@ -107,24 +107,33 @@ def encodes_to(value: object, data: bytes) -> bool:
 def is_plain(value: object, scalars: frozenset[type] = _SCALARS) -> bool:
     """Say whether a value is built only of what reads back as it is.
 
-    It goes down by levels, because looking at all members of a list at once is
-    what makes this cheap. The value must not contain itself.
+    It goes down by levels. The value must not contain itself.
     """
     if type(value) in scalars:
         return True
     level = [value]
-    for _ in range(limits.VALUE_DEPTH_MAX):
+    for _ in range(limits.VALUE_DEPTH_MAX + 1):  # the last has no lists or dicts
         below: list[object] = []
-        for container in level:
-            inside = _plain_members(container)
+        for each in level:
+            if type(each) in scalars:
+                continue
+            inside = _plain_members(each)
             if inside is None:
                 return False
-            if not scalars.issuperset(map(type, inside)):
-                below += [each for each in inside if type(each) not in scalars]
+            below += inside
         if not below:
             return True
         level = below
     return False
+
+
+def _plain_members(container: object) -> Collection[object] | None:
+    if type(container) is list:
+        return cast("list[object]", container)
+    if type(container) is dict:
+        items = cast("dict[object, object]", container)
+        return items.values() if _KEYS.issuperset(map(type, items)) else None
+    return None
 
 
 def _holds_set(value: object) -> bool:
@@ -135,13 +144,6 @@ def _holds_set(value: object) -> bool:
             return True
         waiting += [member for _, member in members(value) or ()]
     return False
-
-
-def _plain_members(container: object) -> Collection[object] | None:
-    if type(container) is dict:
-        items = cast("dict[object, object]", container)
-        return items.values() if _KEYS.issuperset(map(type, items)) else None
-    return cast("list[object]", container) if type(container) is list else None
 
 
 def _is_not_readable(stored: object) -> bool:

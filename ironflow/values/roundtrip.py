@@ -12,6 +12,8 @@ from ironflow.values.parts import members, path_step, shown
 
 # Nearly all leaves: equal is the same. (It need not be for a float: NaN.)
 _EXACT: Final = frozenset({bool, bytes, int, str, type(None)})
+# Known to have no members, so that nobody has to look.
+_LEAVES: Final = frozenset({float, Decimal, datetime})
 
 Set = set[object] | frozenset[object]
 
@@ -48,6 +50,12 @@ def _same(left: object, right: object) -> bool:
         return False
     if type(left) in _EXACT:
         return left == right
+    if type(left) in _LEAVES:
+        return _same_leaves(left, right)
+    return _same_members(left, right)
+
+
+def _same_members(left: object, right: object) -> bool:
     if isinstance(left, set | frozenset):
         return _same_sets(cast("Set", left), cast("Set", right))
     parts, others = members(left), members(right)
