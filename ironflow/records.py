@@ -238,6 +238,7 @@ Amendment = Rewound | StepPatched | RunRetried
 Record = Command | Outcome | Amendment
 
 COMMANDS: Final[frozenset[type[Record]]] = frozenset(get_args(Command))
+AMENDMENTS: Final[frozenset[type[Record]]] = frozenset(get_args(Amendment))
 
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"

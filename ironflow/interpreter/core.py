@@ -271,8 +271,10 @@ class Core:
         """Take an operation out of all books."""
         if self.open.pop(pending.id, None) is None:
             return
-        self.to_perform.pop(pending.id, None)
-        self.stops.pop(pending.id, None)
+        if self.to_perform:
+            self.to_perform.pop(pending.id, None)
+        if self.stops:
+            self.stops.pop(pending.id, None)
         if pending.kind is Kind.STEP or pending.kind is Kind.UNDO:
             self.in_hand -= 1
 

@@ -49,6 +49,9 @@ from ironflow.records import (
     UndoStarted,
 )
 
+# Looked up once: they are used for every operation.
+_SUSPENDED = asking.SUSPENDED
+_handler_of = asking.HANDLERS.get
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 _EXEMPT = (UndoStarted, RunEnded)  # from history_limit, as are undo steps
 _STEP_OUTCOMES = (StepCompleted, StepFailed, StepInDoubt)
@@ -89,6 +92,11 @@ class Interpreter:
             sys.set_asyncgen_hooks(*hooks)
         return self._turn()
 
+    def take(self, entry: Entry) -> Turn:
+        """Feed one record and advance."""
+        self._waiting.append(entry)
+        return self.advance()
+
     def expects(self, record: Record) -> bool:
         """Say whether an outcome still names something that is open."""
         kinds = settling.SETTLES.get(type(record))
@@ -128,7 +136,7 @@ class Interpreter:
         core.time = record.recorded_at
         if kind in _STEP_OUTCOMES and not core.asks and self.expects(record):
             self._settle(entry)
-        elif kind is RunStarted:
+        elif kind is RunStarted and core.event_data is None:
             self._start(entry)
         elif kind is CodeChanged or kind is RunRetried:
             self._change(record)
@@ -191,8 +199,9 @@ class Interpreter:
         if isinstance(record, _EXEMPT) or ids.is_undo(record.id):
             return
         core.counted += 1
-        limit = core.program.history_limit
-        if core.counted < limit or core.finishing or core.cause is not None:
+        if core.counted < core.program.history_limit:
+            return
+        if core.finishing or core.cause is not None:
             return
         error = HistoryLimitExceeded(
             f"the run has {core.counted} records, which is its history_limit; let long"
@@ -207,8 +216,7 @@ class Interpreter:
         core = self._core
         runnable = core.runnable
         while runnable and core.bug is None:
-            fiber, value, error = runnable.popleft()
-            self._resume(fiber, value, error)
+            self._resume(*runnable.popleft())
 
     def _resume(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:
         core, body = self._core, fiber.body
@@ -217,7 +225,7 @@ class Interpreter:
             while True:
                 operation = body.send(value) if error is None else body.throw(error)
                 value, error = self._ask(fiber, operation)
-                if value is asking.SUSPENDED:
+                if value is _SUSPENDED:
                     return
         except StopIteration as stop:
             self._done(fiber, stop.value, None)
@@ -230,10 +238,10 @@ class Interpreter:
         self, fiber: Fiber, operation: Operation[Any]
     ) -> tuple[Any, BaseException | None]:
         core = self._core
-        handler = asking.HANDLERS.get(type(operation))
+        handler = _handler_of(type(operation))
         if handler is None:
             core.bug = foreign_await(fiber.body, operation)
-            return asking.SUSPENDED, None
+            return _SUSPENDED, None
         if fiber.cancelled and handler is not asking.ask_undo:
             return self._refuse(fiber)
         try:
@@ -248,7 +256,7 @@ class Interpreter:
                 f"function code swallowed Cancelled {limits.CLOSE_OPERATIONS_MAX} times"
                 " and went on; clean up and let it pass"
             )
-            return asking.SUSPENDED, None
+            return _SUSPENDED, None
         return None, Cancelled("this line of the run is cancelled")
 
     def _done(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:

@@ -1,7 +1,9 @@
 """What a host records of an attempt: pure decisions about results and failures."""
 
+from typing import Any
+
 from ironflow import values
-from ironflow.errors import RetryAfterError
+from ironflow.errors import ConfigurationError, RetryAfterError
 from ironflow.interpreter import failures
 from ironflow.interpreter.turn import PerformStep
 from ironflow.policy.duration import parse_duration
@@ -36,6 +38,7 @@ def failed(
     was stopped from outside (a timeout); a last attempt in doubt leaves the whole
     step in doubt. `draw` is a random number in [0, 1) for the jitter.
     """
+    error, retry_after_us = _retry_after(error)
     info = failures.describe(error)
     delay = None
     if not stopped and failures.may_retry(error):
@@ -43,7 +46,7 @@ def failed(
             perform.retry,
             attempt=perform.attempt,
             draw=draw,
-            retry_after_us=_retry_after(error),
+            retry_after_us=retry_after_us,
         )
     if delay is None and in_doubt:
         return _in_doubt(perform, info)
@@ -75,10 +78,16 @@ def in_doubt(perform: PerformStep, why: str) -> Draft:
     return _in_doubt(perform, ErrorInfo(type="InDoubt", message=why, code="IN_DOUBT"))
 
 
-def _retry_after(error: BaseException) -> int | None:
+def _retry_after(error: BaseException) -> tuple[BaseException, int | None]:
+    """Return when the step wants to come back; where that makes no sense, the mistake."""
     if not isinstance(error, RetryAfterError):
-        return None
-    return parse_duration(error.after, option="RetryAfterError(after=)")  # type: ignore[arg-type]  # it says what is wrong
+        return error, None
+    after: Any = error.after
+    try:
+        return error, parse_duration(after, option="RetryAfterError(after=)")
+    except ConfigurationError as mistake:
+        mistake.__cause__ = error
+        return mistake, None
 
 
 def _failed(

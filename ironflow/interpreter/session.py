@@ -6,7 +6,7 @@ are durable does what the move says.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import final
+from typing import Final, final
 
 import msgspec
 
@@ -24,9 +24,9 @@ from ironflow.interpreter.turn import (
     TurnState,
 )
 from ironflow.records import (
+    AMENDMENTS,
     CANCELLED,
     MSGPACK_CODEC,
-    Amendment,
     ChildStarted,
     CodeChanged,
     Draft,
@@ -93,7 +93,7 @@ class Session:
             self._digest = last.digest
             self._time = last.record.recorded_at
         self._silent = self.length > 1
-        if any(isinstance(entry.record, Amendment) for entry in entries):
+        if not AMENDMENTS.isdisjoint({type(entry.record) for entry in entries}):
             folded = effective(entries)
             self._reusable = folded.reusable
             entries = folded.entries
@@ -105,16 +105,18 @@ class Session:
         Drafts that no longer name anything open are dropped. `now` is in
         microseconds; where the clock went backwards the last record's time holds.
         """
-        making = _Making(self.length)
+        making, machine = _Making(self.length), self._machine
         self._time = max(self._time, now)
         turn = self._last if self._settled else self._begin(making)
         for draft in drafts:
-            if turn.state in {"ended", "broken"} or making.full:
+            if turn.state == "ended" or turn.state == "broken" or making.full:
                 break
             making.taken += 1
-            if self._machine.expects(draft.record):
-                self._machine.feed((self._seal(draft, making),))
-                turn = self._advance(making)
+            if machine.expects(draft.record):
+                turn = machine.take(self._seal(draft, making))
+                making.take(turn)
+                if turn.asks:
+                    turn = self._settle_asks(turn, making)
         self._last = turn
         self._settled = not turn.asks
         return making.move(turn)
@@ -167,7 +169,9 @@ class Session:
         self._fresh = False
         program = self.program
         turn = self._machine.advance()
-        making.take(turn, silent=self._silent)
+        making.take(turn)
+        if self._silent:
+            making.logs.clear()
         if turn.state in {"ended", "broken"} or program.version == self.version:
             return self._settle_asks(turn, making)
         changed = CodeChanged(
@@ -179,7 +183,7 @@ class Session:
     def _advance(self, making: "_Making") -> Turn:
         """Advance until nothing more is asked, or the move is full."""
         turn = self._machine.advance()
-        making.take(turn, silent=False)
+        making.take(turn)
         return self._settle_asks(turn, making)
 
     def _settle_asks(self, turn: Turn, making: "_Making") -> Turn:
@@ -187,28 +191,33 @@ class Session:
             asked = [self._seal(draft, making) for draft in turn.asks]
             self._machine.feed(asked)
             turn = self._machine.advance()
-            making.take(turn, silent=False)
+            making.take(turn)
         return turn
 
     def _seal(self, draft: Draft, making: "_Making") -> Entry:
         self.length += 1
-        record = self._completed(draft.record)
-        payload: Payload = draft.payload
-        changes: dict[str, object] = {
-            "sequence": self.length,
-            "recorded_at": self._time,
-        }
+        record, payload = draft.record, draft.payload
+        if type(record) in _PLACED:
+            record = self._placed(record)
         if payload:
-            changes["payload_digest"] = codec.digest_of(payload)
-            changes["codec"] = MSGPACK_CODEC
-        record = msgspec.structs.replace(record, **changes)
+            record = msgspec.structs.replace(
+                record,
+                sequence=self.length,
+                recorded_at=self._time,
+                payload_digest=codec.digest_of(payload),
+                codec=MSGPACK_CODEC,
+            )
+        else:
+            record = msgspec.structs.replace(
+                record, sequence=self.length, recorded_at=self._time
+            )
         entry, header = codec.chain(record, payload, previous=self._digest)
         self._digest = entry.digest
         making.entries.append(entry)
         making.headers.append(header)
         return entry
 
-    def _completed(self, record: Record) -> Record:
+    def _placed(self, record: Record) -> Record:
         """Give the ids that depend on a record's place."""
         place = {"sequence": self.length, "asked_at": self._time}
         match record:
@@ -225,58 +234,49 @@ class Session:
                 return record
 
 
+# Records with an id that depends on their place.
+_PLACED: Final = frozenset({ChildStarted, RunContinued, Published})
+
+
 @final
-class _Making:
+class _Making(msgspec.Struct, eq=False):
     """A move in the making."""
 
-    __slots__ = (
-        "abandoned",
-        "entries",
-        "headers",
-        "length_before",
-        "logs",
-        "perform",
-        "stops",
-        "taken",
-    )
-
-    def __init__(self, length: int) -> None:
-        self.length_before = length
-        self.entries: list[Entry] = []
-        self.headers: list[bytes] = []
-        self.perform: dict[str, PerformStep] = {}
-        self.stops: dict[str, StopStep | StopChild] = {}
-        self.abandoned: list[str] = []
-        self.logs: list[LogLine] = []
-        self.taken = 0
+    length_before: int
+    entries: list[Entry] = []
+    headers: list[bytes] = []
+    perform: dict[str, PerformStep] = {}
+    stops: dict[str, StopStep | StopChild] = {}
+    abandoned: list[str] = []
+    logs: list[LogLine] = []
+    taken: int = 0
 
     @property
     def full(self) -> bool:
         """Say whether the move has as many records as one append may have."""
         return len(self.entries) >= limits.ASKS_PER_TURN_MAX
 
-    def take(self, turn: Turn, *, silent: bool) -> None:
+    def take(self, turn: Turn) -> None:
         """Add a turn."""
         for perform in turn.perform:
             self.perform[perform.id] = perform
         for stop in turn.stops:
             self.stops[stop.id] = stop
-        self.abandoned.extend(turn.abandoned)
-        if not silent:
-            self.logs.extend(turn.logs)
+        self.abandoned += turn.abandoned
+        self.logs += turn.logs
 
     def move(self, turn: Turn) -> Move:
         """Return the move; what it asks beyond its bound is left for the next."""
         return Move(
             turn.state,
             self.length_before,
-            entries=tuple(self.entries),
-            headers=tuple(self.headers),
-            perform=tuple(self.perform.values()),
-            stops=tuple(self.stops.values()),
-            abandoned=tuple(self.abandoned),
-            logs=tuple(self.logs),
-            taken=self.taken,
-            more=bool(turn.asks),
-            bug=turn.bug,
+            tuple(self.entries),
+            tuple(self.headers),
+            tuple(self.perform.values()),
+            tuple(self.stops.values()),
+            tuple(self.abandoned),
+            tuple(self.logs),
+            self.taken,
+            bool(turn.asks),
+            turn.bug,
         )
