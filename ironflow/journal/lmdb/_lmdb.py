@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Final, cast, final
+from typing import Final, Self, cast, final
 
 import lmdb
 import lmdb.verify
@@ -42,10 +42,21 @@ class Snapshot:
     __slots__ = ("_tables", "_txn")
 
     def __init__(
-        self, txn: "lmdb.Transaction[bytes]", tables: Mapping[str, "lmdb._Database"]
+        self, environment: lmdb.Environment, tables: Mapping[str, "lmdb._Database"]
     ) -> None:
-        self._txn = txn
+        try:
+            self._txn = environment.begin()
+        except lmdb.Error as error:
+            raise _not_read(error) from error
         self._tables = tables
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._txn.abort()
+        if isinstance(error, lmdb.Error):
+            raise _not_read(error) from error
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """Return the value of a key."""
@@ -107,20 +118,14 @@ class Environment:
             name: environment.open_db(name.encode(), create=make) for name in tables
         }
 
-    @contextmanager
-    def snapshot(self) -> Generator[Snapshot]:
-        """Read what is committed now.
+    def snapshot(self) -> Snapshot:
+        """Return what is committed now, to be read in a `with` block.
 
         Raises:
             JournalDamaged: the file is not what was written.
             JournalFailed: there are too many readers, or the disk failed.
         """
-        with _read_errors():
-            txn = self._environment.begin()
-            try:
-                yield Snapshot(txn, self._tables)
-            finally:
-                txn.abort()
+        return Snapshot(self._environment, self._tables)
 
     def write(self, changes: Changes) -> None:
         """Make these changes durable (None deletes a key), all or none.
@@ -270,18 +275,14 @@ def _not_opened(path: Path, error: lmdb.Error) -> JournalError:
     )
 
 
-@contextmanager
-def _read_errors() -> Generator[None]:
-    try:
-        yield
-    except _DAMAGED as error:
-        raise _damaged(error) from error
-    except lmdb.ReadersFullError as error:
-        raise JournalFailed(
+def _not_read(error: lmdb.Error) -> JournalError:
+    if isinstance(error, _DAMAGED):
+        return _damaged(error)
+    if isinstance(error, lmdb.ReadersFullError):
+        return JournalFailed(
             f"{READERS_MAX} readers have the journal open; end some of them"
-        ) from error
-    except lmdb.Error as error:
-        raise JournalFailed(f"the journal cannot be read: {error}") from error
+        )
+    return JournalFailed(f"the journal cannot be read: {error}")
 
 
 def _damaged(error: Exception) -> JournalDamaged:

@@ -33,6 +33,7 @@ DATA: Final = "data.mdb"
 _MAKING: Final = "creating"
 _OURS: Final = frozenset({"owner", "owner.json", _MAKING})
 NAMES_SHOWN_MAX: Final = 3
+CHECKED_BYTES_MAX: Final = 4 * 1024 * 1024  # some 40 ms
 _COPY: Final = (
     "take a copy of the directory; 'ironflow verify' shows what is left, a backup"
     " brings back the rest"
@@ -149,12 +150,15 @@ def _foreign_files(directory: Path, names: list[str]) -> JournalForeign:
     )
 
 
-def check_file(directory: Path) -> None:
+def check_file(directory: Path, *, is_still: bool) -> None:
     """Look at a store before it is mapped.
+
+    A store up to `CHECKED_BYTES_MAX` that nobody writes to is looked at page by
+    page, because a damaged one could end the process; of a larger one `verify` does.
 
     Raises:
         JournalForeign: the file is not LMDB's.
-        JournalDamaged: it ends before the last page in use.
+        JournalDamaged: it ends before the last page in use, or has damaged pages.
     """
     path = directory / DATA
     try:
@@ -165,11 +169,10 @@ def check_file(directory: Path) -> None:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}; check its permissions"
         ) from error
-    if size < needed and (wrong := check_pages(path)):
-        raise JournalDamaged(
-            f"{path} has {size} bytes and needs {needed}: it was cut off"
-            f" ({wrong[0]}); {_COPY}"
-        )
+    is_small = is_still and size <= CHECKED_BYTES_MAX
+    if (size < needed or is_small) and (wrong := check_pages(path)):
+        what = f"was cut off at {size} bytes" if size < needed else "is damaged"
+        raise JournalDamaged(f"{path} {what} ({wrong[0]}); {_COPY}")
 
 
 def _bytes_needed(path: Path, start: bytes) -> int:

@@ -7,7 +7,7 @@ from typing import Final, final
 import trio
 
 from ironflow import limits
-from ironflow.errors import ConfigurationError
+from ironflow.errors import ConfigurationError, JournalDamaged
 from ironflow.journal.base import (
     Answer,
     Claim,
@@ -67,7 +67,7 @@ async def open_lmdb(
 
 def _open_owned(directory: Path, *, map_bytes: int) -> Environment:
     opening.prepare(directory)
-    opening.check_file(directory)
+    opening.check_file(directory, is_still=True)
     head = read_head(directory)
     store = opening.open_store(directory, readonly=False, map_bytes=map_bytes)
     try:
@@ -94,7 +94,7 @@ async def open_reader(
     await trio.lowlevel.checkpoint()
     directory = Path(path)
     opening.check_directory(directory)
-    opening.check_file(directory)
+    _check_to_read(directory)
     head = read_head(directory)
     store = opening.open_store(directory, readonly=True, map_bytes=MAP_BYTES_MAX)
     try:
@@ -111,6 +111,17 @@ async def open_reader(
     except BaseException:
         store.close()
         raise
+
+
+def _check_to_read(directory: Path) -> None:
+    is_still = not owner.is_owned(directory)
+    try:
+        opening.check_file(directory, is_still=is_still)
+    except JournalDamaged:
+        # An owner that came meanwhile writes pages while they are looked at.
+        if not is_still or not owner.is_owned(directory):
+            raise
+        opening.check_file(directory, is_still=False)
 
 
 def _begin(store: Environment, environment: str) -> Memory:

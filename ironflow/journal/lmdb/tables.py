@@ -72,18 +72,32 @@ class Memory:
         self.held.pop(run_id, None)
 
 
-@dataclass(slots=True)
 class Staged:
-    """What a commit will change in memory once it is durable."""
+    """What a commit will change in memory once it is durable.
 
-    functions: dict[str, FunctionRow] | None = None
-    event_log: EventLog | None = None
-    key_days: list[bytes] | None = None
-    ready: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    known: dict[str, Known] = field(default_factory=dict[str, Known])
-    runs: dict[str, rows.RunChange] = field(default_factory=dict[str, rows.RunChange])
-    events: list[rows.EventChange] = field(default_factory=list[rows.EventChange])
-    ended_holds: set[str] = field(default_factory=set[str])
+    Of `ready`, an empty function id says that the run is ready no longer.
+    """
+
+    __slots__ = (
+        "ended_holds",
+        "event_log",
+        "events",
+        "functions",
+        "key_days",
+        "known",
+        "ready",
+        "runs",
+    )
+
+    def __init__(self) -> None:
+        self.functions: dict[str, FunctionRow] | None = None
+        self.event_log: EventLog | None = None
+        self.key_days: list[bytes] | None = None
+        self.ready: list[tuple[str, str]] = []
+        self.known: dict[str, Known] = {}
+        self.runs: dict[str, rows.RunChange] = {}
+        self.events: list[rows.EventChange] = []
+        self.ended_holds: set[str] = set()
 
 
 class _Tables:

@@ -72,7 +72,7 @@ def verify(source: str | Path | Reads) -> Report:
         return
     directory = Path(source)
     opening.check_directory(directory)
-    opening.check_file(directory)
+    opening.check_file(directory, is_still=False)
     if not owner.is_owned(directory):
         wrong = check_pages(directory / opening.DATA)
         if wrong:
