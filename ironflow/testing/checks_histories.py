@@ -119,6 +119,8 @@ async def check_only_the_holder_appends(open_journal: OpenJournal) -> None:
         )
         await journal.release([holder.claim])
         refused(await scene.commit(own), LeaseLost, what="an append after a release")
+        nobody = replace(own, epoch=0)
+        refused(await scene.commit(nobody), LeaseLost, what="an append nobody holds")
         second = await scene.hold("job")
         refused(await scene.commit(own), LeaseLost, what="an append of an old holder")
         await second.append(completed("a:0", 1))

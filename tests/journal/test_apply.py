@@ -209,6 +209,52 @@ async def test_a_delivery_goes_through_many_events(
         assert [draft.record.id for draft in await holder.woken()] == ["w:0"]
 
 
+async def test_the_older_wait_takes_an_event_that_is_still_on_its_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A younger wait of the run does not reach past the delivery by looking back."""
+    monkeypatch.setattr(limits, "DELIVERIES_PER_COMMIT_MAX", 1)
+    scene = bench.scene
+    first, holder = await scene.start("first"), await scene.start()
+    old, young = (
+        wait(step, scene.name("e"), path="data", value=2)
+        for step in ("old:0", "young:0")
+    )
+    await first.park(old)
+    await holder.append(old)
+    await scene.emit(scene.event("e", 1), scene.event("e", 2))
+
+    looked = await holder.append(young)
+    while await scene.done(DeliverEvents(scene.now), what="a delivery"):
+        pass
+
+    assert looked.inbox == ()
+    inbox = (await holder.append()).inbox
+    assert [row.draft.record.id for row in inbox] == ["old:0"]
+
+
+async def test_a_delivery_goes_on_in_the_middle_of_a_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant 8: a wait that may not have the event does not hide the next one."""
+    monkeypatch.setattr(limits, "DELIVERIES_PER_COMMIT_MAX", 1)
+    scene = bench.scene
+    first, holder = await scene.start("first"), await scene.start()
+    await first.park(wait("w:0", scene.name("e")))
+    event = scene.event("e")
+    await scene.emit(event)
+    ask = wait("now:0", scene.name("e"), look_back=False)
+    await holder.append(ask, wait("old:0", scene.name("e")))
+    await scene.done(DeliverEvents(scene.now), what="up to the wait since now")
+
+    looked = await holder.append(wait("young:0", scene.name("e")))
+    while await scene.done(DeliverEvents(scene.now), what="a delivery"):
+        pass
+
+    inbox = (*looked.inbox, *(await holder.append()).inbox)
+    assert [row.draft.record.id for row in inbox] == ["old:0"]
+
+
 async def test_messages_of_one_append_share_a_budget(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

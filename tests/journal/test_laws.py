@@ -344,9 +344,9 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 class LateMachine(JournalMachine):
-    """Events reach two waits in their own commit, the others later."""
+    """Events reach one wait in their own commit, the others later."""
 
-    deliveries = 2
+    deliveries = 1
 
 
 class AbandoningMachine(JournalMachine):
