@@ -52,7 +52,6 @@ class ActiveRun:
         self._inbox_through = 0
         self._attempts: dict[str, Attempt] = {}
         self._later: dict[str, PerformStep] = {}  # backing off for long: not in memory
-        self._threads: dict[str, trio.Event] = {}  # left behind by a timeout
         self._exhausted = ""  # the step whose policy holds the run
         self._fresh = True  # the code may have something to say without news
         self._peek = False  # somebody wrote inbox rows
@@ -67,6 +66,8 @@ class ActiveRun:
             self._claim = claim
             return
         self._take(claim)
+        if claim.length == 1 and self._program.start_timeout_us:
+            self._peek = True  # a first append takes the start's deadline away
         if self._session.length != claim.length and not await self._load():
             return
         await self.work(None)
@@ -123,8 +124,6 @@ class ActiveRun:
         # The scope is spent. Was the attempt cut short, and is that to be recorded?
         if outcome is None:
             outcome = attempt.cut_short()
-            if attempt.thread_ended is not None:
-                self._threads[attempt.perform.id] = attempt.thread_ended
         if outcome is None or self._closed:
             return None
         return await self._next(attempt, outcome)
@@ -138,17 +137,13 @@ class ActiveRun:
             return outcomes.in_doubt(
                 perform, "the process that performed it ended before it was recorded"
             )
-        if perform.not_before or attempt.stopped:
+        if perform.not_before or attempt.stopped or self._runtime.threads_left:
             settled = await attempt.wait_for_turn()
             if settled is not None:
                 return settled
         reused = self._session.reusable(perform)
         if reused is not None:
             return reused
-        if self._threads:
-            thread = self._threads.pop(perform.id, None)
-            if thread is not None:
-                await thread.wait()
         return await attempt.make()
 
     async def _next(self, attempt: Attempt, outcome: Draft) -> Attempt | None:

@@ -3,10 +3,13 @@
 import asyncio  # noqa: TID251  this file is the only one that knows asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, final
+from typing import Any, Final, final
 
 import outcome
 import trio
+
+# What a plain step may raise that runs a loop of its own; it is no Exception.
+ASYNCIO_CANCELLED: Final = asyncio.CancelledError
 
 
 @final

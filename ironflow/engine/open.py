@@ -78,10 +78,12 @@ async def run_engine(
     asyncio_loop: AsyncioLoop | None = None,
     only: Callable[[Claim], bool] | None = None,
     hooks: Hooks | None = None,
+    cached: int = limits.RUNS_CACHED_MAX,
 ) -> AsyncGenerator[Engine]:
     """Do what `open_engine` does on a journal that is open and stays so.
 
-    `hooks` is for tests: it stands between the engine and the step functions.
+    `hooks` is for tests: it stands between the engine and the step functions. `cached`
+    is how many parked runs keep their code in memory.
     """
     patience = parse_duration(shutdown, option="shutdown") / 1_000_000
     loop = asyncio_loop or AsyncioLoop()
@@ -95,6 +97,7 @@ async def run_engine(
                 nursery=nursery,
                 asyncio_loop=loop,
                 hooks=hooks,
+                cached=cached,
             )
             await _begin(runtime, app, only)
             async with _ending(runtime, patience):

@@ -60,6 +60,7 @@ class Runtime:
         nursery: trio.Nursery,
         asyncio_loop: AsyncioLoop,
         hooks: Hooks | None = None,
+        cached: int = limits.RUNS_CACHED_MAX,
     ) -> None:
         self.journal = journal
         self.clock = clock
@@ -70,8 +71,12 @@ class Runtime:
         self.activity = Activity()
         self.alarms = Alarms(clock)
         self.threads = trio.CapacityLimiter(limits.STEP_THREADS_MAX)
+        # Threads of attempts that were cut short, by run and step. They end when they
+        # like; until then no other attempt of their step begins.
+        self.threads_left: dict[tuple[str, str], trio.Event] = {}
         self.active: dict[str, Carried] = {}
         self.parked: OrderedDict[str, Carried] = OrderedDict()
+        self._cached: Final = cached
         self.closing = False
         self.stop_watching: Callable[[], None] = lambda: None
         self.look = trio.Event()  # runs may be ready to claim
@@ -182,7 +187,7 @@ class Runtime:
         """Keep a parked run's code for a while: it is a cache."""
         self.active.pop(carried.run_id, None)
         self.parked[carried.run_id] = carried
-        while len(self.parked) > limits.RUNS_CACHED_MAX:
+        while len(self.parked) > self._cached:
             _, oldest = self.parked.popitem(last=False)
             oldest.drop()
         self.room()

@@ -13,8 +13,10 @@ import trio
 from ironflow import values
 from ironflow.authoring.asyncio_step import AsyncioStep
 from ironflow.engine.alarms import Alarm
+from ironflow.engine.asyncio_loop import ASYNCIO_CANCELLED
 from ironflow.engine.current import ATTEMPTING, Attempting
 from ironflow.engine.runtime import Runtime
+from ironflow.errors import Cancelled
 from ironflow.interpreter import outcomes
 from ironflow.interpreter.turn import PerformStep
 from ironflow.records import Draft
@@ -32,8 +34,8 @@ class Attempt:
 
     __slots__ = (
         "_alarm",
-        "_may_start",
         "_runtime",
+        "_waiting",
         "deadline",
         "interrupted",
         "perform",
@@ -41,7 +43,6 @@ class Attempt:
         "running",
         "scope",
         "stopped",
-        "thread_ended",
         "timed_out",
     )
 
@@ -54,38 +55,39 @@ class Attempt:
         self.interrupted = False  # the running one was cancelled
         self.timed_out = False
         self.running = False
-        self.thread_ended: trio.Event | None = None  # of a thread that was left behind
         self.deadline = 0
         self._alarm: Alarm | None = None
-        self._may_start: trio.Event | None = None
+        self._waiting: trio.CancelScope | None = None
 
     def stop(self, *, interrupt: bool) -> None:
         """Let no other attempt follow; `interrupt`: end a running one too."""
         self.stopped = True
-        if self._may_start is not None:
-            self._may_start.set()
+        if self._waiting is not None:
+            self._waiting.cancel()
         if interrupt:
             self.interrupted = True
             if self.running and self.scope is not None:
                 self.scope.cancel()
 
     async def wait_for_turn(self) -> Draft | None:
-        """Wait out the backoff; the record of a step that was stopped before its turn."""
-        runtime, not_before = self._runtime, self.perform.not_before
-        waited = not_before > runtime.clock.now()
-        if waited and not self.stopped:
-            self._may_start = trio.Event()
-            alarm = runtime.alarms.set(not_before, self._may_start.set)
-            try:
-                await self._may_start.wait()
-            finally:
-                alarm.cancel()
-                self._may_start = None
-        if waited and self.stopped:
-            return outcomes.given_up(self.perform)
+        """Wait out the backoff, and the thread that an attempt before left behind.
+
+        Returns the record of a step that was stopped before its turn came.
+        """
+        runtime, perform = self._runtime, self.perform
+        thread = runtime.threads_left.get((self.run_id, perform.id))
+        must_wait = thread is not None or perform.not_before > runtime.clock.now()
+        if must_wait and not self.stopped:
+            with trio.CancelScope() as self._waiting:
+                await runtime.wait_until(perform.not_before)
+                if thread is not None:
+                    await thread.wait()
+            self._waiting = None
+        if must_wait and self.stopped and perform.last_error:
+            return outcomes.given_up(perform)
         if self.interrupted:
             why = "it was cancelled, and nobody can say whether it had begun"
-            return outcomes.in_doubt(self.perform, why)
+            return outcomes.in_doubt(perform, why)
         return None
 
     async def make(self) -> Draft:
@@ -107,8 +109,14 @@ class Attempt:
             values.check_annotation(annotation, where=f"step {perform.name!r}")
             value = await self._value()
             payload = values.round_trip(value, annotation, step=perform.name)
-        except Exception as error:
+        except (Exception, Cancelled, ASYNCIO_CANCELLED) as error:
             return self._failed(error)
+        except BaseExceptionGroup as group:
+            # A nursery of the step was cancelled, and what ran in it did not end well.
+            rest = group.split(trio.Cancelled)[1]
+            if not isinstance(rest, ExceptionGroup):
+                raise
+            return self._failed(rest)
         else:
             return outcomes.completed(perform, payload)
         finally:
@@ -164,22 +172,29 @@ class Attempt:
 
         The value is in a tuple, because Trio refuses a coroutine from a thread.
         """
+        left, key = self._runtime.threads_left, (self.run_id, self.perform.id)
         ended = trio.Event()
         token = trio.lowlevel.current_trio_token()
+
+        def end() -> None:
+            ended.set()
+            if left.get(key) is ended:
+                del left[key]
 
         def call() -> tuple[Any]:
             try:
                 return (fn(*args),)
             finally:
                 with suppress(trio.RunFinishedError):
-                    token.run_sync_soon(ended.set)
+                    token.run_sync_soon(end)
 
         try:
             return await trio.to_thread.run_sync(
                 call, abandon_on_cancel=True, limiter=self._runtime.threads
             )
         except trio.Cancelled:
-            self.thread_ended = ended
+            if not ended.is_set():
+                left[key] = ended
             raise
 
     def _failed(self, error: BaseException, *, in_doubt: bool = False) -> Draft:
