@@ -34,9 +34,9 @@ from ironflow.records import (
 )
 
 NOTES_MAX: Final = 50
+_OPEN_MAX: Final = 1_000
 
 _record_of: Final[Callable[[Entry], Record]] = attrgetter("record")
-_id_of: Final[Callable[[Entry], str]] = attrgetter("record.id")
 _AMENDMENTS: Final = frozenset[type[Record]]({Rewound, StepPatched, RunRetried})
 # No code asks for these two.
 _ASKED: Final = COMMANDS - frozenset[type[Record]]({RunStarted, CodeChanged})
@@ -75,7 +75,8 @@ class Replay:
         self._records = 0
         self._turn = Turn("working")
         self._asks: deque[Draft] = deque()  # asked when the turn was last looked at
-        self._open: dict[str, PerformStep] = {}
+        self._open: dict[str, PerformStep] = {}  # and some that were settled since
+        self._open_max = _OPEN_MAX
         self._notes: list[Note] = []
         self._outcome: tuple[Entry, tuple[Difference, ...]] | None = None
         self._wrong: Entry | None = None  # the record at which the turn broke
@@ -115,24 +116,27 @@ class Replay:
 
     # --- playing --------------------------------------------------------------------
 
-    def _play(self, page: Sequence[Entry], kinds: Sequence[type[Record]]) -> None:
+    def _play(self, page: Sequence[Entry], kinds: frozenset[type[Record]]) -> None:
         """Feed a page; before a record of a command, look at what is asked."""
         start = 0
-        for at in self._stops(kinds):
-            if self._locate or not self._asks or kinds[at] not in _ASKED:
+        for at in self._stops(page, kinds):
+            kind = type(page[at].record)
+            if self._locate or not self._asks or kind not in _ASKED:
                 self._feed(page[start:at], page[at])
                 start = at
             self._look_at(page[at])
         self._feed(page[start:], None)
 
-    def _stops(self, kinds: Sequence[type[Record]]) -> Iterable[int]:
+    def _stops(
+        self, page: Sequence[Entry], kinds: frozenset[type[Record]]
+    ) -> Iterable[int]:
         """The places in a page where the turn is looked at."""
         if self._locate:
-            return range(len(kinds))
+            return range(len(page))
         looked_at = _ASKED | {StepCompleted} if self._inputs else _ASKED
         if looked_at.isdisjoint(kinds):
             return ()
-        return [at for at, kind in enumerate(kinds) if kind in looked_at]
+        return [at for at, entry in enumerate(page) if type(entry.record) in looked_at]
 
     def _feed(self, entries: Sequence[Entry], following: Entry | None) -> None:
         if self._turn.state == "broken":
@@ -141,8 +145,6 @@ class Replay:
             return
         if not entries:
             return
-        for settled in self._open.keys() & set(map(_id_of, entries)):
-            del self._open[settled]
         self._machine.feed(entries)
         turn = self._turn = self._machine.advance()
         if turn.bug is not None:
@@ -151,6 +153,21 @@ class Replay:
         self._asks = deque(turn.asks)
         for perform in turn.perform:
             self._open[perform.id] = perform
+        if len(self._open) > self._open_max:
+            self._forget_settled()
+
+    def _forget_settled(self) -> None:
+        """Keep the steps that are still open.
+
+        The machine is asked now and then, not each record looked at.
+        """
+        expects = self._machine.expects
+        self._open = {
+            perform.id: perform
+            for perform in self._open.values()
+            if expects(StepCompleted(id=perform.id))
+        }
+        self._open_max = max(_OPEN_MAX, 2 * len(self._open))
 
     def _look_at(self, entry: Entry) -> None:
         if self._turn.state == "broken" or len(self._notes) >= NOTES_MAX:
@@ -197,6 +214,7 @@ class Replay:
             return verdict.other_outcome(
                 entry.record, found, records=self._records, notes=notes
             )
+        self._forget_settled()
         steps = [
             f"step {perform.id!r}" + (f" ({perform.source})" if perform.source else "")
             for perform in self._open.values()
@@ -229,5 +247,5 @@ def _wrong(entries: Sequence[Entry], bug: Exception) -> Entry:
     return entries[-1]
 
 
-def _kinds_of(entries: Iterable[Entry]) -> list[type[Record]]:
-    return list(map(type, map(_record_of, entries)))
+def _kinds_of(entries: Iterable[Entry]) -> frozenset[type[Record]]:
+    return frozenset(map(type, map(_record_of, entries)))

@@ -1,0 +1,42 @@
+"""The `ironflow` command: its groups, each imported when it is used."""
+
+from typing import Final
+
+import click
+
+from ironflow import __version__
+from ironflow.commands.group import LazyCommand, RootGroup
+
+# The help is here too, so that `ironflow --help` imports no command.
+COMMANDS: Final = {
+    "run": LazyCommand(
+        "ironflow.commands.run:run", "Run the functions that an event starts."
+    ),
+    "runs": LazyCommand("ironflow.commands.runs:runs", "List, show and change runs."),
+    "events": LazyCommand("ironflow.commands.events:events", "List events."),
+    "replay": LazyCommand(
+        "ironflow.commands.replay:replay", "Replay runs against today's code."
+    ),
+    "verify": LazyCommand(
+        "ironflow.commands.verify:verify", "Check that a journal is what was written."
+    ),
+}
+
+
+@click.group(
+    cls=RootGroup,
+    commands_by_name=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="ironflow")
+def cli() -> None:
+    """Functions that survive a crash: run them, look at them, replay them.
+
+    Results go to stdout, everything else to stderr. The exit status is 0 if it was
+    done, 1 if it failed, 2 if the command line was wrong.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    cli(prog_name="ironflow")

@@ -1,0 +1,133 @@
+"""Data directories, opened for a command: to read, or as their owner for a moment."""
+
+import difflib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import click
+
+from ironflow.errors import JournalOwned, RunNotFound
+from ironflow.journal.base import (
+    Answer,
+    Journal,
+    JournalCommand,
+    Refused,
+    RunQuery,
+    RunSummary,
+)
+from ironflow.limits import PAGE_RECORDS_MAX
+from ironflow.records import Entry
+
+T = TypeVar("T")
+
+_DATA: Final = "data.mdb"
+_SEARCHED_MAX: Final = 200  # runs among which a mistyped id is looked for
+_NEAR: Final = 0.85
+
+
+def read(directory: Path, work: Callable[[Journal], Awaitable[T]]) -> T:
+    """Do something with a journal that is only read, whoever owns it.
+
+    Raises:
+        ClickException: there is no data directory.
+        JournalError: it cannot be read; the message says why.
+    """
+    import trio
+
+    check_there(directory)
+    from ironflow.journal.lmdb.store import open_reader
+
+    async def main() -> T:
+        reader = await open_reader(directory)
+        try:
+            return await work(reader)
+        finally:
+            await reader.close()
+
+    return trio.run(main)
+
+
+def check_there(directory: Path) -> None:
+    """Say what to do where no command can find anything.
+
+    Raises:
+        ClickException: the directory is missing or empty.
+    """
+    if directory.is_dir() and any(directory.iterdir()):
+        return
+    if directory.exists() and not directory.is_dir():
+        return  # the store says what it thinks of a file
+    what = "is empty" if directory.exists() else "does not exist"
+    raise click.ClickException(
+        f"there is no journal: the data directory {directory} {what}; start with"
+        " 'ironflow run APP EVENT', or give --data-dir"
+    )
+
+
+def change(
+    directory: Path, run_id: str, commands: Callable[[RunSummary], JournalCommand]
+) -> tuple[RunSummary, Answer]:
+    """Commit a change of one run, as the owner; return the run before, and the answer.
+
+    Raises:
+        ClickException: a process owns the directory, or there is none.
+        RunNotFound: there is no such run.
+    """
+    import trio
+
+    check_there(directory)
+    from ironflow.journal.lmdb.owner import read_owner
+    from ironflow.journal.lmdb.store import open_lmdb, open_reader
+
+    async def main() -> tuple[RunSummary, Answer]:
+        # Opening as the owner would make a journal where there is none.
+        await (await open_reader(directory)).close()
+        journal = await open_lmdb(directory)
+        try:
+            summary = await found(journal, run_id)
+            [answer] = await journal.commit((commands(summary),))
+        finally:
+            await journal.close()
+        if isinstance(answer, Refused):
+            raise answer.error
+        return summary, answer
+
+    try:
+        return trio.run(main)
+    except JournalOwned as error:
+        owner = read_owner(directory)
+        who = f"process {owner}" if owner else "another process"
+        raise click.ClickException(
+            f"{directory} is owned by {who}, which alone may change its runs: use the"
+            " engine in that process, or stop it and try again"
+        ) from error
+
+
+async def found(journal: Journal, run_id: str) -> RunSummary:
+    """Return a run.
+
+    Raises:
+        RunNotFound: there is none; the message names the nearest.
+    """
+    summary = await journal.run(run_id)
+    if summary is not None:
+        return summary
+    recent = await journal.find(RunQuery(limit=_SEARCHED_MAX))
+    known = [each.row.run_id for each in recent]
+    near = difflib.get_close_matches(run_id, known, n=1, cutoff=_NEAR)
+    hint = f"did you mean {near[0]}?" if near else "'ironflow runs list' shows them"
+    raise RunNotFound(f"there is no run {run_id} in this journal; {hint}")
+
+
+async def pages(journal: Journal, run_id: str) -> AsyncIterator[Sequence[Entry]]:
+    """Yield a history page by page."""
+    after = 0
+    while page := await journal.history(run_id, after=after, limit=PAGE_RECORDS_MAX):
+        yield page
+        after = page[-1].record.sequence
+
+
+async def history(journal: Journal, run_id: str) -> list[Entry]:
+    """Return a history, whole."""
+    return [entry async for page in pages(journal, run_id) for entry in page]

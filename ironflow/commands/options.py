@@ -1,0 +1,111 @@
+"""Options and arguments that several commands have, and what they accept."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar, final
+
+import click
+
+from ironflow import ids
+from ironflow.errors import ConfigurationError
+from ironflow.policy.duration import parse_duration
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+STATUSES: Final = (
+    "queued",
+    "running",
+    "waiting",
+    "paused",
+    "completed",
+    "failed",
+    "cancelled",
+    "continued",
+)
+_RUN: Final = re.compile(r"run_[0-9a-f]{32}")
+
+
+def data_dir_option(command: CommandT) -> CommandT:
+    """Add `--data-dir`."""
+    return click.option(
+        "--data-dir",
+        "directory",
+        type=click.Path(path_type=Path),
+        envvar="IRONFLOW_DATA_DIR",
+        default=".ironflow",
+        show_default=True,
+        show_envvar=True,
+        help="The directory that holds the journal.",
+    )(command)
+
+
+def json_option(command: CommandT) -> CommandT:
+    """Add `--json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON, for programs."
+    )(command)
+
+
+@final
+class RunId(click.ParamType[str]):
+    """A run id: `run_` and 32 hexadecimal digits."""
+
+    name = "run"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the id; letters may be large, blanks around it are ignored."""
+        text = str(value).strip().lower()
+        try:
+            return ids.check_run_id(text)
+        except ConfigurationError as error:
+            self.fail(str(error), param, ctx)
+
+
+@final
+class AppTarget(click.ParamType[str]):
+    """`module:attribute` or `path/file.py:attribute`."""
+
+    name = "app"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the text; whether there is such an app is seen when it is loaded."""
+        text = str(value)
+        place, separator, name = text.rpartition(":")
+        if not (separator and place and name.isidentifier()):
+            bare = text.rstrip(":")
+            near = "shop:app" if ":" in bare or not bare else f"{bare}:app"
+            self.fail(
+                f"{text!r} names no app; write module:attribute or"
+                f" path/file.py:attribute, such as {near}",
+                param,
+                ctx,
+            )
+        return text
+
+
+@final
+class Seconds(click.ParamType[float]):
+    """A duration, in seconds: `30s`, `1h30m`, or a number of seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds."""
+        text = str(value).strip()
+        with_unit = f"{text}s" if text.replace(".", "", 1).isdecimal() else text
+        try:
+            return parse_duration(with_unit, option="--timeout") / 1_000_000
+        except ConfigurationError as error:
+            self.fail(str(error), param, ctx)
+
+
+RUN_ID: Final = RunId()
+DURATION: Final = Seconds()
+APP_TARGET: Final = AppTarget()

@@ -1,0 +1,235 @@
+"""What commands print: JSON for programs, tables and short values for people."""
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, cast
+
+import click
+
+from ironflow import values
+from ironflow.errors import ValueRejected
+from ironflow.records import Payload
+
+UNLIMITED: Final = 1_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_GAP: Final = "  "
+_VALUE_COLUMNS: Final = 200
+_COLORS: Final = {
+    "completed": "green",
+    "same": "green",
+    "failed": "red",
+    "diverges": "red",
+    "stops": "red",
+    "in_doubt": "red",
+    "paused": "yellow",
+    "held": "yellow",
+    "cancelled": "yellow",
+    "waiting": "cyan",
+    "sleeping": "cyan",
+    "backing_off": "yellow",
+    "running": "blue",
+    "extends": "blue",
+}
+_GLYPHS: Final = {
+    "completed": ("✓", "+"),
+    "fired": ("✓", "+"),
+    "received": ("✓", "+"),
+    "published": ("✓", "+"),
+    "same": ("✓", "+"),
+    "extends": ("✓", "+"),
+    "failed": ("✗", "x"),
+    "diverges": ("✗", "x"),
+    "stops": ("✗", "x"),
+    "in_doubt": ("?", "?"),
+    "timed_out": ("✗", "x"),
+    "paused": ("‖", "="),
+    "held": ("‖", "="),
+    "cancelled": ("⊘", "/"),
+    "abandoned": ("⊘", "/"),
+    "continued": ("→", ">"),
+}
+_OPEN_GLYPHS: Final = ("…", "~")
+
+
+def write_json(value: object) -> None:
+    """Print a document of JSON."""
+    click.echo(json.dumps(value, ensure_ascii=not _is_unicode(), indent=2))
+
+
+def width() -> int:
+    """Return how many columns a line may have: unlimited where nobody looks."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return UNLIMITED
+    return max(shutil.get_terminal_size().columns, 40)
+
+
+def _is_unicode() -> bool:
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    return encoding.replace("-", "") in {"utf8", "utf16", "utf32"}
+
+
+def state(word: str) -> str:
+    """Return a state as people see it: glyph, word, color."""
+    glyph = _GLYPHS.get(word, _OPEN_GLYPHS)[0 if _is_unicode() else 1]
+    return click.style(f"{glyph} {word.replace('_', ' ')}", fg=_COLORS.get(word))
+
+
+def dim(text: str) -> str:
+    """Return a text that is less important."""
+    return click.style(text, dim=True) if text else ""
+
+
+# --- texts ----------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """Return a text that can do nothing to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def columns(text: str) -> int:
+    """Return how many columns a text takes, styled or not."""
+    bare = click.unstyle(text)
+    if bare.isascii():
+        return len(bare)
+    return sum(_width_of(each) for each in bare)
+
+
+def _width_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "FW" else 1
+
+
+def short(text: str, room: int) -> str:
+    """Return a plain text cut to so many columns."""
+    if columns(text) <= room:
+        return text
+    more = "…" if _is_unicode() else "..."
+    room = max(room - columns(more), 0)
+    kept, used = "", 0
+    for each in text:
+        used += _width_of(each)
+        if used > room:
+            break
+        kept += each
+    return kept + more
+
+
+def one_line(value: object) -> str:
+    """Return a JSON value in one line."""
+    return plain(json.dumps(value, ensure_ascii=False))
+
+
+def cut(text: str, room: int) -> str:
+    """Return a text that may be styled; one that is too long loses style and end."""
+    return text if columns(text) <= room else short(click.unstyle(text), room)
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """Return a text in lines of so many columns."""
+    lines = text.splitlines() or [""]
+    if room >= UNLIMITED // 2:
+        return lines
+    return [
+        part
+        for line in lines
+        for part in (
+            [line]
+            if columns(line) <= room
+            else textwrap.wrap(click.unstyle(line), max(room, 20)) or [""]
+        )
+    ]
+
+
+def value(payload: Payload, *, full: bool) -> str:
+    """Return a stored value: in one line and cut, or whole in as many as it takes."""
+    return _value(shown(payload), full=full)
+
+
+def event_value(payload: Payload, *, full: bool) -> str:
+    """Return the data of a stored event."""
+    event = shown(payload)
+    data = (
+        cast("dict[str, object]", event).get("data")
+        if isinstance(event, dict)
+        else event
+    )
+    return _value(data, full=full)
+
+
+def _value(value: object, *, full: bool) -> str:
+    if full:
+        return plain_lines(json.dumps(value, ensure_ascii=False, indent=2))
+    return short(one_line(value), _VALUE_COLUMNS)
+
+
+def plain_lines(text: str) -> str:
+    """Return lines that can do nothing to a terminal."""
+    return "\n".join(map(plain, text.splitlines()))
+
+
+def shown(payload: Payload) -> object:
+    """Return a stored payload as JSON shows it; None where there is none."""
+    try:
+        return values.to_json(payload) if payload else None
+    except ValueRejected as error:
+        return {"$unreadable": str(error)}
+
+
+# --- times ----------------------------------------------------------------------
+
+
+def moment(time_us: int) -> str | None:
+    """Return a time as JSON has it: ISO 8601, UTC."""
+    if not time_us:
+        return None
+    text = (_EPOCH + timedelta(microseconds=time_us)).isoformat()
+    return text.replace("+00:00", "Z")
+
+
+def local(time_us: int) -> str:
+    """Return a time as people read it, in the zone of their machine."""
+    if not time_us:
+        return "-"
+    time = (_EPOCH + timedelta(microseconds=time_us)).astimezone()
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+# --- tables ---------------------------------------------------------------------
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, full: bool = False
+) -> None:
+    """Print rows under headings; the last column gives way unless `full`."""
+    cells = [[*map(str, row)] for row in rows]
+    sizes = [
+        max([columns(heading), *(columns(row[index]) for row in cells)])
+        for index, heading in enumerate(headings)
+    ]
+    left = width() - sum(sizes[:-1]) - len(_GAP) * (len(sizes) - 1)
+    click.echo(dim(_line(headings, sizes)))
+    for row in cells:
+        last = row[-1]
+        if columns(last) > left and not full:
+            last = short(click.unstyle(last), max(left, 8))
+        click.echo(_line([*row[:-1], last], sizes))
+
+
+def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
+    padded = [padded_to(cell, size) for cell, size in zip(cells, sizes, strict=True)]
+    return _GAP.join(padded).rstrip()
+
+
+def padded_to(text: str, size: int) -> str:
+    """Return a text filled up with blanks to so many columns."""
+    return text + " " * (size - columns(text))

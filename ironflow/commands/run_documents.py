@@ -1,0 +1,147 @@
+"""Runs and their records as JSON, and the list of raw records."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ironflow.commands import output
+from ironflow.commands.runs_list import document
+from ironflow.interpreter.fold import Attempt, OperationState, RunState
+from ironflow.journal.base import RunSummary
+from ironflow.records import Entry, ErrorInfo, Record
+
+
+def run(summary: RunSummary, state: RunState, why: Sequence[str]) -> dict[str, object]:
+    """Return a run with all that its records say."""
+    event = state.event
+    cancel = state.cancel
+    return {
+        **document(summary),
+        "version": state.version,
+        "event": None
+        if event is None
+        else {"id": event.id, "name": event.name, "data": output.shown(event.data)},
+        "output": output.shown(state.payload),
+        "error": error(state.error),
+        "why": list(why),
+        "cancel": None
+        if cancel is None
+        else {
+            "actor": cancel.actor,
+            "reason": cancel.reason,
+            "at": output.moment(cancel.at),
+        },
+        "undo": [
+            {
+                "saga": undo.id or None,
+                "reason": undo.reason,
+                "at": output.moment(undo.at),
+            }
+            for undo in state.undo
+        ],
+        "operations": [operation(each) for each in state.operations],
+    }
+
+
+def operation(state: OperationState) -> dict[str, object]:
+    """Return an operation; what its kind does not have is left out."""
+    whole: dict[str, object] = {
+        "id": state.id,
+        "kind": state.kind,
+        "name": state.name,
+        "state": state.state,
+        "asked_at": output.moment(state.asked_at),
+        "settled_at": output.moment(state.settled_at),
+        "source": state.source,
+        "value": output.shown(state.payload),
+        "error": error(state.error),
+        "retry_at": output.moment(state.retry_at),
+        "until": output.moment(state.until),
+        "timeout_at": output.moment(state.timeout_at),
+        "event": state.event,
+        "event_id": state.event_id,
+        "match": state.path,
+        "function_id": state.function_id,
+        "child_run": state.child_run,
+        "input": output.shown(state.input),
+        "attempts": [_attempt(each) for each in state.attempts],
+    }
+    always = {"id", "kind", "name", "state", "asked_at", "settled_at", "value"}
+    return {
+        key: value
+        for key, value in whole.items()
+        if key in always or value not in (None, "", [])
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    return {
+        "number": attempt.number,
+        "started_at": output.moment(attempt.started_at),
+        "ended_at": output.moment(attempt.ended_at),
+        "error": error(attempt.error),
+        "in_doubt": attempt.in_doubt,
+    }
+
+
+def error(info: ErrorInfo | None) -> object:
+    """Return a recorded error as JSON has it."""
+    return None if info is None else msgspec.to_builtins(info)
+
+
+# --- raw records -----------------------------------------------------------------
+
+
+def write_records(entries: Sequence[Entry], *, as_json: bool, full: bool) -> None:
+    """Print records as they are stored."""
+    if as_json:
+        output.write_json({"records": [_record(entry) for entry in entries]})
+        return
+    rows = [_row(entry, full=full) for entry in entries]
+    output.table(("RECORD", "TIME", "KIND", "ID", "HOLDS"), rows, full=full)
+
+
+def _record(entry: Entry) -> dict[str, object]:
+    return {
+        "kind": type(entry.record).__name__,
+        **_fields(entry.record),
+        "payload": output.shown(entry.payload),
+        "digest": entry.digest.hex(),
+    }
+
+
+def _fields(record: Record) -> dict[str, object]:
+    found = {name: getattr(record, name) for name in record.__struct_fields__}
+    return {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in found.items()
+    }
+
+
+_SHOWN_ELSEWHERE = {
+    "sequence",
+    "recorded_at",
+    "asked_at",
+    "id",
+    "input_digest",
+    "payload_digest",
+    "codec",
+}
+
+
+def _row(entry: Entry, *, full: bool) -> tuple[str, ...]:
+    record = entry.record
+    parts = [
+        f"{name}={value}"
+        for name, value in _fields(record).items()
+        if name not in _SHOWN_ELSEWHERE and value not in ("", 0, ())
+    ]
+    if entry.payload:
+        parts.append(output.value(entry.payload, full=full))
+    return (
+        str(record.sequence),
+        output.local(record.recorded_at),
+        type(record).__name__,
+        output.plain(record.id),
+        output.plain(" ".join(parts)),
+    )

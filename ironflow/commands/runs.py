@@ -1,0 +1,27 @@
+"""`ironflow runs`: the group of what looks at runs and changes them."""
+
+from typing import Final
+
+import click
+
+from ironflow.commands.group import LazyCommand, LazyGroup
+
+COMMANDS: Final = {
+    "list": LazyCommand(
+        "ironflow.commands.runs_list:list_runs", "List runs, newest first."
+    ),
+    "show": LazyCommand(
+        "ironflow.commands.runs_show:show", "Show what a run did and why it stands."
+    ),
+    "cancel": LazyCommand(
+        "ironflow.commands.runs_change:cancel", "Ask a run to cancel."
+    ),
+    "retry": LazyCommand(
+        "ironflow.commands.runs_change:retry", "Let a paused run try again."
+    ),
+}
+
+
+@click.group(cls=LazyGroup, commands_by_name=COMMANDS)
+def runs() -> None:
+    """List, show and change runs."""

@@ -1,0 +1,114 @@
+"""`ironflow runs list`."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ironflow import limits
+from ironflow.commands import journals, output
+from ironflow.commands.options import (
+    RUN_ID,
+    STATUSES,
+    data_dir_option,
+    json_option,
+)
+from ironflow.journal.base import Journal, RunQuery, RunSummary
+from ironflow.policy.duration import format_duration
+
+
+@click.command("list")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs that stand so.")
+@click.option(
+    "--function", "function_id", default="", help="Only runs of this function."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, limits.PAGE_RUNS_MAX),
+    default=50,
+    show_default=True,
+    help="How many runs to list.",
+)
+@click.option("--cursor", type=RUN_ID, help="List what comes after this run.")
+@data_dir_option
+@json_option
+def list_runs(
+    *,
+    status: str | None,
+    function_id: str,
+    limit: int,
+    cursor: str | None,
+    directory: Path,
+    as_json: bool,
+) -> None:
+    """List runs, newest first."""
+    query = RunQuery(
+        status=status or "", function_id=function_id, cursor=cursor or "", limit=limit
+    )
+
+    async def find(journal: Journal) -> Sequence[RunSummary]:
+        return await journal.find(query)
+
+    found = journals.read(directory, find)
+    after = found[-1].row.run_id if len(found) == limit else None
+    if as_json:
+        output.write_json({"runs": [document(each) for each in found], "cursor": after})
+        return
+    _write(found)
+    if after is not None:
+        click.echo(f"There may be more: add --cursor {after}", err=True)
+
+
+def document(summary: RunSummary) -> dict[str, object]:
+    """Return a run as JSON has it."""
+    row = summary.row
+    return {
+        "id": row.run_id,
+        "function_id": row.function_id,
+        "status": summary.status,
+        "attempt": row.attempt,
+        "records": summary.length,
+        "event_id": row.event_id,
+        "event_name": row.event_name,
+        "started_at": output.moment(row.created_at),
+        "ended_at": output.moment(row.ended_at),
+        "parent_run": row.parent_run or None,
+        "continued_from": row.continued_from or None,
+        "continued_to": row.continued_to or None,
+        "pause": None
+        if row.pause is None
+        else {
+            "reason": row.pause.reason,
+            "message": row.pause.message,
+            "version": row.pause.version,
+            "paused_at": output.moment(row.pause.paused_at),
+        },
+    }
+
+
+def took(summary: RunSummary) -> str:
+    """Return how long a run took, or has taken so far."""
+    row = summary.row
+    until = row.ended_at or time.time_ns() // 1_000
+    return format_duration(max(until - row.created_at, 0))
+
+
+def _write(found: Sequence[RunSummary]) -> None:
+    if not found:
+        click.echo("No runs.", err=True)
+        return
+    rows = [
+        (
+            each.row.run_id,
+            output.state(each.status),
+            output.plain(each.row.function_id),
+            output.local(each.row.created_at),
+            took(each),
+            str(each.length),
+            output.plain(each.row.event_name),
+        )
+        for each in found
+    ]
+    headings = ("RUN", "STATUS", "FUNCTION", "STARTED", "TOOK", "RECORDS", "EVENT")
+    output.table(headings, rows)

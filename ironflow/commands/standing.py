@@ -1,0 +1,89 @@
+"""Why a run stands as it does: what it waits for and until when, in words."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from ironflow.commands import output
+from ironflow.interpreter import states
+from ironflow.interpreter.fold import OperationState, RunState
+from ironflow.journal.base import RunSummary
+from ironflow.policy.duration import format_duration
+
+
+def reasons(
+    summary: RunSummary, state: RunState, *, now: int, owner: int | None
+) -> Iterator[str]:
+    """Yield why a run that has not ended is not further; nothing for one that has."""
+    pause = summary.row.pause
+    if pause is not None:
+        since = output.local(pause.paused_at)
+        yield f"paused ({pause.reason}) since {since}: {pause.message}"
+        return
+    if summary.status == "waiting":
+        for operation in state.operations:
+            waits_for = waiting(operation, now=now)
+            if waits_for:
+                yield f"{operation.kind} {operation.id}: {waits_for}"
+        return
+    if summary.status in {"queued", "running"}:
+        verb = "start" if summary.status == "queued" else "go on"
+        if owner is None:
+            yield (
+                f"no process owns the data directory: it will {verb} when an engine"
+                f" that has the function {summary.row.function_id} opens it"
+            )
+        else:
+            yield f"process {owner} owns the data directory and carries its runs on"
+
+
+def waiting(operation: OperationState, *, now: int) -> str:
+    """Return what an open operation waits for, or nothing."""
+    describe = _WAITS.get(operation.state)
+    return "" if describe is None else describe(operation, now)
+
+
+def _sleep(operation: OperationState, now: int) -> str:
+    return until(operation.until, now=now)
+
+
+def _event(operation: OperationState, now: int) -> str:
+    same = f" with the same {operation.path}" if operation.path else ""
+    event = output.plain(operation.event)
+    return f"event {event}{same}{_limit(operation, now)}"
+
+
+def _child(operation: OperationState, now: int) -> str:
+    function_id = output.plain(operation.function_id)
+    limit = _limit(operation, now)
+    return f"child {operation.child_run} of {function_id}{limit}"
+
+
+def _retry(operation: OperationState, now: int) -> str:
+    number = len(operation.attempts) + 1
+    return f"attempt {number} waits {until(operation.retry_at, now=now)}"
+
+
+def _held(_operation: OperationState, _now: int) -> str:
+    return "its attempts are used up; 'ironflow runs retry' tries again"
+
+
+def _limit(operation: OperationState, now: int) -> str:
+    limit = operation.timeout_at
+    return f", {until(limit, now=now)}" if limit else ""
+
+
+_WAITS: Final[dict[str, Callable[[OperationState, int], str]]] = {
+    states.SLEEPING: _sleep,
+    states.WAITING: _event,
+    states.RUNNING: _child,
+    states.STOPPING: _child,
+    states.BACKING_OFF: _retry,
+    states.HELD: _held,
+}
+
+
+def until(time_us: int, *, now: int) -> str:
+    """Return `until ... (in 3h)` for a time."""
+    left = time_us - now
+    distance = f"in {format_duration(left)}" if left > 0 else "due"
+    return f"until {output.local(time_us)} ({distance})"
