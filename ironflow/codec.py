@@ -48,16 +48,21 @@ _encode_header = msgspec.msgpack.Encoder().encode
 _decode_header = msgspec.msgpack.Decoder(Record).decode
 
 
-class _Stored(msgspec.Struct, array_like=True, gc=False):
-    """The stored array; `payload` keeps its default when it lies elsewhere."""
+class _StoredEntry(Entry, frozen=True, array_like=True, gc=False):
+    """An entry as it is read: without a payload when that lies elsewhere."""
+
+    payload: msgspec.Raw = NO_PAYLOAD  # type: ignore[assignment]  # nothing to read
+
+
+class _StoredHeader(msgspec.Struct, array_like=True, gc=False):
+    """What comes first in every format, and the header as it was hashed."""
 
     format: int
-    header: msgspec.Raw
-    digest: bytes
-    payload: msgspec.Raw = _NIL
+    header: msgspec.Raw = _NIL
 
 
-_decode_stored = msgspec.msgpack.Decoder(_Stored).decode
+_decode_entry = msgspec.msgpack.Decoder(_StoredEntry).decode
+_decode_stored_header = msgspec.msgpack.Decoder(_StoredHeader).decode
 
 
 def digest_of(data: Payload) -> bytes:
@@ -92,7 +97,7 @@ def seal(
 def chain(record: Record, payload: Payload, *, previous: bytes) -> tuple[Entry, bytes]:
     """Chain a record that is complete; return the entry and its header's bytes."""
     header = _encode_header(record)
-    return Entry(record, payload, chained(previous, header)), header
+    return Entry(FORMAT, record, chained(previous, header), payload), header
 
 
 def is_blob(payload: Payload) -> bool:
@@ -120,20 +125,26 @@ def decode(data: bytes) -> Entry:
         JournalDamaged: the bytes are not a record.
     """
     try:
-        stored = _decode_stored(data)
+        entry = _decode_entry(data)
     except UNREADABLE as error:
+        _check_format(data)
         raise _damaged(data, error) from error
-    if stored.format != FORMAT:
-        raise JournalNewer(
-            f"a record has format {stored.format}; this ironflow reads format"
-            f" {FORMAT}: upgrade ironflow to open this journal"
-        )
+    if entry.format != FORMAT:
+        _check_format(data)
+    return entry
+
+
+def _check_format(data: bytes) -> None:
+    """Refuse what a newer ironflow has written, whatever it looks like."""
     try:
-        record = _decode_header(stored.header)
+        found = _decode_stored_header(data).format
     except UNREADABLE as error:
         raise _damaged(data, error) from error
-    payload = stored.payload
-    return Entry(record, NO_PAYLOAD if payload is _NIL else payload, stored.digest)
+    if found != FORMAT:
+        raise JournalNewer(
+            f"a record has format {found}; this ironflow reads format {FORMAT}:"
+            " upgrade ironflow to open this journal"
+        )
 
 
 def needs_blob(entry: Entry) -> bool:
@@ -185,7 +196,7 @@ def verify_chain(
     """
     previous = start
     for number, (data, entry) in enumerate(entries, after + 1):
-        header = _decode_stored(data).header
+        header = _decode_stored_header(data).header
         if entry.record.sequence != number:
             raise JournalDamaged(
                 f"record {number} of the run says that it is record"

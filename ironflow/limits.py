@@ -33,6 +33,7 @@ BRANCHES_MAX: Final = 100_000  # of one parallel or map
 SCOPE_DEPTH_MAX: Final = 50  # nested parallels and maps
 ASKS_PER_TURN_MAX: Final = 1_000  # then the turn is committed and goes on
 CLOSE_OPERATIONS_MAX: Final = 100  # asked by `finally` blocks of a dropped run
+DECODERS_CACHED_MAX: Final = 64  # step functions of a run whose result type is known
 LOG_LINES_PER_TURN_MAX: Final = 1_000
 CONTINUATIONS_FOLLOWED_MAX: Final = 100_000
 POISON_CLAIMS_MAX: Final = 5  # claims without a new record, then the run pauses

@@ -246,12 +246,16 @@ CANCELLED: Final = "cancelled"
 CONTINUED: Final = "continued"
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A record in its place: header, payload and the digest of the chain so far."""
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A record in its place: header, payload and the digest of the chain so far.
 
+    The fields stand in the order in which `codec` stores them.
+    """
+
+    format: int
     record: Record
-    payload: Payload
     digest: bytes
+    payload: Payload = NO_PAYLOAD
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ from ironflow.errors import (
     RunFailure,
 )
 from ironflow.interpreter import settling, undoing
-from ironflow.interpreter.core import Core, Kind, Saga
+from ironflow.interpreter.core import Core, Kind, Pending, Saga
 from ironflow.interpreter.fibers import Fiber, Join, source_of
 from ironflow.interpreter.operations import (
     ContinueAsNew,
@@ -41,17 +41,19 @@ from ironflow.records import (
 )
 
 SUSPENDED: Final = object()
+_STEP: Final = Kind.STEP
 
 
 def ask_step(core: Core, fiber: Fiber, operation: RunStep[Any]) -> object:
     """A plain step leaves no start record: its outcome is its only record."""
-    pending = core.note(
-        fiber.scope.step_id(operation.name), Kind.STEP, operation, fiber
-    )
+    id_ = fiber.scope.step_id(operation.name)
+    pending = Pending(id_, _STEP, operation, fiber, core.time)
+    fiber.pending = pending
     if operation.once == "at_most":
         settling.ask_start(core, pending)
-    else:
-        core.perform(pending)
+    else:  # as core.perform does for one that is new
+        core.open[id_] = core.to_perform[id_] = pending
+        core.in_hand += 1
     return SUSPENDED
 
 

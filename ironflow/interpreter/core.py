@@ -13,7 +13,7 @@ from typing import Any, final
 
 import msgspec
 
-from ironflow import limits
+from ironflow import limits, values
 from ironflow.errors import UndeclaredPatch
 from ironflow.interpreter.determinism import Generators
 from ironflow.interpreter.fibers import Fiber, source_of
@@ -116,11 +116,12 @@ class Core:
         self.version = ""
         self.patches: frozenset[str] = frozenset()
         self.attempt_number = 1
-        self.time = 0
-        self.sequence = 0
-        self.counted = 0  # records that count towards history_limit
+        self.time = self.sequence = 0  # of the last record fed
+        self.counted = 0  # records fed
+        self.exempt = 0  # of them, those of undo: they do not count for history_limit
+        self.decoders: dict[Callable[..., Any], values.Decoder] = {}
         self.fiber: Fiber | None = None  # whose code runs now
-        self.closing = False
+        self.closing = self.ended = False
         self.generators = Generators(run_id)
         self._undo_numbers = count(1)
 
@@ -139,7 +140,6 @@ class Core:
         self.undo_failures: list[str] = []
         self.cause: BaseException | None = None  # why the run is being cancelled
         self.finishing = False  # the function's own code has ended
-        self.ended = False
         self.bug: Exception | None = None
 
     # --- RunView ----------------------------------------------------------------
@@ -266,6 +266,14 @@ class Core:
             self.in_hand -= 1
         self.to_perform.pop(pending.id, None)
         self.stops.pop(pending.id, None)
+
+    def decoder_for(self, fn: Callable[..., Any]) -> values.Decoder:
+        """Return what decodes the results of a step function, and remember it."""
+        if len(self.decoders) >= limits.DECODERS_CACHED_MAX:
+            self.decoders.clear()
+        decoder = values.decoder_for(values.return_annotation(fn))
+        self.decoders[fn] = decoder
+        return decoder
 
     def settle(self, pending: Pending) -> None:
         """Take an operation out of all books."""

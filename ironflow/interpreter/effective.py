@@ -80,7 +80,7 @@ def _rewind(
 
 def _with_result(kept: list[Entry], step: str, payload: Payload) -> list[Entry]:
     return [
-        Entry(entry.record, payload, entry.digest)
+        msgspec.structs.replace(entry, payload=payload)
         if isinstance(entry.record, StepCompleted) and entry.record.id == step
         else entry
         for entry in kept

@@ -20,12 +20,13 @@ from ironflow.interpreter.program import Body
 class Scope:
     """Where ids are made: one counter per name, over all kinds of operation."""
 
-    __slots__ = ("_counters", "depth", "prefix")
+    __slots__ = ("_begins", "_counters", "depth", "prefix")
 
     def __init__(self, prefix: str = "", *, depth: int = 0) -> None:
         self.prefix = prefix
         self.depth = depth
         self._counters: dict[str, int] = {}
+        self._begins: dict[str, str] = {}  # of step ids, by name
 
     def use(self, name: str) -> int:
         """Count one more use of a name; return how many there were before."""
@@ -36,7 +37,13 @@ class Scope:
 
     def step_id(self, name: str) -> str:
         """Return the id of the next operation of this name."""
-        return f"{self.prefix}{ids.escaped(name)}:{self.use(name)}"
+        counters = self._counters
+        count = counters.get(name)
+        if count is None:
+            count = 0
+            self._begins[name] = f"{self.prefix}{ids.escaped(name)}:"
+        counters[name] = count + 1
+        return f"{self._begins[name]}{count}"
 
     def literal_id(self, kind: str, name: str) -> str:
         """Return the next id of `kind` + escaped name; the kind stays as it is."""

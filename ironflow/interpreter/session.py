@@ -32,7 +32,6 @@ from ironflow.records import (
     Draft,
     Entry,
     ErrorInfo,
-    Payload,
     Published,
     Record,
     RunContinued,
@@ -109,7 +108,7 @@ class Session:
         self._time = max(self._time, now)
         turn = self._last if self._settled else self._begin(making)
         for draft in drafts:
-            if turn.state == "ended" or turn.state == "broken" or making.full:
+            if turn.state in _OVER or making.full:
                 break
             making.taken += 1
             if machine.expects(draft.record):
@@ -234,6 +233,7 @@ class Session:
                 return record
 
 
+_OVER: Final = frozenset({"ended", "broken"})
 # Records with an id that depends on their place.
 _PLACED: Final = frozenset({ChildStarted, RunContinued, Published})
 

@@ -119,6 +119,7 @@ def step_completed(core: Core, entry: Entry) -> None:
     pending = core.open[entry.record.id]
     core.settle(pending)
     if pending.kind is Kind.UNDO:
+        core.exempt += 1
         undoing.settled(core, pending, None)
         return
     operation, fiber = pending.operation, pending.fiber
@@ -136,6 +137,8 @@ def step_failed(core: Core, entry: Entry) -> None:
     assert isinstance(record, StepFailed)
     pending = core.open[record.id]
     pending.in_doubt = pending.in_doubt or record.in_doubt
+    if pending.kind is Kind.UNDO:
+        core.exempt += 1
     if not record.final:
         _next_attempt(core, pending, entry)
         return
@@ -172,6 +175,7 @@ def step_in_doubt(core: Core, entry: Entry) -> None:
     core.settle(pending)
     info = failures.decode(entry.payload)
     if pending.kind is Kind.UNDO:
+        core.exempt += 1
         undoing.settled(core, pending, info)
         return
     _register(core, pending, value=None, in_doubt=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import final
 
 from ironflow.interpreter.core import Core, Kind, Pending, UndoEntry
-from ironflow.records import ErrorInfo, UndoStarted
+from ironflow.records import ErrorInfo, Record, UndoStarted
 
 
 @final
@@ -23,6 +23,11 @@ class Unwinding:
         self.core = core
         self.entries = sorted(entries, key=lambda entry: entry.number)
         self.done = done
+
+    def begin(self, core: Core, record: Record, pending: Pending | None) -> None:
+        """Go on once the beginning is on record."""
+        core.exempt += 1
+        self.go_on()
 
     def go_on(self) -> None:
         """Perform the next undo, or say that all are done."""
@@ -47,10 +52,8 @@ def start(
 ) -> None:
     """Begin to undo; `done` is called when the last undo is settled."""
     unwinding = Unwinding(core, entries, done)
-    core.ask(
-        UndoStarted(id=saga_id, reason=reason, asked_at=core.time),
-        lambda core, record, pending: unwinding.go_on(),
-    )
+    record = UndoStarted(id=saga_id, reason=reason, asked_at=core.time)
+    core.ask(record, unwinding.begin)
 
 
 def settled(core: Core, pending: Pending, failure: ErrorInfo | None) -> None:

@@ -267,7 +267,7 @@ def test_waits_and_children_and_messages_are_compared() -> None:
 def test_a_rewound_history_is_folded_before_it_is_judged() -> None:
     history = complete()
     rewound = Rewound(sequence=7, to=2)
-    history.append(Entry(rewound, b"", b""))
+    history.append(Entry(1, rewound, b""))
 
     verdict = replayed(order, history, page=2)
 
@@ -278,7 +278,7 @@ def test_a_rewound_history_is_folded_before_it_is_judged() -> None:
 def test_a_patched_result_is_what_the_code_sees() -> None:
     history = Recording(order).entries
     patched = StepPatched(sequence=4, id="charge:0")
-    history.append(Entry(patched, values.encode({"total": 1}), b""))
+    history.append(Entry(1, patched, b"", values.encode({"total": 1})))
 
     @ironflow.function(id="order")
     async def demanding(ctx: ironflow.Context[Any]) -> None:

@@ -256,7 +256,7 @@ def with_blob(snapshot: Snapshot, environment: bytes, entry: Entry) -> Entry:
             f"the payload of record {record.sequence} is gone; 'ironflow verify' shows"
             " what else is damaged"
         )
-    return Entry(record, payload, entry.digest)
+    return Entry(entry.format, record, entry.digest, payload)
 
 
 def read_length(snapshot: Snapshot, run: bytes) -> int:
