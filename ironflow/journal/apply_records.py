@@ -67,12 +67,15 @@ from ironflow.records import (
 INVOKE_EVENT: Final = "ironflow.invoke"
 
 _NIL: Final = msgspec.Raw(b"\xc0")
-_OF_OPERATIONS: Final[tuple[TimerKind, ...]] = ("sleep", "wait", "retry", "invoke")
+_ABANDONED: Final[tuple[TimerKind, ...]] = ("sleep", "wait")
 
 
 @dataclass(slots=True)
 class _Append:
-    """An append under way; `budget` is what its messages may still deliver."""
+    """An append under way; `budget` is what its messages may still deliver.
+
+    `row` is the run as the records so far have left it.
+    """
 
     view: View
     row: RunRow
@@ -143,7 +146,7 @@ def _clear(view: View, command: AppendRecords) -> None:
     view.drop_inbox(run_id, numbers)
     for step in command.abandoned:
         view.drop_wait(run_id, step)
-        for kind in _OF_OPERATIONS:
+        for kind in _ABANDONED:
             view.drop_timer(run_id, step, kind)
     for row in unwanted:
         if row.position:
@@ -205,9 +208,9 @@ def _ask(
     payload: Payload,
 ) -> None:
     assert under_way.row.status not in CLOSED, "records after the end of a run"
-    if record.id in under_way.abandoned:
-        return  # asked and ended by a cancel in one append: nobody waits for it
     match record:
+        case SleepStarted() | WaitStarted() if record.id in under_way.abandoned:
+            pass  # asked and ended by a cancel in one append: nobody waits for it
         case SleepStarted():
             _set_timer(under_way, record.id, "sleep", due=record.until)
         case WaitStarted():

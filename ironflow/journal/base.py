@@ -217,8 +217,8 @@ class AppendRecords:
     or cancel comes; it stays ready all the same if newer inbox rows wait.
     `headers` are the encoded headers, as `codec.seal` gave them.
 
-    `abandoned`: sleeps and waits that a cancel has ended. Their timer and wait rows
-    go, and so do inbox rows for them (which are then not among the records): an
+    `abandoned`: sleeps and waits that a cancel has ended, also some that this very
+    append asks. Their timer and wait rows go, and so do inbox rows for them (which are then not among the records): an
     event that only such a row had taken is no longer consumed, so that a later
     wait of the run can still have it.
     """

@@ -332,6 +332,26 @@ async def test_a_sleep_that_fired_can_be_abandoned(bench: Bench) -> None:
     assert [r.id for r in records if isinstance(r, SleepFired)] == ["b:0"]
 
 
+async def test_what_is_asked_and_abandoned_in_one_append_leaves_no_row(
+    bench: Bench,
+) -> None:
+    """Nobody waits for it: it takes no event and sets no timer."""
+    scene = bench.scene
+    holder = await scene.start()
+    name, due = scene.name("e"), scene.now + SECOND_US
+
+    await holder.append(
+        wait("old:0", name, timeout_at=due),
+        sleep("nap:0", until=due),
+        abandoned=("old:0", "nap:0"),
+    )
+    await scene.emit(scene.event("e"))
+    after = await holder.append(wait("new:0", name))
+
+    assert bench.journal.timers_now(holder.run_id) == []
+    assert [row.draft.record.id for row in after.inbox] == ["new:0"]
+
+
 async def test_what_is_abandoned_after_the_holder_looked_goes_too(bench: Bench) -> None:
     """Its row has a higher number than the holder has seen."""
     scene = bench.scene

@@ -48,8 +48,8 @@ VALUES = st.sampled_from([1, 2])
 START_US = 1_700_000_000_000_000
 
 
-class JournalMachine(RuleBasedStateMachine):
-    """Any commands to a journal, in any order."""
+class Driver(RuleBasedStateMachine):
+    """A journal, the oracle beside it, and who holds what: no rule and no law."""
 
     deliveries = limits.DELIVERIES_PER_COMMIT_MAX
 
@@ -62,14 +62,6 @@ class JournalMachine(RuleBasedStateMachine):
         self.now = START_US
         self.epochs: dict[str, int] = {}
         self.steps = 0
-
-    def teardown(self) -> None:
-        try:
-            self.check_who_got_what()
-        finally:
-            self.patch.undo()
-
-    # --- what the rules share ---------------------------------------------------
 
     @property
     def runs(self) -> dict[str, Run]:
@@ -140,12 +132,6 @@ class JournalMachine(RuleBasedStateMachine):
         held = [run_id for run_id in self.open_runs() if self.hold(run_id)]
         return data.draw(st.sampled_from(held)) if held else None
 
-    # --- rules --------------------------------------------------------------------
-
-    @initialize()
-    def register(self) -> None:
-        self.commit(RegisterFunctions((FunctionRow("f", "v1", ("go",)),), self.now))
-
     def event(self, name: str, value: int) -> EventData:
         self.now += 1_000
         return EventData(
@@ -153,6 +139,112 @@ class JournalMachine(RuleBasedStateMachine):
             name=name,
             data=msgspec.Raw(msgspec.msgpack.encode({"v": value})),
         )
+
+    def received(self, run_id: str, step: str) -> list[str]:
+        """The ids of the events that a step received, in history or inbox."""
+        run = self.runs[run_id]
+        records = [entry.record for entry in run.entries]
+        records += [row.draft.record for row in run.inbox.values()]
+        return [
+            record.event_id
+            for record in records
+            if isinstance(record, EventReceived) and record.id == step
+        ]
+
+
+class Lawful(Driver):
+    """What must hold after every step, and in the end."""
+
+    @invariant()
+    def histories_are_chained(self) -> None:
+        """Invariant 6: no record is missing, doubled or out of place."""
+        for run_id, run in self.runs.items():
+            digest = codec.chain_start("default", run_id)
+            for sequence, entry in enumerate(run.entries, 1):
+                assert entry.record.sequence == sequence
+                again, _ = codec.chain(entry.record, entry.payload, previous=digest)
+                digest = again.digest
+                assert entry.digest == digest
+
+    @invariant()
+    def a_wait_is_settled_once(self) -> None:
+        """A wait row and its timer stand and fall together, without an answer."""
+        for run_id, run in self.runs.items():
+            timed = {step for step, kind in run.timers if kind == "wait"}
+            assert timed == set(run.waits)
+            settled = [
+                record.id
+                for record in (
+                    *(entry.record for entry in run.entries),
+                    *(row.draft.record for row in run.inbox.values()),
+                )
+                if isinstance(record, EventReceived | WaitTimedOut)
+            ]
+            assert len(settled) == len(set(settled))
+            assert not set(settled) & set(run.waits), run_id
+
+    @invariant()
+    def an_event_is_taken_once_by_a_run(self) -> None:
+        """Invariant 4: whatever the deliveries, crashes and timeouts."""
+        for run_id, run in self.runs.items():
+            taken = [
+                event_id
+                for ask in self.oracle.runs[run_id].asks
+                for event_id in self.received(run_id, ask.step)
+            ]
+            assert len(taken) == len(set(taken))
+            if run.row.status not in CLOSED:
+                assert len(taken) == len(run.consumed)
+
+    @invariant()
+    def who_has_something_to_read_is_ready(self) -> None:
+        """No wake-up is lost: an open run with an inbox can be claimed."""
+        for run_id, run in self.runs.items():
+            is_ready = run_id in self.journal._durable.ready
+            if run.row.status == "open":
+                assert is_ready or not run.inbox
+            else:
+                assert not is_ready
+            if run.row.status in CLOSED:
+                assert not (run.inbox)
+                assert not (run.timers)
+                assert not (run.waits)
+                assert not (run.consumed)
+
+    @invariant()
+    def what_is_built_is_what_a_restart_builds(self) -> None:
+        """The indexes of a running journal are those of one just opened."""
+        running, opened = self.journal._view, MemoryView(self.journal._durable.copy())
+        assert running.due == opened.due
+        assert running._names.items() >= opened._names.items()
+        assert running._waits._groups == opened._waits._groups
+
+    def check_who_got_what(self) -> None:
+        """Invariant 8: no event is missed, none is taken by the wrong wait."""
+        while self.commit(DeliverEvents(self.now)) == Done(changed=True):
+            pass
+        positions = {s.event.id: s.position for s in self.journal._durable.events}
+        for run_id, naive in self.oracle.runs.items():
+            found = {
+                ask.step: positions[event_id]
+                for ask in naive.asks
+                for event_id in self.received(run_id, ask.step)
+            }
+            assert found == self.oracle.taken(run_id)
+
+    def teardown(self) -> None:
+        try:
+            self.check_who_got_what()
+        finally:
+            self.patch.undo()
+
+
+class JournalMachine(Lawful):
+    """Any commands to a journal, in any order."""
+
+    @initialize()
+    def register(self) -> None:
+        self.commit(RegisterFunctions((FunctionRow("f", "v1", ("go",)),), self.now))
 
     @rule()
     @precondition(lambda self: len(self.runs) < 6)
@@ -251,96 +343,6 @@ class JournalMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         self.journal = MemoryJournal.restored(self.journal.snapshot())
         self.epochs.clear()
-
-    # --- laws -----------------------------------------------------------------------
-
-    def received(self, run_id: str, step: str) -> list[str]:
-        """The ids of the events that a step received, in history or inbox."""
-        run = self.runs[run_id]
-        records = [entry.record for entry in run.entries]
-        records += [row.draft.record for row in run.inbox.values()]
-        return [
-            record.event_id
-            for record in records
-            if isinstance(record, EventReceived) and record.id == step
-        ]
-
-    @invariant()
-    def histories_are_chained(self) -> None:
-        """Invariant 6: no record is missing, doubled or out of place."""
-        for run_id, run in self.runs.items():
-            digest = codec.chain_start("default", run_id)
-            for sequence, entry in enumerate(run.entries, 1):
-                assert entry.record.sequence == sequence
-                again, _ = codec.chain(entry.record, entry.payload, previous=digest)
-                digest = again.digest
-                assert entry.digest == digest
-
-    @invariant()
-    def a_wait_is_settled_once(self) -> None:
-        """A wait row and its timer stand and fall together, without an answer."""
-        for run_id, run in self.runs.items():
-            timed = {step for step, kind in run.timers if kind == "wait"}
-            assert timed == set(run.waits)
-            settled = [
-                record.id
-                for record in (
-                    *(entry.record for entry in run.entries),
-                    *(row.draft.record for row in run.inbox.values()),
-                )
-                if isinstance(record, EventReceived | WaitTimedOut)
-            ]
-            assert len(settled) == len(set(settled))
-            assert not set(settled) & set(run.waits), run_id
-
-    @invariant()
-    def an_event_is_taken_once_by_a_run(self) -> None:
-        """Invariant 4: whatever the deliveries, crashes and timeouts."""
-        for run_id, run in self.runs.items():
-            taken = [
-                event_id
-                for ask in self.oracle.runs[run_id].asks
-                for event_id in self.received(run_id, ask.step)
-            ]
-            assert len(taken) == len(set(taken))
-            if run.row.status not in CLOSED:
-                assert len(taken) == len(run.consumed)
-
-    @invariant()
-    def who_has_something_to_read_is_ready(self) -> None:
-        """No wake-up is lost: an open run with an inbox can be claimed."""
-        for run_id, run in self.runs.items():
-            is_ready = run_id in self.journal._durable.ready
-            if run.row.status == "open":
-                assert is_ready or not run.inbox
-            else:
-                assert not is_ready
-            if run.row.status in CLOSED:
-                assert not (run.inbox)
-                assert not (run.timers)
-                assert not (run.waits)
-                assert not (run.consumed)
-
-    @invariant()
-    def what_is_built_is_what_a_restart_builds(self) -> None:
-        """The indexes of a running journal are those of one just opened."""
-        running, opened = self.journal._view, MemoryView(self.journal._durable.copy())
-        assert running.due == opened.due
-        assert running._names.items() >= opened._names.items()
-        assert running._waits._groups == opened._waits._groups
-
-    def check_who_got_what(self) -> None:
-        """Invariant 8: no event is missed, none is taken by the wrong wait."""
-        while self.commit(DeliverEvents(self.now)) == Done(changed=True):
-            pass
-        positions = {s.event.id: s.position for s in self.journal._durable.events}
-        for run_id, naive in self.oracle.runs.items():
-            found = {
-                ask.step: positions[event_id]
-                for ask in naive.asks
-                for event_id in self.received(run_id, ask.step)
-            }
-            assert found == self.oracle.taken(run_id)
 
 
 class LateMachine(JournalMachine):
