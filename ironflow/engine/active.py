@@ -45,16 +45,17 @@ class ActiveRun:
         self._program = program
         self.run_id = claim.run_id
         self._session = Session(program, claim.run_id, runtime.journal.environment)
-        self._epoch = claim.epoch
+        self._hold = claim
         self._claim: Claim | None = None  # one that came before we knew we had parked
         self._outcomes: list[Draft] = []
         self._inbox: tuple[InboxRow, ...] = ()
         self._inbox_through = 0
         self._attempts: dict[str, Attempt] = {}
         self._later: dict[str, PerformStep] = {}  # backing off for long: not in memory
-        self._exhausted = ""  # the step whose policy holds the run
+        self._exhausted: dict[str, str] = {}  # steps whose policy holds the run
         self._fresh = True  # the code may have something to say without news
         self._peek = False  # somebody wrote inbox rows
+        self._awake = False  # it is claimed and its history is loaded
         self._pumping = False
         self._closed = False
 
@@ -70,13 +71,14 @@ class ActiveRun:
             self._peek = True  # a first append takes the start's deadline away
         if self._session.length != claim.length and not await self._load():
             return
+        self._awake = True
         await self.work(None)
 
     def new_inbox(self) -> None:
         """Look for inbox rows that somebody else has written."""
         if not self._closed:
             self._peek = True
-            if not self._pumping:
+            if self._awake and not self._pumping:
                 self._runtime.start(self.work, None)
 
     def drop(self) -> None:
@@ -152,7 +154,7 @@ class ActiveRun:
             return None
         record = outcome.record
         if isinstance(record, StepFailed) and not record.final and not record.retry_at:
-            self._exhausted = attempt.perform.name
+            self._exhausted[attempt.perform.id] = attempt.perform.name
         self._outcomes.append(outcome)
         return await self._pump()
 
@@ -178,7 +180,7 @@ class ActiveRun:
 
     def _has_news(self) -> bool:
         news = self._fresh or self._peek or self._outcomes or self._inbox
-        return bool(news) and not self._closed
+        return bool(news) and self._awake and not self._closed
 
     async def _move(self) -> list[Attempt]:
         move, cancel = self._absorb()
@@ -195,13 +197,28 @@ class ActiveRun:
         if move.state == "ended":
             self._leave()
             return []
-        if not self._exhausted:
-            return [] if park else fresh
-        for attempt in fresh:  # no step begins any more; those that run go on
-            del self._attempts[attempt.perform.id]
-        if not self._attempts:
-            await self._pause("step", f"step {self._exhausted!r} used up its attempts")
-        return []
+        if self._exhausted:
+            await self._stand_still(fresh)
+            return []
+        return [] if park else fresh
+
+    async def _stand_still(self, fresh: list[Attempt]) -> None:
+        """Begin no step any more; pause when those that run have ended.
+
+        What a cancel stops meanwhile is given up: such a run does not stand still.
+        """
+        for attempt in fresh:
+            perform = attempt.perform
+            del self._attempts[perform.id]
+            if attempt.stopped:
+                self._exhausted.pop(perform.id, None)
+                self._outcomes.append(outcomes.given_up(perform))
+            else:
+                self._later[perform.id] = perform
+        if self._attempts or self._outcomes or self._inbox:
+            return
+        names = ", ".join(map(repr, self._exhausted.values()))
+        await self._pause("step", f"step {names} used up its attempts")
 
     def _absorb(self) -> tuple[Move, Draft | None]:
         """Let the code see the news; return the move, and a cancel it cannot see."""
@@ -260,7 +277,7 @@ class ActiveRun:
         self._peek = False
         command = AppendRecords(
             self.run_id,
-            self._epoch,
+            self._hold.epoch,
             move.length_before,
             move.entries,
             move.headers,
@@ -270,7 +287,7 @@ class ActiveRun:
         )
         answer = await self._runtime.commit_surely(command)
         if isinstance(answer, Refused):
-            self._lost(answer)
+            await self._lost(answer)
             return False
         assert isinstance(answer, Appended)
         seen, self._inbox_through = self._inbox_through, 0
@@ -281,14 +298,19 @@ class ActiveRun:
         return True
 
     def _parked(self) -> None:
-        if self._claim is None:
-            self._runtime.keep(self)
-        else:  # somebody woke it, and the engine has claimed it again already
+        """Rest, unless somebody woke it and the engine has claimed it again already.
+
+        News that came with the parking commit come again, with the next claim.
+        """
+        if self._claim is not None:
             self._take(self._claim)
+            return
+        self._awake = self._peek = False
+        self._runtime.keep(self)
 
     def _take(self, claim: Claim) -> None:
         self._claim = None
-        self._epoch = claim.epoch
+        self._hold = claim
         self._inbox = claim.inbox
         self._fresh = True
 
@@ -311,8 +333,10 @@ class ActiveRun:
 
     async def _break(self, move: Move, cancel: Draft | None) -> None:
         """Record what has happened, then pause, or end a run that is to be cancelled."""
-        if move.entries and not await self._append(move, park=False):
+        if (move.entries or self._peek) and not await self._append(move, park=False):
             return
+        if cancel is None and any(_is_cancel(row.draft) for row in self._inbox):
+            return  # it has come meanwhile; the next move ends the run
         hooks = self._runtime.hooks
         if hooks is not None and move.bug is not None:
             hooks.broke(self.run_id, move.bug)
@@ -330,10 +354,10 @@ class ActiveRun:
         now = runtime.clock.now()
         pause = Pause(reason, message, self._program.version, now)
         answer = await runtime.commit_surely(
-            PauseRun(self.run_id, self._epoch, pause, self._inbox_through)
+            PauseRun(self.run_id, self._hold.epoch, pause, self._inbox_through)
         )
         if isinstance(answer, Refused):
-            self._lost(answer)
+            await self._lost(answer)
         elif isinstance(answer, Done) and not answer.changed:
             self._peek = True  # a cancel came before the pause
         else:
@@ -347,11 +371,12 @@ class ActiveRun:
         self._runtime.let_go(self.run_id)
         self.drop()
 
-    def _lost(self, refused: Refused) -> None:
-        """Somebody else carries the run on: nothing of ours was stored."""
+    async def _lost(self, refused: Refused) -> None:
+        """Nothing of ours was stored: give the run up, to whoever reads it afresh."""
         assert isinstance(refused.error, LeaseLost | Conflict)
         log.warning("run %s was given up here: %s", self.run_id, refused.error)
         self._leave()
+        await self._runtime.give_back(self._hold)
 
     async def _load(self) -> bool:
         """Read the history; a run whose history cannot be read is left alone."""
@@ -361,6 +386,7 @@ class ActiveRun:
                 session.close()
             environment = runtime.journal.environment
             session = self._session = Session(self._program, self.run_id, environment)
+            self._later = {}
         entries: list[Entry] = []
         try:
             while True:

@@ -202,7 +202,7 @@ async def _fire_timers(runtime: Runtime) -> None:
         now = runtime.clock.now()
         due, next_due = await runtime.journal.due(now, limit=limits.DUE_TIMERS_MAX)
         if due:
-            await runtime.commit([FireTimer(timer, now) for timer in due])
+            await runtime.commit_all_surely([FireTimer(timer, now) for timer in due])
             runtime.timers_due.set()
         elif next_due:
             runtime.timer_at(next_due)
@@ -213,7 +213,7 @@ async def _deliver(runtime: Runtime) -> None:
     while True:
         await runtime.undelivered.wait()
         runtime.undelivered = trio.Event()
-        answer = await runtime.commit_one(DeliverEvents(runtime.clock.now()))
+        answer = await runtime.commit_surely(DeliverEvents(runtime.clock.now()))
         if isinstance(answer, Done) and answer.changed:
             runtime.undelivered.set()
 

@@ -111,14 +111,19 @@ class Runtime:
 
     async def commit_surely(self, command: JournalCommand) -> Answer:
         """Commit a command that must not be lost: a full disk is waited for."""
+        [answer] = await self.commit_all_surely((command,))
+        return answer
+
+    async def commit_all_surely(
+        self, commands: Sequence[JournalCommand]
+    ) -> Sequence[Answer]:
+        """Commit commands that must not be lost."""
         while True:
             try:
-                [answer] = await self.commit((command,))
+                return await self.commit(commands)
             except JournalFull as error:
                 log.error("%s; trying again in a second", error)  # noqa: TRY400  the sentence says it all
                 await self.wait_until(self.clock.now() + _FULL_RETRY_US)
-            else:
-                return answer
 
     def hint(self, hint: Hint) -> None:
         """React to a commit: called by the journal on this loop."""
@@ -196,6 +201,11 @@ class Runtime:
         """Forget a run that is not carried on here any more."""
         if self.active.pop(run_id, None) is not None:
             self.room()
+
+    async def give_back(self, claim: Claim) -> None:
+        """Let a run be claimed afresh, if it is still held under this claim."""
+        await self.journal.release((claim,))
+        self.look.set()
 
     def room(self) -> None:
         """Say that one more run could be claimed."""

@@ -66,7 +66,10 @@ def pauses(perform: PerformStep, error: BaseException) -> bool:
 
 
 def given_up(perform: PerformStep) -> Draft:
-    """Return the record of a step that is stopped while it waits to be tried again."""
+    """Return the record of a step that is stopped while it waits for its turn."""
+    if not perform.last_error:
+        why = "it was stopped before it began"
+        return _failed(perform, ErrorInfo(type="Cancelled", message=why), final=True)
     info = failures.decode(perform.last_error)
     if perform.in_doubt:
         return _in_doubt(perform, info)

@@ -194,13 +194,17 @@ class Bench:
 
     @asynccontextmanager
     async def engine(
-        self, *functions: Function[Any, Any], shutdown: Duration = 10, **options: Any
+        self,
+        *functions: Function[Any, Any],
+        shutdown: Duration = 10,
+        on: TestJournal | None = None,
+        **options: Any,
     ) -> AsyncGenerator[Engine]:
         """Run an engine for a block, and close it in order."""
-        app = App(functions=functions)
+        app, journal = App(functions=functions), on or self.journal
         with trio.fail_after(PATIENCE):
             async with run_engine(
-                app, self.journal, clock=self.clock, shutdown=shutdown, **options
+                app, journal, clock=self.clock, shutdown=shutdown, **options
             ) as engine:
                 yield engine
 
