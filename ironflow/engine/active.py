@@ -191,7 +191,8 @@ class ActiveRun:
         park = self._may_park(move, fresh)
         if not await self._append(move, park=park):
             return []
-        tell(self._program.id, self.run_id, move.logs)
+        if move.logs:
+            tell(self._program.id, self.run_id, move.logs)
         for stop in move.stops:
             self._stop(stop)
         if move.state == "ended":
@@ -227,8 +228,9 @@ class ActiveRun:
         known = len(drafts)
         if rows:
             drafts = drafts + [row.draft for row in rows]
+        now = self._runtime.clock.now()
         with OutsideTrio():
-            move = self._session.absorb(drafts, self._runtime.clock.now())
+            move = self._session.absorb(drafts, now)
         self._fresh = move.more
         if rows and move.taken > known:
             self._inbox_through = rows[move.taken - known - 1].number
@@ -261,6 +263,12 @@ class ActiveRun:
             return False
         if move.stops and fresh:
             return False
+        return not fresh or self._park_later(fresh)
+
+    def _park_later(self, fresh: list[Attempt]) -> bool:
+        """Put attempts away that the journal's timers bring back, if all are such."""
+        if not fresh[0].perform.not_before:  # as nearly always
+            return False
         soon = self._runtime.clock.now() + limits.RETRY_IN_MEMORY_US_MAX
         if any(attempt.perform.not_before <= soon for attempt in fresh):
             return False
@@ -291,7 +299,7 @@ class ActiveRun:
             return False
         assert isinstance(answer, Appended)
         seen, self._inbox_through = self._inbox_through, 0
-        if not self._inbox:
+        if answer.inbox and not self._inbox:
             self._inbox = tuple(row for row in answer.inbox if row.number > seen)
         if answer.parked and move.state != "ended":
             self._parked()

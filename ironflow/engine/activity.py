@@ -13,20 +13,18 @@ class Activity:
 
     def __init__(self) -> None:
         self._count = 0
-        self._idle = trio.Event()
-        self._idle.set()
+        self._idle: trio.Event | None = None  # made when somebody waits
 
     def begin(self) -> None:
         """Note that something is under way."""
-        if self._count == 0:
-            self._idle = trio.Event()
         self._count += 1
 
     def end(self) -> None:
         """Note that it is over."""
         self._count -= 1
-        if self._count == 0:
+        if self._count == 0 and self._idle is not None:
             self._idle.set()
+            self._idle = None
 
     @property
     def count(self) -> int:
@@ -35,4 +33,6 @@ class Activity:
 
     async def wait_idle(self) -> None:
         """Return when nothing is under way, be it for an instant."""
-        await self._idle.wait()
+        if self._count:
+            self._idle = self._idle or trio.Event()
+            await self._idle.wait()

@@ -4,6 +4,8 @@ from contextvars import ContextVar  # noqa: TID251  a step function takes no con
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from ironflow import ids
 from ironflow.engine.activity import Activity
 from ironflow.errors import EngineError
@@ -27,8 +29,7 @@ class CurrentStep:
     idempotency_key: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Attempting:
+class Attempting(msgspec.Struct, frozen=True, eq=False):
     """What `current_step` is made of when it is asked for.
 
     `activity` counts it: a test's clock lets a step sleep in virtual time.

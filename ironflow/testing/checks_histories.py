@@ -1,6 +1,6 @@
 """Checks of a journal: histories are appended, kept and read back whole."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ironflow import codec, limits
 from ironflow.errors import Conflict, LeaseLost, MisusedOperation, RunNotFound

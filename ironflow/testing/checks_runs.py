@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from ironflow.errors import LeaseLost, RunNotFound
 from ironflow.journal.base import (
     Hint,
@@ -275,10 +277,10 @@ async def check_a_failed_run_can_be_retried(open_journal: OpenJournal) -> None:
         again = await scene.hold("job")
         timers = await scene.journal.timers(holder.run_id)
         expect([timer.kind for timer in timers], ["run"], what="its deadline")
-        late = replace(holder.command(retried), expected_length=again.length)
+        late = structs.replace(holder.command(retried), expected_length=again.length)
         refused(await scene.commit(late), LeaseLost, what="a retry of an open run")
         await again.append(ended("completed"))
-        late = replace(holder.command(retried), expected_length=again.length)
+        late = structs.replace(holder.command(retried), expected_length=again.length)
         refused(await scene.commit(late), LeaseLost, what="a retry of a good run")
 
 
