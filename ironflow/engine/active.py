@@ -146,6 +146,8 @@ class ActiveRun:
         reused = self._session.reusable(perform)
         if reused is not None:
             return reused
+        if self._runtime.closing and not perform.started:
+            await trio.sleep_forever()  # its turn comes at the next start
         return await attempt.make()
 
     async def _next(self, attempt: Attempt, outcome: Draft) -> Attempt | None:
@@ -171,7 +173,9 @@ class ActiveRun:
                 started += await self._move()
         finally:
             self._pumping = False
-        if self._closed or self._runtime.closing or not started:
+        if self._runtime.closing:  # what is on record as started is not in doubt yet
+            started = [attempt for attempt in started if attempt.perform.started]
+        if self._closed or not started:
             return None
         *others, mine = started
         for other in others:

@@ -158,15 +158,23 @@ async def _ending(runtime: Runtime, patience: float) -> AsyncGenerator[None]:
 
 
 async def _drain(runtime: Runtime, patience: float) -> None:
-    if runtime.attempts:
-        with trio.CancelScope(shield=True), trio.move_on_after(patience):
-            await runtime.quiet.wait()
+    with trio.CancelScope(shield=True):
+        with trio.move_on_after(patience):
+            await _quiet(runtime)
         if runtime.attempts:  # out of patience
             for carried in list(runtime.active.values()):
                 carried.drop()
         # What has just ended is recorded before the tasks are cancelled.
-        with trio.CancelScope(shield=True):
-            await runtime.activity.wait_idle()
+        await _quiet(runtime)
+
+
+async def _quiet(runtime: Runtime) -> None:
+    """Return when no step and no commit is under way: one may follow the other."""
+    while runtime.attempts or runtime.activity.count:
+        if runtime.attempts:
+            runtime.quiet = trio.Event()
+            await runtime.quiet.wait()
+        await runtime.activity.wait_idle()
 
 
 async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) -> None:
