@@ -138,7 +138,9 @@ def main() -> None:
     print("\n4. The timeline: ironflow runs show")
     print(ironflow(place, "runs", "show", run))
     print(ironflow(place, "verify"), end="")
-    print(f"\nAll as promised. Look around: --data-dir {place / 'journal'}")
+    python = os.path.relpath(sys.executable)
+    print("\nAll as promised. Look around:")
+    print(f"  {python} -m ironflow runs list --data-dir {place / 'journal'}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,29 @@ _OURS: Final = __file__.rpartition("testing")[0]
 
 
 @final
+class _Life:
+    """One engine of a harness, from its start to a crash: the hooks of that engine."""
+
+    def __init__(self, harness: "Harness") -> None:
+        self._harness = harness
+        self.over = trio.Event()
+
+    async def make(self, run_id: str, perform: PerformStep, call: Call) -> Any:
+        """Make an attempt; after the crash nothing begins or ends any more."""
+        del run_id
+        if self.over.is_set():
+            await trio.sleep_forever()
+        value = await call(self._harness.function_of(perform))
+        if self.over.is_set() or not self._harness.survives(perform):
+            await trio.sleep_forever()
+        return value
+
+    def broke(self, run_id: str, bug: Exception) -> None:
+        """Pass a bug on."""
+        self._harness.bugs.append((run_id, bug))
+
+
+@final
 class Harness:
     """Runs an app's functions in memory and in virtual time; see `open_harness`.
 
@@ -39,10 +62,10 @@ class Harness:
         self.clock = VirtualClock(start)
         self.journal = MemoryJournal()
         self._engine: Engine | None = None
-        self._power_cut = trio.Event()
+        self._life = _Life(self)
         self._stand_ins: dict[str, Callable[..., Any]] = {}
         self._crash_in: set[str] = set()
-        self._bugs: list[tuple[str, Exception]] = []
+        self.bugs: list[tuple[str, Exception]] = []  # not raised yet
 
     @property
     def engine(self) -> Engine:
@@ -176,40 +199,38 @@ class Harness:
     ) -> None:
         """Run an engine, and after each crash the next: the harness's own task."""
         while True:
-            self._power_cut = trio.Event()
+            life = self._life = _Life(self)
             with trio.CancelScope() as power:
                 async with run_engine(
-                    self.app, self.journal, clock=self.clock, shutdown=0, hooks=self
+                    self.app, self.journal, clock=self.clock, shutdown=0, hooks=life
                 ) as self._engine:
                     task_status.started()
                     task_status = trio.TASK_STATUS_IGNORED
-                    await self._power_cut.wait()
+                    await life.over.wait()
                     power.cancel()
                     await trio.lowlevel.checkpoint()
 
     def _cut_power(self) -> None:
         """What this engine does from now on is lost."""
         self.journal = MemoryJournal.restored(self.journal.snapshot())
-        self._power_cut.set()
+        self._life.over.set()
 
-    # --- inside: hooks of the engine ------------------------------------------------------
+    # --- inside: attempts of steps --------------------------------------------------------
 
-    async def make(self, run_id: str, perform: PerformStep, call: Call) -> Any:
-        """Make an attempt of a step; see `ironflow.engine.hooks`."""
-        del run_id
-        value = await call(self._stand_ins.get(perform.name, perform.fn))
-        if perform.name in self._crash_in:
-            self._crash_in.discard(perform.name)
-            self._cut_power()
-            await trio.sleep_forever()
-        return value
+    def function_of(self, perform: PerformStep) -> Callable[..., Any]:
+        """Return what is called for a step."""
+        return self._stand_ins.get(perform.name, perform.fn)
 
-    def broke(self, run_id: str, bug: Exception) -> None:
-        """Remember a bug; see `ironflow.engine.hooks`."""
-        self._bugs.append((run_id, bug))
+    def survives(self, perform: PerformStep) -> bool:
+        """Crash if that was asked for this step; say whether it was not."""
+        if perform.name not in self._crash_in:
+            return True
+        self._crash_in.discard(perform.name)
+        self._cut_power()
+        return False
 
     def _raise_bugs(self) -> None:
-        bugs, self._bugs = self._bugs, []
+        bugs, self.bugs = self.bugs, []
         if not bugs:
             return
         for run_id, bug in bugs:

@@ -218,4 +218,6 @@ def _shown_wait(operation: OperationState) -> str:
         "wait": f"event {operation.event!r} in {operation.name!r}",
         "invoke": f"run {operation.child_run} of {operation.function_id!r}",
     }.get(operation.kind, f"another attempt of step {operation.name!r}")
-    return f"{subject} until {moment(until).isoformat()}" if until else subject
+    return (
+        f"{subject} until {moment(until):%Y-%m-%d %H:%M:%S} UTC" if until else subject
+    )

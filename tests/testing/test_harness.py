@@ -61,7 +61,7 @@ async def test_emit_returns_when_the_run_waits() -> None:
 
         assert run.status == "waiting"
         assert run.function_id == "order"
-        assert run.waits_for() == "sleep 'cool-off' until 2030-01-02T00:00:00+00:00"
+        assert run.waits_for() == "sleep 'cool-off' until 2030-01-02 00:00:00 UTC"
 
 
 async def test_a_wait_that_nobody_answers_is_over_at_its_time() -> None:
