@@ -163,7 +163,7 @@ class Step:
     def saga(self) -> "Saga":
         return Saga(self.view)
 
-    def compensate(self, name: str, *args: object) -> None:
+    def compensate(self, name: str, *args: object) -> Any:
         self.view.compensate(name, undo_it, args)
 
     def patched(self, patch: str) -> bool:

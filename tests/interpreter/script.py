@@ -99,4 +99,3 @@ def programs_of(case: Case) -> dict[str, Program]:
 
 def _compiled(case: Case) -> CodeType:
     return compile(case.source, f"cases/{case.path.name}", "exec")
-
