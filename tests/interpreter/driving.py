@@ -85,7 +85,7 @@ def chosen(world: World, choice: int) -> Draft:
             Draft(DeadlinePassed()),
             Draft(SleepFired(id="nobody")),
         )[choice // _RARE % 3]
-    open_ = [
+    open_: list[PerformStep | OperationState] = [
         *world.outstanding.values(),
         *(
             operation
