@@ -187,7 +187,8 @@ class Session:
 
     def _settle_asks(self, turn: Turn, making: "_Making") -> Turn:
         while turn.asks and turn.state != "broken" and not making.full:
-            asked = [self._seal(draft, making) for draft in turn.asks]
+            room = limits.ASKS_PER_TURN_MAX - len(making.entries)
+            asked = [self._seal(draft, making) for draft in turn.asks[:room]]
             self._machine.feed(asked)
             turn = self._machine.advance()
             making.take(turn)
