@@ -262,8 +262,8 @@ class Core:
 
     def withdraw(self, pending: Pending) -> None:
         """Take a step from the host until its start is on record again."""
-        if self.open.pop(pending.id, None) is not None:
-            self.in_hand -= 1
+        del self.open[pending.id]
+        self.in_hand -= 1
         self.to_perform.pop(pending.id, None)
         self.stops.pop(pending.id, None)
 
