@@ -51,6 +51,7 @@ DUE_TIMERS_MAX: Final = 1_000
 # Engine
 RUNS_ACTIVE_MAX: Final = 1_000  # runs with code in memory and work to do
 RUNS_CACHED_MAX: Final = 1_000  # parked runs whose coroutine is kept
+STEP_FUNCTIONS_KNOWN_MAX: Final = 1_024  # whose annotation and kind are remembered
 STEP_THREADS_MAX: Final = 40
 RETRY_IN_MEMORY_US_MAX: Final = 5 * 1_000_000  # a longer backoff lets the run park
 LOOP_BLOCKED_US_MIN: Final = 100_000  # a step that blocks so long is named

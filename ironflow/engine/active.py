@@ -34,6 +34,8 @@ from ironflow.journal.base import (
 from ironflow.records import CancelRequested, Draft, Entry, StepFailed
 
 _PAGE: Final = limits.PAGE_RECORDS_MAX
+# Steps and commits that never block let nobody else run: then others get a turn.
+_MOVES_IN_A_ROW_MAX: Final = 64
 
 
 @final
@@ -58,6 +60,7 @@ class ActiveRun:
         self._awake = False  # it is claimed and its history is loaded
         self._pumping = False
         self._closed = False
+        self._moves = 0
 
     # --- what the engine calls --------------------------------------------------------
 
@@ -117,8 +120,11 @@ class ActiveRun:
             while following is not None:
                 attempt, outcome = following, None
                 attempt.scope = scope
-                outcome = await self._outcome(attempt)
-                if scope.cancel_called:
+                if self._is_simple(attempt):
+                    outcome = await attempt.make()
+                else:
+                    outcome = await self._outcome(attempt)
+                if attempt.is_cut or self._closed:
                     break
                 following = await self._next(attempt, outcome)
         if following is None:
@@ -150,6 +156,18 @@ class ActiveRun:
             await trio.sleep_forever()  # its turn comes at the next start
         return await attempt.make()
 
+    def _is_simple(self, attempt: Attempt) -> bool:
+        """Say whether an attempt is to be made at once, as nearly all are."""
+        perform, runtime = attempt.perform, self._runtime
+        return not (
+            perform.started
+            or perform.not_before
+            or attempt.stopped
+            or runtime.threads_left
+            or runtime.closing
+            or self._session.is_rewound
+        )
+
     async def _next(self, attempt: Attempt, outcome: Draft) -> Attempt | None:
         attempt.scope = None
         if self._attempts.pop(attempt.perform.id, None) is None:
@@ -171,6 +189,9 @@ class ActiveRun:
         try:
             while self._has_news():
                 started += await self._move()
+                self._moves += 1
+                if self._moves % _MOVES_IN_A_ROW_MAX == 0:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
         finally:
             self._pumping = False
         if self._runtime.closing:  # what is on record as started is not in doubt yet
@@ -297,7 +318,7 @@ class ActiveRun:
             park=park,
             abandoned=move.abandoned,
         )
-        answer = await self._runtime.commit_surely(command)
+        [answer] = await self._runtime.commit_all_surely((command,))
         if isinstance(answer, Refused):
             await self._lost(answer)
             return False

@@ -11,6 +11,7 @@ from ironflow import limits
 from ironflow.engine.activity import Activity
 from ironflow.engine.alarms import Alarms
 from ironflow.engine.asyncio_loop import AsyncioLoop
+from ironflow.engine.callee import Callees
 from ironflow.engine.clock import Clock
 from ironflow.engine.hooks import Hooks
 from ironflow.errors import JournalFull
@@ -69,6 +70,7 @@ class Runtime:
         self.asyncio_loop = asyncio_loop
         self.hooks = hooks
         self.activity = Activity()
+        self.callees = Callees()
         self.alarms = Alarms(clock)
         self.threads = trio.CapacityLimiter(limits.STEP_THREADS_MAX)
         # Threads of attempts that were cut short, by run and step. They end when they
@@ -119,11 +121,14 @@ class Runtime:
     ) -> Sequence[Answer]:
         """Commit commands that must not be lost."""
         while True:
+            self.activity.begin()
             try:
-                return await self.commit(commands)
+                return await self.journal.commit(commands)
             except JournalFull as error:
                 log.error("%s; trying again in a second", error)  # noqa: TRY400  the sentence says it all
-                await self.wait_until(self.clock.now() + _FULL_RETRY_US)
+            finally:
+                self.activity.end()
+            await self.wait_until(self.clock.now() + _FULL_RETRY_US)
 
     def hint(self, hint: Hint) -> None:
         """React to a commit: called by the journal on this loop."""

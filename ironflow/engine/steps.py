@@ -4,14 +4,11 @@ import inspect
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from types import FunctionType
 from typing import Any, Final, final
 
 import trio
 
 from ironflow import values
-from ironflow.authoring.asyncio_step import AsyncioStep
 from ironflow.engine.alarms import Alarm
 from ironflow.engine.asyncio_loop import ASYNCIO_CANCELLED
 from ironflow.engine.current import ATTEMPTING, Attempting
@@ -38,6 +35,7 @@ class Attempt:
         "_waiting",
         "deadline",
         "interrupted",
+        "is_cut",
         "perform",
         "run_id",
         "running",
@@ -54,6 +52,7 @@ class Attempt:
         self.stopped = False  # no other attempt may follow
         self.interrupted = False  # the running one was cancelled
         self.timed_out = False
+        self.is_cut = False  # its scope is spent
         self.running = False
         self.deadline = 0
         self._alarm: Alarm | None = None
@@ -67,6 +66,7 @@ class Attempt:
         if interrupt:
             self.interrupted = True
             if self.running and self.scope is not None:
+                self.is_cut = True
                 self.scope.cancel()
 
     async def wait_for_turn(self) -> Draft | None:
@@ -98,25 +98,24 @@ class Attempt:
                 or nothing if the engine is shutting down.
         """
         perform, runtime = self.perform, self._runtime
-        self._set_deadline()
+        if perform.timeout_us:
+            self._set_deadline()
         runtime.attempt_began()
         self.running = True
         token = ATTEMPTING.set(
             Attempting(self.run_id, perform, self.deadline, runtime.activity)
         )
         try:
-            annotation = values.return_annotation(perform.fn)
-            values.check_annotation(annotation, where=f"step {perform.name!r}")
-            value = await self._value()
-            payload = values.round_trip(value, annotation, step=perform.name)
+            callee = runtime.callees.of(perform.fn, step=perform.name)
+            if callee.where == "trio" and runtime.hooks is None:  # as most are
+                value = await perform.fn(*perform.args)
+            else:
+                value = await self._value()
+            payload = values.round_trip(value, callee.annotation, step=perform.name)
         except (Exception, Cancelled, ASYNCIO_CANCELLED) as error:
             return self._failed(error)
         except BaseExceptionGroup as group:
-            # A nursery of the step was cancelled, and what ran in it did not end well.
-            rest = group.split(trio.Cancelled)[1]
-            if not isinstance(rest, ExceptionGroup):
-                raise
-            return self._failed(rest)
+            return self._failed(_without_cancelled(group))
         else:
             return outcomes.completed(perform, payload)
         finally:
@@ -140,13 +139,12 @@ class Attempt:
         return None
 
     def _set_deadline(self) -> None:
-        if self.perform.timeout_us:
-            self.deadline = self._runtime.clock.now() + self.perform.timeout_us
-            self._alarm = self._runtime.alarms.set(self.deadline, self._time_out)
+        self.deadline = self._runtime.clock.now() + self.perform.timeout_us
+        self._alarm = self._runtime.alarms.set(self.deadline, self._time_out)
 
     def _time_out(self) -> None:
         if self.running and self.scope is not None:
-            self.timed_out = True
+            self.timed_out = self.is_cut = True
             self.scope.cancel()
 
     async def _value(self) -> Any:
@@ -156,10 +154,11 @@ class Attempt:
         return await hooks.make(self.run_id, self.perform, self._call)
 
     async def _call(self, fn: Callable[..., Any]) -> Any:
-        args = self.perform.args
-        if needs_asyncio(fn):
-            return await self._runtime.asyncio_loop.run(fn, *args)
-        if is_async(fn):
+        args, runtime = self.perform.args, self._runtime
+        where = runtime.callees.of(fn, step=self.perform.name).where
+        if where == "asyncio":
+            return await runtime.asyncio_loop.run(fn, *args)
+        if where == "trio":
             return await fn(*args)
         [value] = await self._in_thread(fn, args)
         # A lambda around an async function only makes its coroutine.
@@ -208,17 +207,13 @@ class Attempt:
         )
 
 
-def needs_asyncio(fn: Callable[..., Any]) -> bool:
-    """Say whether `fn` is marked with asyncio_step, also inside a partial."""
-    while type(fn) is partial:
-        fn = fn.func
-    return type(fn) is AsyncioStep
+def _without_cancelled(group: BaseExceptionGroup[BaseException]) -> Exception:
+    """Return what a step raised from a nursery of its own, which was cancelled.
 
-
-def is_async(fn: Callable[..., Any]) -> bool:
-    """Say whether calling `fn` gives a coroutine of Trio."""
-    if type(fn) is FunctionType:
-        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
-        getattr(fn, "__call__", None)  # noqa: B004  what is called, not whether it can be
-    )
+    Raises:
+        BaseExceptionGroup: the group itself, if more is in it than a step may raise.
+    """
+    rest = group.split(trio.Cancelled)[1]
+    if not isinstance(rest, ExceptionGroup):
+        raise group
+    return rest

@@ -141,6 +141,11 @@ class Session:
         """Return the code version that the history names last."""
         return self._machine.version
 
+    @property
+    def is_rewound(self) -> bool:
+        """Say whether results that a rewind has set free may be used again."""
+        return bool(self._reusable)
+
     def reusable(self, perform: PerformStep) -> Draft | None:
         """Return the outcome that a rewound history holds for this very step."""
         if not self._reusable:

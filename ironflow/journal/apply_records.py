@@ -103,7 +103,11 @@ def append(
     budget = limits.DELIVERIES_PER_COMMIT_MAX
     under_way = _Append(view, row, environment, command.abandoned, budget)
     for entry in command.entries:
-        _carry_out(under_way, entry)
+        record = entry.record
+        if type(record) is not StepCompleted or record.attempt > 1:
+            _carry_out(
+                under_way, entry
+            )  # a first attempt's result leaves nothing to do
     return _appended(under_way, command)
 
 
@@ -116,8 +120,9 @@ def lease_lost(run_id: str, epoch: int) -> LeaseLost:
 
 
 def _refusal(command: AppendRecords, row: RunRow, hold: Hold) -> IronflowError | None:
-    if any(isinstance(entry.record, Rewound) for entry in command.entries):
-        return MisusedOperation("a run cannot be rewound yet; start a new one")
+    for entry in command.entries:
+        if type(entry.record) is Rewound:
+            return MisusedOperation("a run cannot be rewound yet; start a new one")
     is_held = hold.epoch != 0 and hold.epoch == command.epoch
     if not is_held and not _reopens(command.entries, row):
         return lease_lost(row.run_id, command.epoch)
