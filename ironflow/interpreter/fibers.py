@@ -174,13 +174,32 @@ def close_quietly(body: Body) -> bool:
     so that nothing is done. After CLOSE_OPERATIONS_MAX operations we give up.
     """
     for _ in range(limits.CLOSE_OPERATIONS_MAX):
-        try:
-            _ = body.throw(GeneratorExit())
-        except (StopIteration, GeneratorExit):
-            return True
-        except (Exception, Cancelled):  # noqa: BLE001  nobody can act on it
+        if _closed(list(_awaiting(body))):
             return True
     return False
+
+
+def _closed(chain: list[Any]) -> bool:
+    """Close coroutines that await each other, innermost first; False: one yielded.
+
+    Thrown into the outermost, GeneratorExit would become a RuntimeError where an inner
+    one awaits in its `finally`, and `except Exception` around it would see it.
+    """
+    while chain:
+        try:
+            chain[-1].throw(GeneratorExit())
+        except (Exception, GeneratorExit, Cancelled):  # noqa: BLE001  nobody can act on it
+            chain.pop()
+        else:
+            return False
+    return True
+
+
+def _awaiting(body: Any) -> Iterator[Any]:
+    """Yield a coroutine, the one that it awaits, and so on."""
+    while hasattr(body, "throw") and hasattr(body, "close"):
+        yield body
+        body = getattr(body, "cr_await", None) or getattr(body, "gi_yieldfrom", None)
 
 
 def finalize_quietly(generator: AsyncGenerator[Any, Any]) -> None:
