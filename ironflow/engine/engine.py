@@ -1,10 +1,12 @@
 """The engine as its users hold it: emit events, look at runs, cancel them."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 import msgspec
+import trio
 
 from ironflow import ids, limits, values
 from ironflow.engine.handles import Receipt, Run, run_of
@@ -19,9 +21,11 @@ from ironflow.journal.base import (
     RunSummary,
     StoredEvent,
 )
+from ironflow.policy.duration import Duration, parse_duration
 from ironflow.policy.names import check_event_name
 from ironflow.records import Entry, EventData
 
+_VERSION_MAX: Final = 2**31 - 1
 _UNTIL = frozenset({"completed", "failed", "cancelled", "continued", "paused"})
 
 
@@ -66,11 +70,11 @@ class Engine:
             id=ids.event_id(ids.uuid7(now, os.urandom(10))),
             name=check_event_name(name),
             data=msgspec.Raw(values.encode(data)),
-            version=version,
+            version=_checked_version(version),
             timestamp=now,
             metadata=_checked_metadata(metadata),
             idempotency_key=_checked_key(idempotency_key),
-            source=source,
+            source=_checked_text(source, option="source"),
         )
         answer = await self._runtime.commit_one(EmitEvents((event,), now))
         assert isinstance(answer, Emitted)
@@ -82,14 +86,14 @@ class Engine:
         name: str,
         data: Any = None,
         *,
-        timeout: float | None = limits.EMIT_SYNC_TIMEOUT_US_DEFAULT / 1_000_000,
+        timeout: Duration | None = limits.EMIT_SYNC_TIMEOUT_US_DEFAULT / 1_000_000,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> list[Run]:
         """Emit, and return the runs it started when all have ended or are paused.
 
-        Never raises for a failed run (`.unwrap()` does). After `timeout` seconds it
-        returns the runs as they then are; they go on.
+        Never raises for a failed run (`.unwrap()` does). After `timeout` (seconds, or
+        "5m") it returns the runs as they then are; they go on.
 
         Raises:
             NoRunCreated: no function takes this event; it is stored all the same.
@@ -103,7 +107,7 @@ class Engine:
                 f" stored. This engine has: {', '.join(self.functions) or 'none'}",
                 event_id=receipt.event_id,
             )
-        deadline = None if timeout is None else self._seconds_from_now(timeout)
+        deadline = self._deadline(timeout)
         return [await self._result(run_id, deadline) for run_id in receipt.run_ids]
 
     async def get_run(self, run_id: str) -> Run:
@@ -115,16 +119,16 @@ class Engine:
         self._check_open()
         return await self._run(await self._summary(run_id))
 
-    async def result(self, run_id: str, timeout: float | None = None) -> Run:
+    async def result(self, run_id: str, timeout: Duration | None = None) -> Run:
         """Return a run when it has ended or is paused; follows continue_as_new.
 
-        After `timeout` seconds it returns the run as it then is.
+        After `timeout` (seconds, or "5m") it returns the run as it then is.
 
         Raises:
             RunNotFound: there is none with this id.
         """
         self._check_open()
-        deadline = None if timeout is None else self._seconds_from_now(timeout)
+        deadline = self._deadline(timeout)
         return await self._result(run_id, deadline)
 
     async def list_runs(
@@ -170,7 +174,8 @@ class Engine:
         """
         self._check_open()
         now = self._runtime.clock.now()
-        reason = reason[: limits.REASON_CHARS_MAX]
+        reason = _checked_text(reason, option="reason")[: limits.REASON_CHARS_MAX]
+        actor = _checked_text(actor, option="actor")[: limits.REASON_CHARS_MAX]
         await self._runtime.commit_one(
             RequestCancel(ids.check_run_id(run_id), actor, reason, now)
         )
@@ -189,14 +194,17 @@ class Engine:
     # --- inside -------------------------------------------------------------------------
 
     def _check_open(self) -> None:
+        trio.lowlevel.current_task()  # function code has none: it must use a step
         if self._runtime.closing:
             raise EngineClosed(
                 "the engine is closed or closing; open it again with"
                 " ironflow.open_engine(app, url)"
             )
 
-    def _seconds_from_now(self, seconds: float) -> int:
-        return self._runtime.clock.now() + int(seconds * 1_000_000)
+    def _deadline(self, timeout: Duration | None) -> int | None:
+        if timeout is None or timeout == math.inf:
+            return None
+        return self._runtime.clock.now() + parse_duration(timeout, option="timeout")
 
     async def _summary(self, run_id: str) -> RunSummary:
         summary = await self._runtime.journal.run(ids.check_run_id(run_id))
@@ -217,18 +225,23 @@ class Engine:
     async def _ended(self, run_id: str, deadline: int | None) -> RunSummary:
         """Return the run when it has ended, is paused, or the deadline has passed."""
         runtime = self._runtime
-        waiter = runtime.waiter(run_id)
-        alarm = runtime.alarms.set(deadline, waiter.set) if deadline else None
-        try:
-            summary = await self._summary(run_id)
-            if summary.status not in _UNTIL:
-                await waiter.wait()
+        while True:
+            waiter = runtime.waiter(run_id)
+            alarm = (
+                None if deadline is None else runtime.alarms.set(deadline, waiter.set)
+            )
+            try:
                 summary = await self._summary(run_id)
-            return summary
-        finally:
-            runtime.forget(run_id, waiter)
-            if alarm is not None:
-                alarm.cancel()
+                if summary.status in _UNTIL:
+                    return summary
+                if deadline is not None and deadline <= runtime.clock.now():
+                    return summary
+                await waiter.wait()
+            finally:
+                runtime.forget(run_id, waiter)
+                if alarm is not None:
+                    alarm.cancel()
+            self._check_open()
 
     async def _run(self, summary: RunSummary) -> Run:
         last: Entry | None = None
@@ -241,7 +254,27 @@ class Engine:
         return run_of(summary, last, output_type=output_type, follow=self.result)
 
 
-def _checked_key(key: str) -> str:
+def _checked_text(text: object, *, option: str) -> str:
+    """Return a text that can be stored: halves of surrogate pairs cannot."""
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{option}={text!r} must be text")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ConfigurationError(
+            f"{option}={text!r} holds half of a surrogate pair, which is no text"
+        )
+    return text
+
+
+def _checked_version(version: object) -> int:
+    if type(version) is not int or not 0 <= version <= _VERSION_MAX:
+        raise ConfigurationError(
+            f"version={version!r} must be a whole number from 0 to {_VERSION_MAX}"
+        )
+    return version
+
+
+def _checked_key(key: object) -> str:
+    key = _checked_text(key, option="idempotency_key")
     if len(key) > limits.IDEMPOTENCY_KEY_CHARS_MAX:
         raise ConfigurationError(
             f"idempotency_key has {len(key)} characters; at most"
@@ -258,8 +291,6 @@ def _checked_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
             f" {limits.METADATA_ENTRIES_MAX} are allowed: put the rest into data"
         )
     for key, value in entries.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise ConfigurationError(
-                f"metadata[{key!r}] is {value!r}; keys and values must be text"
-            )
-    return dict(metadata or {})
+        _checked_text(key, option="a key of metadata")
+        _checked_text(value, option=f"metadata[{key!r}]")
+    return entries

@@ -9,6 +9,7 @@ from ironflow import values
 from ironflow.errors import RunUnsuccessful
 from ironflow.interpreter import failures
 from ironflow.journal.base import RunSummary
+from ironflow.policy.duration import Duration
 from ironflow.records import COMPLETED, Entry, ErrorInfo, RunEnded
 
 Status = Literal[
@@ -54,15 +55,15 @@ class Run:
     ended_at: datetime | None
     continued_from: str
     continued_to: str
-    _follow: Callable[[str, float | None], Awaitable["Run"]] = field(
+    _follow: Callable[[str, Duration | None], Awaitable["Run"]] = field(
         repr=False, compare=False
     )
 
-    async def result(self, timeout: float | None = None) -> "Run":
+    async def result(self, timeout: Duration | None = None) -> "Run":
         """Return the run when it has ended or is paused; follows continue_as_new.
 
-        Never raises for a failed run. After `timeout` seconds it returns the run as
-        it then is.
+        Never raises for a failed run. After `timeout` (seconds, or "5m") it returns
+        the run as it then is.
         """
         return await self._follow(self.id, timeout)
 
@@ -90,7 +91,7 @@ def run_of(
     last: Entry | None,
     *,
     output_type: Any,
-    follow: Callable[[str, float | None], Awaitable[Run]],
+    follow: Callable[[str, Duration | None], Awaitable[Run]],
 ) -> Run:
     """Make a `Run` of what the journal says; `last` is the last record of an ended one."""
     row = summary.row

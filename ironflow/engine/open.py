@@ -87,6 +87,7 @@ async def run_engine(
     """
     patience = parse_duration(shutdown, option="shutdown") / 1_000_000
     loop = asyncio_loop or AsyncioLoop()
+    runtime: Runtime | None = None
     error: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -103,7 +104,7 @@ async def run_engine(
             async with _ending(runtime, patience):
                 yield Engine(runtime)
     except BaseExceptionGroup as group:
-        error = _only_error(group)
+        error = _only_error(group, runtime and runtime.block_error)
         if error is None:
             raise
     finally:
@@ -148,8 +149,12 @@ async def _ending(runtime: Runtime, patience: float) -> AsyncGenerator[None]:
     """Let steps that run come to their end, then stop every task of the engine."""
     try:
         yield
+    except BaseException as error:
+        runtime.block_error = error
+        raise
     finally:
         runtime.closing = True
+        runtime.wake_all()
         await _drain(runtime, patience)
         runtime.stop_watching()
         runtime.nursery.cancel_scope.cancel()
@@ -226,16 +231,14 @@ async def _deliver(runtime: Runtime) -> None:
             runtime.undelivered.set()
 
 
-def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Return the one error that a group of tasks ended with, if it is ours."""
-    leaves: list[BaseException] = []
-    waiting: list[BaseException] = [group]
-    while waiting:
-        error = waiting.pop()
-        if isinstance(error, BaseExceptionGroup):
-            waiting.extend(error.exceptions)
-        elif not isinstance(error, trio.Cancelled):
-            leaves.append(error)
+def _only_error(
+    group: BaseExceptionGroup[BaseException], of_block: BaseException | None
+) -> BaseException | None:
+    """Return the one error that a group of tasks ended with: the user's own, or ours."""
+    leaves = _leaves(group)
+    own = [] if of_block is None else _leaves(of_block)
+    if own and all(error in own for error in leaves):
+        return of_block
     first = leaves[0] if leaves else None
     same = all(type(error) is type(first) for error in leaves)
     if first is None or not same:
@@ -243,3 +246,10 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | Non
     if len(leaves) > 1 and not isinstance(first, IronflowError):
         return None
     return first
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """Return the errors in a group, or the one itself; cancels do not count."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [] if isinstance(error, trio.Cancelled) else [error]

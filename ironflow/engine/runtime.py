@@ -80,6 +80,7 @@ class Runtime:
         self.parked: OrderedDict[str, Carried] = OrderedDict()
         self._cached: Final = cached
         self.closing = False
+        self.block_error: BaseException | None = None  # with which the user left it
         self.stop_watching: Callable[[], None] = lambda: None
         self.look = trio.Event()  # runs may be ready to claim
         self.timers_due = trio.Event()
@@ -186,6 +187,11 @@ class Runtime:
         """Wake whoever waits for a run."""
         for event in self._waiters.pop(run_id, ()):
             event.set()
+
+    def wake_all(self) -> None:
+        """Wake whoever waits for any run."""
+        for run_id in list(self._waiters):
+            self.wake(run_id)
 
     # --- runs in memory ---------------------------------------------------------------------
 
