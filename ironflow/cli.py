@@ -10,12 +10,14 @@ from ironflow.commands.group import LazyCommand, RootGroup
 # The help is here too, so that `ironflow --help` imports no command.
 COMMANDS: Final = {
     "run": LazyCommand(
-        "ironflow.commands.run:run", "Run the functions that an event starts."
+        "ironflow.commands.run:run",
+        "Run the functions of APP that EVENT starts, until they end.",
     ),
     "runs": LazyCommand("ironflow.commands.runs:runs", "List, show and change runs."),
     "events": LazyCommand("ironflow.commands.events:events", "List events."),
     "replay": LazyCommand(
-        "ironflow.commands.replay:replay", "Replay runs against today's code."
+        "ironflow.commands.replay:replay",
+        "Run today's code over recorded histories, without any effect.",
     ),
     "verify": LazyCommand(
         "ironflow.commands.verify:verify", "Check that a journal is what was written."

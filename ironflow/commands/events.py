@@ -107,4 +107,5 @@ def _write(found: Sequence[StoredEvent]) -> None:
         )
         for each in found
     ]
-    output.table(("POSITION", "TIME", "NAME", "ID", "RUNS", "DATA"), rows)
+    headings = ("POSITION", "TIME", "NAME", "ID", "RUNS", "DATA")
+    output.table(headings, rows, dropped=("ID", "RUNS", "TIME"), cuttable=True)

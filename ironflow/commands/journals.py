@@ -1,7 +1,7 @@
 """Data directories, opened for a command: to read, or as their owner for a moment."""
 
 import difflib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -120,14 +120,18 @@ async def found(journal: Journal, run_id: str) -> RunSummary:
     raise RunNotFound(f"there is no run {run_id} in this journal; {hint}")
 
 
-async def pages(journal: Journal, run_id: str) -> AsyncIterator[Sequence[Entry]]:
-    """Yield a history page by page."""
+async def walk(
+    journal: Journal, run_id: str, look: Callable[[Sequence[Entry]], None]
+) -> None:
+    """Look at a history page by page."""
     after = 0
     while page := await journal.history(run_id, after=after, limit=PAGE_RECORDS_MAX):
-        yield page
+        look(page)
         after = page[-1].record.sequence
 
 
 async def history(journal: Journal, run_id: str) -> list[Entry]:
     """Return a history, whole."""
-    return [entry async for page in pages(journal, run_id) for entry in page]
+    entries: list[Entry] = []
+    await walk(journal, run_id, entries.extend)
+    return entries

@@ -1,7 +1,7 @@
 """One event carried out in this process: its runs and their children, and no others."""
 
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -69,8 +69,7 @@ async def carry_out(
         receipt = await engine.emit(event, data, idempotency_key=idempotency_key)
         if not receipt.duplicate:
             return await _ended(engine, app, receipt, deadline)
-        async for run in _family(engine, receipt.run_ids):
-            chosen.wanted.add(run.id)
+        chosen.wanted.update(run.id for run in await _family(engine, receipt.run_ids))
     # An engine offers each run once: the older ones were passed over.
     async with open_engine(app, url, only=chosen) as engine:
         return await _ended(engine, app, receipt, deadline)
@@ -84,7 +83,7 @@ async def _ended(
     children: dict[str, Run] = {}
     waiting = True
     while waiting:  # a child may start more of them
-        family = [run async for run in _family(engine, receipt.run_ids)]
+        family = await _family(engine, receipt.run_ids)
         new = [
             run.id
             for run in family
@@ -112,23 +111,29 @@ async def _results(
     return found
 
 
-async def _family(engine: Engine, run_ids: Collection[str]) -> AsyncIterator[Run]:
-    """Yield the runs, what they continued as, and their children, all the way down."""
+async def _family(engine: Engine, run_ids: Collection[str]) -> list[Run]:
+    """Return the runs, what they continued as, and their children, all the way down."""
+    found: list[Run] = []
     waiting, seen = list(run_ids), set(run_ids)
     while waiting:
         run = await engine.get_run(waiting.pop())
-        yield run
-        kin = [each async for each in _children(engine, run.id)]
+        found.append(run)
+        kin = await _children(engine, run.id)
         if run.continued_to:
             kin.append(run.continued_to)
         waiting.extend(each for each in kin if each not in seen)
         seen.update(kin)
+    return found
 
 
-async def _children(engine: Engine, run_id: str) -> AsyncIterator[str]:
+async def _children(engine: Engine, run_id: str) -> list[str]:
+    children: list[str] = []
     after = 0
     while page := await engine.history(run_id, after=after, limit=PAGE_RECORDS_MAX):
-        for entry in page:
-            if isinstance(entry.record, ChildStarted):
-                yield entry.record.child_run
+        children += [
+            entry.record.child_run
+            for entry in page
+            if isinstance(entry.record, ChildStarted)
+        ]
         after = page[-1].record.sequence
+    return children

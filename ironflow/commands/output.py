@@ -20,6 +20,7 @@ UNLIMITED: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _GAP: Final = "  "
 _VALUE_COLUMNS: Final = 200
+_LAST_COLUMNS_MIN: Final = 12
 _COLORS: Final = {
     "completed": "green",
     "same": "green",
@@ -208,26 +209,38 @@ def local(time_us: int) -> str:
 
 
 def table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, full: bool = False
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    dropped: Sequence[str] = (),
+    cuttable: bool = False,
+    full: bool = False,
 ) -> None:
-    """Print rows under headings; the last column gives way unless `full`."""
-    cells = [[*map(str, row)] for row in rows]
-    sizes = [
-        max([columns(heading), *(columns(row[index]) for row in cells)])
-        for index, heading in enumerate(headings)
-    ]
+    """Print rows under headings.
+
+    On a narrow terminal columns go, in the order of `dropped`, until the rest fits;
+    one whose last column is `cuttable` fits with little of it. `full` cuts nothing.
+    """
+    cells = [list(headings), *map(list, rows)]
+    for heading in dropped:
+        if full or _needed(cells, cuttable=cuttable) <= width():
+            break
+        at = cells[0].index(heading)
+        for row in cells:
+            del row[at]
+    sizes = [max(map(columns, column)) for column in zip(*cells, strict=True)]
     left = width() - sum(sizes[:-1]) - len(_GAP) * (len(sizes) - 1)
-    click.echo(dim(_line(headings, sizes)))
-    for row in cells:
-        last = row[-1]
-        if columns(last) > left and not full:
-            last = short(click.unstyle(last), max(left, 8))
-        click.echo(_line([*row[:-1], last], sizes))
+    for index, row in enumerate(cells):
+        last = row[-1] if full else cut(row[-1], max(left, _LAST_COLUMNS_MIN))
+        line = _GAP.join(map(padded_to, [*row[:-1], last], sizes)).rstrip()
+        click.echo(line if index else dim(line))
 
 
-def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
-    padded = [padded_to(cell, size) for cell, size in zip(cells, sizes, strict=True)]
-    return _GAP.join(padded).rstrip()
+def _needed(cells: Sequence[Sequence[str]], *, cuttable: bool) -> int:
+    """How many columns of the terminal a table needs at least."""
+    sizes = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+    last = min(sizes[-1], _LAST_COLUMNS_MIN) if cuttable else sizes[-1]
+    return sum(sizes[:-1]) + last + len(_GAP) * (len(sizes) - 1)
 
 
 def padded_to(text: str, size: int) -> str:

@@ -1,10 +1,11 @@
 """`ironflow replay`: do recorded runs go with today's code?"""
 
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -20,9 +21,11 @@ from ironflow.commands.replay_report import Report
 from ironflow.debug.chain import Chain
 from ironflow.debug.replay import Replay
 from ironflow.debug.verdict import Verdict
-from ironflow.interpreter.program import Program
 from ironflow.journal.base import Journal, RunQuery, RunSummary
 from ironflow.limits import PAGE_RUNS_MAX
+from ironflow.records import Entry
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,51 +102,65 @@ async def _replay(
 ) -> None:
     total = await _total(journal, options) if update.is_shown else 0
     started = time.monotonic()
-    async for summary in _runs(journal, options):
-        program = report.programs.get(summary.row.function_id)
-        if program is None:
-            report.unknown(summary)
-            continue
-        verdict = await _verdict(journal, program, summary, options)
-        report.add(summary, verdict)
-        update(report.records, total, "")
+    found = await _page(journal, options, after=None)
+    while found:
+        for summary in found:
+            await _replay_one(report, options, journal, summary)
+            update(report.records, total, "")
+        found = await _page(journal, options, after=found[-1])
     report.seconds = time.monotonic() - started
 
 
-async def _runs(journal: Journal, options: _Options) -> AsyncIterator[RunSummary]:
-    if options.run_id is not None:
-        yield await journals.found(journal, options.run_id)
-        return
-    query = RunQuery(function_id=options.function_id, limit=PAGE_RUNS_MAX)
-    while found := await journal.find(query):
-        for summary in found:
-            yield summary
-        query = replace(query, cursor=found[-1].row.run_id)
+async def _page(
+    journal: Journal, options: _Options, *, after: RunSummary | None
+) -> Sequence[RunSummary]:
+    """Return the next runs that were asked for."""
+    if options.run_id is None:
+        cursor = "" if after is None else after.row.run_id
+        query = RunQuery(
+            function_id=options.function_id, cursor=cursor, limit=PAGE_RUNS_MAX
+        )
+        return await journal.find(query)
+    return [] if after else [await journals.found(journal, options.run_id)]
 
 
 async def _total(journal: Journal, options: _Options) -> int:
     """How many records there are: what the bar is a part of."""
-    return sum([summary.length async for summary in _runs(journal, options)])
+    total = 0
+    found = await _page(journal, options, after=None)
+    while found:
+        total += sum(summary.length for summary in found)
+        found = await _page(journal, options, after=found[-1])
+    return total
 
 
-async def _verdict(
-    journal: Journal, program: Program, summary: RunSummary, options: _Options
-) -> Verdict:
-    # Function code must not find the task of Trio in which histories are read.
+async def _replay_one(
+    report: Report, options: _Options, journal: Journal, summary: RunSummary
+) -> None:
+    program = report.programs.get(summary.row.function_id)
+    if program is None:
+        report.unknown(summary)
+        return
+    run_id = summary.row.run_id
+    chain = Chain(journal.environment, run_id)
+    if options.verify:
+        await journals.walk(journal, run_id, chain.follow)
+    replaying: Replay | None = Replay(program, run_id, inputs=options.inputs)
+    while replaying is not None:
+        await journals.walk(journal, run_id, _taking(replaying))
+        verdict: Verdict | None = _outside(replaying.verdict)
+        if verdict is not None:
+            report.add(summary, verdict)
+        replaying = replaying.closer() if verdict is None else None
+
+
+def _taking(replaying: Replay) -> Callable[[Sequence[Entry]], None]:
+    return lambda page: _outside(lambda: replaying.take(page))
+
+
+def _outside(work: Callable[[], T]) -> T:
+    """Run function code, which must not find the task that reads histories."""
     from ironflow.engine.guard import OutsideTrio
 
-    run_id = summary.row.run_id
-    chain = Chain(journal.environment, run_id) if options.verify else None
-    replaying = Replay(program, run_id, inputs=options.inputs)
-    while True:
-        async for page in journals.pages(journal, run_id):
-            if chain is not None:
-                chain.follow(page)
-            with OutsideTrio():
-                replaying.take(page)
-        chain = None  # what comes is read for the second time
-        with OutsideTrio():
-            verdict = replaying.verdict()
-        if verdict is not None:
-            return verdict
-        replaying = replaying.closer()
+    with OutsideTrio():
+        return work()

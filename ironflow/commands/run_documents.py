@@ -98,7 +98,8 @@ def write_records(entries: Sequence[Entry], *, as_json: bool, full: bool) -> Non
         output.write_json({"records": [_record(entry) for entry in entries]})
         return
     rows = [_row(entry, full=full) for entry in entries]
-    output.table(("RECORD", "TIME", "KIND", "ID", "HOLDS"), rows, full=full)
+    headings = ("RECORD", "TIME", "KIND", "ID", "HOLDS")
+    output.table(headings, rows, dropped=("TIME",), cuttable=True, full=full)
 
 
 def _record(entry: Entry) -> dict[str, object]:

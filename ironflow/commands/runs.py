@@ -11,7 +11,8 @@ COMMANDS: Final = {
         "ironflow.commands.runs_list:list_runs", "List runs, newest first."
     ),
     "show": LazyCommand(
-        "ironflow.commands.runs_show:show", "Show what a run did and why it stands."
+        "ironflow.commands.runs_show:show",
+        "Show what a run did and why it stands as it does.",
     ),
     "cancel": LazyCommand(
         "ironflow.commands.runs_change:cancel", "Ask a run to cancel."

@@ -111,4 +111,4 @@ def _write(found: Sequence[RunSummary]) -> None:
         for each in found
     ]
     headings = ("RUN", "STATUS", "FUNCTION", "STARTED", "TOOK", "RECORDS", "EVENT")
-    output.table(headings, rows)
+    output.table(headings, rows, dropped=("EVENT", "RECORDS", "TOOK", "STARTED"))

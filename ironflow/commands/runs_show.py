@@ -30,7 +30,7 @@ class _Found:
 def show(
     *, run_id: str, records: bool, full: bool, directory: Path, as_json: bool
 ) -> None:
-    """Show what a run did, step by step, and why it stands as it does.
+    """Show what a run did and why it stands as it does.
 
     Each line is an operation: its state, its id within its branch, how long it took
     from being asked to its end, where it stands in the source, and its value, error,
