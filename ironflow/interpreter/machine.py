@@ -182,10 +182,10 @@ class Interpreter:
     def _start(self, entry: Entry) -> None:
         core, record = self._core, entry.record
         assert isinstance(record, RunStarted)
-        core.event_data = _decode_event(entry.payload)
         core.version = record.version
         core.patches = frozenset(record.patches)
         try:
+            core.event_data = _decode_event(entry.payload)
             body = core.program.start(core)
         except RunFailure as error:
             ending.root_done(core, None, error)
