@@ -1,0 +1,142 @@
+"""Amendments folded away; what the code makes of it is in `cases/amendments.txt`."""
+
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+
+from ironflow.interpreter.effective import effective, retryable
+from ironflow.records import (
+    NO_PAYLOAD,
+    Draft,
+    Entry,
+    Record,
+    Rewound,
+    RunEnded,
+    RunRetried,
+    RunStarted,
+    SleepFired,
+    SleepStarted,
+    StepCompleted,
+    StepFailed,
+    StepInDoubt,
+    StepPatched,
+    StepStarted,
+    UndoStarted,
+)
+from tests.interpreter.world import EVENT_ID, sealed
+
+START = RunStarted(function_id="f", event_id=EVENT_ID)
+DONE = StepCompleted(id="a:0", attempt=1, input_digest=b"1")
+BEGUN = StepStarted(id="b:0", attempt=1)
+AGAIN = StepFailed(id="b:0", attempt=1, final=False, retry_at=9)
+GIVEN_UP = StepFailed(id="b:0", attempt=2, final=True)
+FAILED = RunEnded(status="failed")
+RETRIED = RunRetried(attempt=2)
+
+
+def history(*records: Record) -> list[Entry]:
+    """Seal records; each that may have one has a payload of its own number."""
+    drafts = [
+        Draft(record, NO_PAYLOAD if isinstance(record, Rewound) else bytes([number]))
+        for number, record in enumerate(records, 1)
+    ]
+    return sealed(drafts)
+
+
+def folded(*records: Record) -> list[int]:
+    """Return which records are left, by number."""
+    kept = effective(history(*records)).entries
+    return [entry.record.sequence for entry in kept]
+
+
+def results(entries: Iterable[Entry]) -> dict[str, object]:
+    return {
+        entry.record.id: msgspec.msgpack.decode(entry.payload)
+        for entry in entries
+        if isinstance(entry.record, StepCompleted)
+    }
+
+
+def test_without_amendments_a_history_is_itself() -> None:
+    """Nothing is dropped, and no result is free."""
+    entries = history(START, DONE)
+
+    result = effective(entries)
+
+    assert list(result.entries) == entries
+    assert result.reusable == {}
+
+
+@pytest.mark.parametrize("end", [GIVEN_UP, StepInDoubt(id="b:0", attempt=2)])
+def test_a_retry_drops_the_end_and_all_attempts_of_the_step(end: Record) -> None:
+    """Also the starts of its attempts: the step is asked from its beginning."""
+    records = (START, BEGUN, AGAIN, DONE, BEGUN, end, FAILED, RETRIED)
+
+    assert folded(*records) == [1, 4, 8]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        (START, RETRIED),
+        (START, FAILED, RETRIED),
+        (START, GIVEN_UP, RETRIED),
+        (START, DONE, FAILED, RETRIED),
+        (START, GIVEN_UP, RunEnded(status="cancelled"), RETRIED),
+        (START, UndoStarted(reason="x"), GIVEN_UP, FAILED, RETRIED),
+    ],
+)
+def test_a_retry_of_anything_else_drops_nothing(records: tuple[Record, ...]) -> None:
+    """It did not fail by a step, or its undo has begun: only a new run can try again."""
+    assert not retryable(records[:-1])
+    assert folded(*records) == list(range(1, len(records) + 1))
+
+
+def test_a_run_that_failed_by_a_step_can_be_retried() -> None:
+    """As long as nothing was undone."""
+    assert retryable((START, DONE, GIVEN_UP, FAILED))
+
+
+def test_a_patched_result_replaces_what_the_step_gave() -> None:
+    """The record stays, and other steps keep theirs."""
+    other = StepCompleted(id="c:0", attempt=1)
+
+    kept = effective(history(START, DONE, other, StepPatched(id="a:0"))).entries
+
+    assert [entry.record for entry in kept[1:]] == [
+        entry.record for entry in history(START, DONE, other)[1:]
+    ]
+    assert results(kept) == {"a:0": 4, "c:0": 3}
+
+
+def test_a_rewind_drops_what_came_after_and_frees_its_results() -> None:
+    """Only results whose input is known can be told to be of the same step."""
+    nameless = StepCompleted(id="c:0", attempt=1)
+    nap = SleepStarted(id="nap:0", until=5)
+    fired = SleepFired(id="nap:0")
+
+    result = effective(history(START, nap, DONE, nameless, fired, Rewound(to=2)))
+
+    assert [entry.record.sequence for entry in result.entries] == [1, 2]
+    assert [*result.reusable] == [("a:0", b"1")]
+
+
+def test_a_rewind_may_bring_new_results() -> None:
+    """For steps that are kept."""
+    entries = history(START, DONE, FAILED)
+    rewind = Draft(Rewound(to=2), msgspec.msgpack.encode({"a:0": "new"}))
+
+    kept = effective(sealed([rewind], after=entries)).entries
+
+    assert results(kept) == {"a:0": "new"}
+
+
+def test_amendments_fold_one_after_another() -> None:
+    """A result that was patched and then dropped is free as it was patched."""
+    entries = history(START, DONE, StepPatched(id="a:0"))
+    rewind = Draft(Rewound(to=1))
+
+    result = effective(sealed([rewind], after=entries))
+
+    assert [bytes(each.payload) for each in result.reusable.values()] == [b"\x03"]

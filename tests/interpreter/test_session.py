@@ -1,0 +1,132 @@
+"""A run's place in its journal: what is sealed, bounded, shown and reused."""
+
+import pytest
+
+from ironflow import codec, limits
+from ironflow.interpreter import outcomes
+from ironflow.interpreter.session import Session
+from ironflow.records import (
+    CancelRequested,
+    Draft,
+    RunEnded,
+    SleepFired,
+    SleepStarted,
+    StepCompleted,
+)
+from tests.interpreter.language import Step
+from tests.interpreter.world import ENVIRONMENT, RUN_ID, World, program_of
+
+NIL = b"\xc0"
+
+
+async def two_steps(step: Step) -> None:
+    await step.run("a")
+    await step.run("b")
+
+
+async def many_sleeps(step: Step) -> None:
+    names = range(limits.ASKS_PER_TURN_MAX + 10)
+    await step.map("all", names, lambda number: step.sleep("nap", 5))
+
+
+async def many_messages(step: Step) -> None:
+    for number in range(limits.ASKS_PER_TURN_MAX + 10):
+        await step.publish("number", number)
+
+
+@pytest.mark.parametrize("workflow", [many_sleeps, many_messages])
+def test_a_move_has_no_more_records_than_one_append_may(workflow: object) -> None:
+    """What does not fit is asked again; the host absorbs nothing to go on."""
+    world = World(program_of(workflow), checked=False)  # type: ignore[arg-type]  # one of the two above
+
+    first = world.start({})
+    second = world.absorb()
+
+    assert (len(first.entries), first.more) == (limits.ASKS_PER_TURN_MAX, True)
+    assert (len(second.entries) in {10, 11}, second.more) == (True, False)
+
+
+def test_what_a_full_move_does_not_take_is_left_to_the_host() -> None:
+    """`taken` says how many drafts were looked at; the rest come again."""
+    world = World(program_of(many_sleeps), checked=False)
+    world.start({})
+
+    move = world.absorb(Draft(SleepFired(id="all:0:nap:0")))
+    size = limits.ASKS_PER_TURN_MAX
+    fired = [Draft(SleepFired(id=f"all:{n}:nap:0")) for n in range(1, size + 5)]
+    full = world.absorb(*fired)
+    rest = world.absorb(*fired[full.taken :])
+
+    assert move.taken == 1
+    assert (len(full.entries), full.taken) == (size, size)
+    assert [entry.record.id for entry in rest.entries] == [
+        f"all:{n}:nap:0" for n in range(size + 1, size + 5)
+    ]
+
+
+def test_time_stands_still_where_the_clock_goes_back() -> None:
+    """A record is never older than the one before it."""
+    world = World(program_of(two_steps))
+    move = world.start({})
+    world.now = -5_000_000
+
+    later = world.absorb(outcomes.completed(move.perform[0], NIL))
+
+    assert later.entries[0].record.recorded_at == 2_000_000
+
+
+def test_only_a_rewound_history_has_results_to_use_again() -> None:
+    """Without a rewind no step is looked up."""
+    world = World(program_of(two_steps))
+    move = world.start({})
+    assert world.session is not None
+
+    assert not world.session.is_rewound
+    assert world.session.reusable(move.perform[0]) is None
+
+
+def test_a_broken_run_is_cancelled_without_its_code() -> None:
+    """The error says that nothing was undone, and the chain goes on."""
+
+    async def broken(step: Step) -> None:
+        raise KeyError("price")
+
+    world = World(program_of(two_steps))
+    world.start({})
+    move = world.end_broken(program_of(broken))
+
+    assert [type(each.record) for each in move.entries] == [CancelRequested, RunEnded]
+    assert b"nothing was undone" in bytes(move.entries[1].payload)
+    stored = [(codec.encode(each), each) for each in world.history]
+    start = codec.chain_start(ENVIRONMENT, RUN_ID)
+    assert len(list(codec.verify_chain(stored, start=start))) == 3
+
+
+def test_a_session_that_took_nothing_over_holds_nothing() -> None:
+    """Without a history there is nothing to carry on."""
+    session = Session(program_of(two_steps), RUN_ID, ENVIRONMENT)
+    session.load([])
+
+    move = session.absorb([], 1)
+
+    assert (move.entries, move.state) == ((), "waiting")
+    assert session.close()
+
+
+def test_asks_are_placed_behind_what_they_follow() -> None:
+    """Records of one move stand in the order in which they were fed and asked."""
+
+    async def naps(step: Step) -> None:
+        await step.run("a")
+        await step.sleep("nap", 5)
+
+    world = World(program_of(naps))
+    move = world.start({})
+
+    later = world.absorb(outcomes.completed(move.perform[0], NIL))
+
+    first, second = later.entries
+    assert isinstance(first.record, StepCompleted)
+    assert isinstance(second.record, SleepStarted)
+    assert [entry.record.sequence for entry in later.entries] == [2, 3]
+    assert later.length_before == 1
