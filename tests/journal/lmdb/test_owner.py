@@ -108,7 +108,7 @@ async def test_a_forked_child_does_not_keep_the_directory(directory: Path) -> No
     fork = OWN.replace(
         'print("owned", flush=True)',
         """
-    import os, time
+    import os
     if not os.fork():
         print(os.getpid(), flush=True)
         sys.stdin.read()
