@@ -7,6 +7,7 @@ scope raises `Cancelled`. A scope ends only when every step in flight is settled
 from ironflow.errors import Cancelled
 from ironflow.interpreter.core import Core, Kind, Pending, Saga
 from ironflow.interpreter.fibers import Fiber, Join
+from ironflow.interpreter.operations import Invoke
 from ironflow.interpreter.turn import StopChild, StopStep
 
 
@@ -52,8 +53,9 @@ def _cancel_operation(
     if pending.kind is Kind.STEP:
         pending.stopped = True
         core.stops[pending.id] = StopStep(pending.id, interrupt)
-    elif pending.kind is Kind.CHILD:
-        stop_child(core, pending, "its parent's scope was cancelled")
+    elif isinstance(pending.operation, Invoke):
+        if pending.operation.awaited:  # the others end with the run, not with a scope
+            stop_child(core, pending, "its parent's scope was cancelled")
     elif pending.kind in {Kind.SLEEP, Kind.WAIT}:
         pending.abandoned = True
         core.settle(pending)

@@ -37,13 +37,10 @@ class Scope:
 
     def step_id(self, name: str) -> str:
         """Return the id of the next operation of this name."""
-        counters = self._counters
-        count = counters.get(name)
-        if count is None:
-            count = 0
-            self._begins[name] = f"{self.prefix}{ids.escaped(name)}:"
-        counters[name] = count + 1
-        return f"{self._begins[name]}{count}"
+        begin = self._begins.get(name)
+        if begin is None:
+            begin = self._begins[name] = f"{self.prefix}{ids.escaped(name)}:"
+        return f"{begin}{self.use(name)}"
 
     def literal_id(self, kind: str, name: str) -> str:
         """Return the next id of `kind` + escaped name; the kind stays as it is."""
