@@ -202,7 +202,7 @@ def _payload_annotation(fn: Workflow[Any, Any], parameter: str) -> object:
         found: object = typing.get_type_hints(
             SimpleNamespace(__annotations__={parameter: annotation}),
             globalns=function.__globals__,
-            localns=dict(inspect.getclosurevars(function).nonlocals),
+            localns=values.closed_over(function),
             include_extras=True,
         )[parameter]
     except _UNRESOLVED as error:

@@ -35,7 +35,7 @@ from ironflow.interpreter.operations import (
 from ironflow.interpreter.program import RunView
 from ironflow.policy.duration import Duration, parse_duration, parse_time
 from ironflow.policy.match import parse_path
-from ironflow.policy.names import check_event_name, check_topic
+from ironflow.policy.names import check_awaited_name, check_topic
 from ironflow.policy.retry import Retry
 
 A = TypeVar("A")
@@ -198,7 +198,8 @@ class StepClient(ChildClient):
 
         Args:
             name: The wait's name.
-            event: The event's name; no pattern.
+            event: The event's name, or `"topic:..."` for a message that is
+                published; no pattern.
             match: A path such as `"data.order_id"`. The event fits if its value
                 there equals that of the run's own event: same JSON type and value,
                 never null.
@@ -216,7 +217,7 @@ class StepClient(ChildClient):
             parse_path(match, option="match")
         operation: WaitForEvent[Any] = WaitForEvent(
             step_name(name),
-            check_event_name(event),
+            check_awaited_name(event),
             path=match or "",
             timeout_us=wait_timeout(timeout),
             look_back=looks_back(since),

@@ -11,7 +11,8 @@ from ironflow import limits
 from ironflow.errors import ConfigurationError
 
 # Namespaces of the engine; what users publish is put below them.
-RESERVED_PREFIXES: Final = ("events:", "topic:", "entity:", "system.")
+TOPIC: Final = "topic:"
+RESERVED_PREFIXES: Final = ("events:", TOPIC, "entity:", "system.")
 RESERVED_STEP_PREFIXES: Final = ("compensate:", "publish:")
 
 # C0 and C1 controls, line and paragraph separators, halves of surrogate pairs:
@@ -81,6 +82,17 @@ def check_topic(name: object, *, option: str = "topic") -> str:
     Raises:
         ConfigurationError: as for the name of an event.
     """
+    return check_event_name(name, option=option)
+
+
+def check_awaited_name(name: object, *, option: str = "event") -> str:
+    """Return the name of an event that a run waits for: a user's, or "topic:...".
+
+    Raises:
+        ConfigurationError: as for the name of an event.
+    """
+    if isinstance(name, str) and name.startswith(TOPIC):
+        return TOPIC + check_topic(name.removeprefix(TOPIC), option=option)
     return check_event_name(name, option=option)
 
 

@@ -9,7 +9,7 @@ Here belongs what turns values of users into bytes and back. It knows nothing
 about records.
 """
 
-from ironflow.values.annotations import return_annotation
+from ironflow.values.annotations import closed_over, return_annotation
 from ironflow.values.decoding import (
     Data,
     Decoder,
@@ -26,6 +26,7 @@ __all__ = [
     "Data",
     "Decoder",
     "check_annotation",
+    "closed_over",
     "decode",
     "decoder_for",
     "digest",

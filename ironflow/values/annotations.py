@@ -5,6 +5,7 @@ import inspect
 import typing
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any, Final
 
@@ -36,6 +37,19 @@ def return_annotation(fn: Callable[..., object]) -> object:
     return _RESOLVED[function]
 
 
+def closed_over(function: FunctionType) -> dict[str, object]:
+    """Return the names that a function has from those around it, so far.
+
+    One that calls itself does not have its own name yet while it is decorated.
+    """
+    found: dict[str, object] = {}
+    cells = function.__closure__ or ()
+    for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
+        with suppress(ValueError):  # the cell is empty
+            found[name] = cell.cell_contents
+    return found
+
+
 def _function(fn: object) -> FunctionType | type | None:
     """What is called in the end; None if it is written in C."""
     while not isinstance(fn, FunctionType | type) or "__wrapped__" in vars(fn):
@@ -57,7 +71,7 @@ def _resolved(function: FunctionType, annotation: object) -> object:
         found: object = typing.get_type_hints(
             holder,
             globalns=function.__globals__,
-            localns=dict(inspect.getclosurevars(function).nonlocals),
+            localns=closed_over(function),
             include_extras=True,
         )["return"]
     except _UNRESOLVED as error:

@@ -136,7 +136,7 @@ def test_a_wait_has_options() -> None:
     ("event", "options", "message"),
     [
         ("order.*", {}, r"event='order\.\*' is not a name"),
-        ("topic:orders", {}, "a namespace of the engine"),
+        ("system.orders", {}, "a namespace of the engine"),
         ("e", {"match": "a..b"}, r"match='a\.\.b' is not a path"),
         ("e", {"timeout": "soon"}, "timeout='soon'"),
         ("e", {"since": "ever"}, """since='ever' must be "trigger" or "now\""""),
