@@ -140,7 +140,9 @@ def _check_format(data: bytes) -> None:
         found = _decode_stored_header(data).format
     except UNREADABLE as error:
         raise _damaged(data, error) from error
-    if found != FORMAT:
+    if found < FORMAT:
+        raise _damaged(data, ValueError(f"there is no format {found}"))
+    if found > FORMAT:
         raise JournalNewer(
             f"a record has format {found}; this ironflow reads format {FORMAT}:"
             " upgrade ironflow to open this journal"
