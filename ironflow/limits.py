@@ -49,6 +49,7 @@ CLAIM_RUNS_MAX: Final = 1_000
 DUE_TIMERS_MAX: Final = 1_000
 
 # Engine
+EVENT_NAMES_KNOWN_MAX: Final = 1_024  # that need not be checked again
 RUNS_ACTIVE_MAX: Final = 1_000  # runs with code in memory and work to do
 RUNS_CACHED_MAX: Final = 1_000  # parked runs whose coroutine is kept
 STEP_FUNCTIONS_KNOWN_MAX: Final = 1_024  # whose annotation and kind are remembered

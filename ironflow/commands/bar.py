@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-_SECONDS: Final = 0.1  # between two changes of the bar; short works show nothing
+_SECONDS: Final = 0.1
 
 
 class Bar:
@@ -16,18 +16,21 @@ class Bar:
 
     is_shown = True
 
-    def __init__(self, bar: Progress, task: TaskID, title: str) -> None:
+    def __init__(
+        self, bar: Progress, task: TaskID, title: str, *, seconds: float
+    ) -> None:
         self._bar = bar
         self._task = task
         self._title = title
-        self._due = time.monotonic() + _SECONDS
+        self._seconds = seconds
+        self._due = time.monotonic() + seconds
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Show so many of a total (0: unknown), and what is being done."""
         now = time.monotonic()
         if now < self._due:
             return
-        self._due = now + _SECONDS
+        self._due = now + self._seconds
         self._bar.update(
             self._task,
             completed=done,
@@ -38,8 +41,11 @@ class Bar:
 
 
 @contextmanager
-def shown(title: str) -> Generator[Bar]:
-    """Draw a bar on stderr until the block ends; then it is gone."""
+def shown(title: str, *, seconds: float = _SECONDS) -> Generator[Bar]:
+    """Draw a bar on stderr until the block ends; then it is gone.
+
+    It changes at most once in so many `seconds`, so a short work shows little.
+    """
     console = Console(stderr=True)
     with Progress(console=console, transient=True, auto_refresh=False) as bar:
-        yield Bar(bar, bar.add_task(title, total=None), title)
+        yield Bar(bar, bar.add_task(title, total=None), title, seconds=seconds)

@@ -17,6 +17,7 @@ from ironflow.limits import PAGE_RECORDS_MAX
 from ironflow.records import ChildStarted
 
 _MILLISECOND_US: Final = 1_000
+_PATIENCE: Final = "1s"  # for steps that run when somebody interrupts the command
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,13 @@ async def carry_out(
     """
     chosen = _Chosen()
     deadline = trio.current_time() + (float("inf") if timeout is None else timeout)
-    async with open_engine(app, url, only=chosen) as engine:
+    async with open_engine(app, url, only=chosen, shutdown=_PATIENCE) as engine:
         receipt = await engine.emit(event, data, idempotency_key=idempotency_key)
         if not receipt.duplicate:
             return await _ended(engine, app, receipt, deadline)
         chosen.wanted.update(run.id for run in await _family(engine, receipt.run_ids))
     # An engine offers each run once: the older ones were passed over.
-    async with open_engine(app, url, only=chosen) as engine:
+    async with open_engine(app, url, only=chosen, shutdown=_PATIENCE) as engine:
         return await _ended(engine, app, receipt, deadline)
 
 

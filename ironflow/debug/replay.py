@@ -176,9 +176,10 @@ class Replay:
         if isinstance(record, StepCompleted):
             self._look_at_input(record)
         elif type(record) in _ASKED and self._asks:
-            ask = self._asks.popleft()
+            ask = self._asks[0]
             if not mismatch.agrees(ask.record, record):
-                return
+                return  # it is kept: it may say why
+            self._asks.popleft()
             self._notes.extend(asked.notes(ask, entry))
             if asked.is_outcome(record) and (found := asked.outcome(ask, entry)):
                 self._outcome = entry, found
@@ -240,11 +241,9 @@ def _is_plain(bug: Exception) -> bool:
 
 def _wrong(entries: Sequence[Entry], bug: Exception) -> Entry:
     """The record at which the code broke; exact if it was fed alone."""
-    if isinstance(bug, NondeterminismError):
-        for entry in entries:
-            if entry.record.sequence == bug.sequence:
-                return entry
-    return entries[-1]
+    last = entries[-1]
+    wanted = bug.sequence if isinstance(bug, NondeterminismError) else 0
+    return next((each for each in entries if each.record.sequence == wanted), last)
 
 
 def _kinds_of(entries: Iterable[Entry]) -> frozenset[type[Record]]:

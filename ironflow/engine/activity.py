@@ -34,5 +34,6 @@ class Activity:
     async def wait_idle(self) -> None:
         """Return when nothing is under way, be it for an instant."""
         if self._count:
-            self._idle = self._idle or trio.Event()
+            if self._idle is None:
+                self._idle = trio.Event()
             await self._idle.wait()

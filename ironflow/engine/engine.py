@@ -26,6 +26,7 @@ from ironflow.policy.names import check_event_name
 from ironflow.records import Entry, EventData
 
 _VERSION_MAX: Final = 2**31 - 1
+_PLAIN_SECONDS = range(1, 86_400)
 _UNTIL = frozenset({"completed", "failed", "cancelled", "continued", "paused"})
 
 
@@ -38,6 +39,7 @@ class Engine:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._names: set[str] = set()  # event names that were checked of late
 
     @property
     def functions(self) -> Sequence[str]:
@@ -68,7 +70,7 @@ class Engine:
         now = self._runtime.clock.now()
         event = EventData(
             id=ids.event_id(ids.uuid7(now, os.urandom(10))),
-            name=check_event_name(name),
+            name=self._checked_name(name),
             data=msgspec.Raw(values.encode(data)),
             version=_checked_version(version),
             timestamp=now,
@@ -86,7 +88,7 @@ class Engine:
         name: str,
         data: Any = None,
         *,
-        timeout: Duration | None = limits.EMIT_SYNC_TIMEOUT_US_DEFAULT / 1_000_000,
+        timeout: Duration | None = limits.EMIT_SYNC_TIMEOUT_US_DEFAULT // 1_000_000,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> list[Run]:
@@ -108,7 +110,12 @@ class Engine:
                 event_id=receipt.event_id,
             )
         deadline = self._deadline(timeout)
-        return [await self._result(run_id, deadline) for run_id in receipt.run_ids]
+        fresh = not receipt.duplicate  # nobody has given the runs a turn yet
+        runs: list[Run] = []
+        for run_id in receipt.run_ids:
+            runs.append(await self._result(run_id, deadline, fresh=fresh))
+            fresh = False
+        return runs
 
     async def get_run(self, run_id: str) -> Run:
         """Return a run as it is now.
@@ -201,10 +208,21 @@ class Engine:
                 " ironflow.open_engine(app, url)"
             )
 
+    def _checked_name(self, name: str) -> str:
+        if type(name) is str and name in self._names:
+            return name
+        if len(self._names) >= limits.EVENT_NAMES_KNOWN_MAX:
+            self._names.clear()
+        self._names.add(check_event_name(name))
+        return name
+
     def _deadline(self, timeout: Duration | None) -> int | None:
         if timeout is None or timeout == math.inf:
             return None
-        return self._runtime.clock.now() + parse_duration(timeout, option="timeout")
+        now = self._runtime.clock.now()
+        if type(timeout) is int and timeout in _PLAIN_SECONDS:  # as mostly
+            return now + timeout * 1_000_000
+        return now + parse_duration(timeout, option="timeout")
 
     async def _summary(self, run_id: str) -> RunSummary:
         summary = await self._runtime.journal.run(ids.check_run_id(run_id))
@@ -215,15 +233,23 @@ class Engine:
             )
         return summary
 
-    async def _result(self, run_id: str, deadline: int | None) -> Run:
+    async def _result(
+        self, run_id: str, deadline: int | None, *, fresh: bool = False
+    ) -> Run:
         while True:
-            summary = await self._ended(run_id, deadline)
+            summary = await self._ended(run_id, deadline, fresh=fresh)
+            fresh = False
             if summary.status != "continued":
                 return await self._run(summary)
             run_id = summary.row.continued_to
 
-    async def _ended(self, run_id: str, deadline: int | None) -> RunSummary:
-        """Return the run when it has ended, is paused, or the deadline has passed."""
+    async def _ended(
+        self, run_id: str, deadline: int | None, *, fresh: bool = False
+    ) -> RunSummary:
+        """Return the run when it has ended, is paused, or the deadline has passed.
+
+        `fresh`: it cannot have ended before this call, which spares a look.
+        """
         runtime = self._runtime
         while True:
             waiter = runtime.waiter(run_id)
@@ -231,10 +257,10 @@ class Engine:
                 None if deadline is None else runtime.alarms.set(deadline, waiter.set)
             )
             try:
-                summary = await self._summary(run_id)
-                if summary.status in _UNTIL:
-                    return summary
-                if deadline is not None and deadline <= runtime.clock.now():
+                summary = None if fresh else await self._summary(run_id)
+                fresh = False
+                late = deadline is not None and deadline <= runtime.clock.now()
+                if summary is not None and (late or summary.status in _UNTIL):
                     return summary
                 await waiter.wait()
             finally:

@@ -8,10 +8,10 @@ can run.
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from itertools import count
 from typing import Any, final
 
 import msgspec
+from msgspec import field
 
 from ironflow import limits, values
 from ironflow.errors import UndeclaredPatch
@@ -105,49 +105,47 @@ class Ask:
 
 
 @final
-class Core:
+class Core(msgspec.Struct, eq=False):
     """Everything an interpreter knows. It implements `RunView`."""
 
-    def __init__(self, program: Program, run_id: str) -> None:
-        self.program = program
-        self._run_id = run_id
-        self.root: Fiber | None = None  # made when RunStarted is fed
-        self.event_data: EventData | None = None
-        self.version = ""
-        self.patches: frozenset[str] = frozenset()
-        self.attempt_number = 1
-        self.time = self.sequence = 0  # of the last record fed
-        self.counted = 0  # records fed
-        self.exempt = 0  # of them, those of undo: they do not count for history_limit
-        self.decoders: dict[Callable[..., Any], values.Decoder] = {}
-        self.fiber: Fiber | None = None  # whose code runs now
-        self.closing = self.ended = False
-        self.generators = Generators(run_id)
-        self._undo_numbers = count(1)
+    program: Program
+    run_id: str
+    root: Fiber | None = None  # made when RunStarted is fed
+    event_data: EventData | None = None
+    version: str = ""
+    patches: frozenset[str] = frozenset()
+    attempt_number: int = 1
+    time: int = 0  # of the last record fed
+    sequence: int = 0  # of the last record fed
+    counted: int = 0  # records fed
+    exempt: int = 0  # of them, those of undo: they do not count for history_limit
+    decoders: dict[Callable[..., Any], values.Decoder] = {}
+    fiber: Fiber | None = None  # whose code runs now
+    closing: bool = False
+    generators: Generators | None = None
 
-        self.open: dict[str, Pending] = {}
-        self.asks: deque[Ask] = deque()
-        self.to_perform: dict[str, Pending] = {}
-        self.stops: dict[str, StopStep | StopChild] = {}
-        self.abandoned: list[str] = []
-        self.logs: list[LogLine] = []
-        self.runnable: deque[tuple[Fiber, Any, BaseException | None]] = deque()
-        self.in_hand = 0  # open operations that the host must settle
-        self.children: dict[str, Pending] = {}
-        self.end: Callable[[], None] | None = None  # once the children have ended
+    open: dict[str, Pending] = {}
+    asks: deque[Ask] = field(default_factory=deque[Ask])
+    to_perform: dict[str, Pending] = {}
+    stops: dict[str, StopStep | StopChild] = {}
+    abandoned: list[str] = []
+    logs: list[LogLine] = []
+    runnable: deque[tuple[Fiber, Any, BaseException | None]] = field(
+        default_factory=deque[tuple[Fiber, Any, BaseException | None]]
+    )
+    in_hand: int = 0  # open operations that the host must settle
+    children: dict[str, Pending] = {}
+    end: Callable[[], None] | None = None  # once the children have ended
 
-        self.run_saga = Saga("", None)
-        self.undo_failures: list[str] = []
-        self.cause: BaseException | None = None  # why the run is being cancelled
-        self.finishing = False  # the function's own code has ended
-        self.bug: Exception | None = None
+    run_saga: Saga = field(default_factory=lambda: Saga("", None))
+    undos: int = 0  # registered so far
+    undo_failures: list[str] = []
+    cause: BaseException | None = None  # why the run is being cancelled
+    finishing: bool = False  # the function's own code has ended
+    ended: bool = False
+    bug: Exception | None = None
 
     # --- RunView ----------------------------------------------------------------
-
-    @property
-    def run_id(self) -> str:
-        """Return the run's id."""
-        return self._run_id
 
     @property
     def function_id(self) -> str:
@@ -172,6 +170,8 @@ class Core:
     def random(self) -> Any:
         """Return the generator of the scope of the code that runs now."""
         fiber = self.fiber
+        if self.generators is None:
+            self.generators = Generators(self.run_id)
         return self.generators.of("" if fiber is None else fiber.scope.prefix)
 
     def patched(self, patch: str) -> bool:
@@ -228,7 +228,8 @@ class Core:
 
     def register_undo(self, fiber: Fiber, entry: UndoEntry) -> None:
         """Enter an undo where the fiber stands; newer ones are undone first."""
-        entry.number = next(self._undo_numbers)
+        self.undos += 1
+        entry.number = self.undos
         (fiber.saga or self.run_saga).entries.append(entry)
 
     def ask(

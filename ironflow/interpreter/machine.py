@@ -107,7 +107,7 @@ class Interpreter:
         """
         core = self._core
         core.closing = True
-        if core.root is None:
+        if core.root is None or core.root.done:
             return True
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, finalize_quietly)

@@ -29,6 +29,7 @@ from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
 
 SEARCHED_ROWS_MAX: Final = 2_000  # in one snapshot, then other tasks run
+READS_IN_A_ROW_MAX: Final = 32  # of one journal, until other tasks get a turn
 
 
 class Reads:
@@ -39,6 +40,7 @@ class Reads:
         self.store: Final = store
         self._prefix: Final = keys.environment_prefix(number)
         self._closed = False
+        self._reads = 0
 
     async def history(
         self, run_id: str, *, after: int = 0, limit: int = 10_000
@@ -206,7 +208,10 @@ class Reads:
         return timers, 0
 
     async def _checkpoint(self) -> None:
-        await trio.lowlevel.checkpoint()
+        # A read takes microseconds, as long as a checkpoint: one now and then will do.
+        self._reads += 1
+        if self._reads % READS_IN_A_ROW_MAX == 0:
+            await trio.lowlevel.checkpoint()
         self._check_open()
 
     def _check_open(self) -> None:
