@@ -42,8 +42,12 @@ def failures(outcome: Outcome, app: App, *, idempotency_key: str) -> list[str]:
             f"the event {outcome.receipt.event_id}, which had this idempotency key"
             " first, started no run; use another key"
         ]
-    key = f"--idempotency-key {idempotency_key}" if idempotency_key else ""
-    again = f"repeat this command with {key}" if key else "start an engine on it"
+    again = (
+        "repeat this command"
+        if idempotency_key
+        else "open the directory with an engine (with an --idempotency-key this"
+        " command could be repeated)"
+    )
     return [
         sentence for run in outcome.runs for sentence in _failure(run, app, again=again)
     ]

@@ -94,7 +94,7 @@ def test_the_traceback_is_shown_on_request(which: str) -> None:
 
 
 def test_a_command_that_is_not_there_is_a_wrong_command_line() -> None:
-    result = CliRunner().invoke(ROOT, ["fial"])
+    result = CliRunner().invoke(ROOT, ["nothing"])
 
     assert result.exit_code == 2
-    assert "No such command 'fial'" in result.stderr
+    assert "No such command 'nothing'" in result.stderr

@@ -135,7 +135,11 @@ def test_a_replay_writes_nothing_and_performs_nothing(stock: Stock) -> None:
         (("--all", "--app", "shop"), 2, "write module:attribute"),
         (("run_1", "--app", APP), 2, "is not a run id"),
         (("run_" + "f" * 32, "--app", APP), 1, "there is no run"),
-        (("--all", "--app", APP, "--function", "aprove"), 1, "no function 'aprove'"),
+        (
+            ("--all", "--app", APP, "--function", "approval"),
+            1,
+            "no function 'approval'",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -145,3 +149,38 @@ def test_what_is_wrong_is_said(
 
     assert result.exit_code == status
     assert sentence in result.stderr
+
+
+def test_long_work_shows_a_bar_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    from ironflow.commands import bar
+
+    with bar.shown("Replaying", seconds=0) as update:
+        update(3, 10, "log")
+        update(4, 0, "")
+
+    assert "Replaying log" in capsys.readouterr().err
+
+
+def test_values_that_come_and_go_are_named(stock: Stock, app_file: Write) -> None:
+    target = app_file(FIXED, ('"score": score', '"points": score'))
+
+    result = stock("replay", stock.runs["process-order"], "--app", target)
+
+    assert "value     $.score: 12 is gone" in result.stdout
+    assert "value     $.points: 12 is new" in result.stdout
+
+
+def test_a_run_that_extends_says_what_is_asked_next(
+    stock: Stock, app_file: Write
+) -> None:
+    target = app_file(FIXED)
+
+    result = stock("replay", stock.runs["forgetful"], "--app", target)
+
+    assert result.exit_code == 0
+    assert "✓ extends" in result.stdout
+    assert "asks next the end of the run [completed]" in result.stdout

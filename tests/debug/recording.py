@@ -18,6 +18,7 @@ from ironflow.records import Draft, Entry, EventData, RunStarted
 
 RUN = "run_" + "0" * 31 + "1"
 SECOND = 1_000_000
+DRAFTS_MAX = 100  # in one move; a session has a bound, too
 BEGIN = 1_700_000_000 * SECOND
 Function = ironflow.Function[Any, Any]
 
@@ -82,10 +83,11 @@ class Recording:
     def _go_on(self, drafts: tuple[Draft, ...]) -> None:
         while True:
             self.now += SECOND
-            move: Move = self._session.absorb(drafts, self.now)
+            some, rest = drafts[:DRAFTS_MAX], drafts[DRAFTS_MAX:]
+            move: Move = self._session.absorb(some, self.now)
             self.entries.extend(move.entries)
             self.bug = move.bug
-            drafts = tuple(
+            drafts = rest + tuple(
                 performed(perform, now=self.now)
                 for perform in move.perform
                 if perform.not_before <= self.now

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import ironflow
 from ironflow import values
+from ironflow.debug.asked import shown
 from ironflow.debug.replay import Replay
 from ironflow.debug.verdict import Verdict
 from ironflow.records import (
@@ -213,6 +214,18 @@ def test_code_that_fails_where_the_history_goes_on_says_why() -> None:
     assert "no orders on Sundays" in verdict.message
 
 
+def test_code_that_fails_before_a_recorded_command_says_why() -> None:
+    @ironflow.function(id="order")
+    async def strict(ctx: ironflow.Context[Any]) -> None:
+        await ctx.step.run("charge", charge, 10)
+        raise ironflow.NonRetryableError("no orders on Sundays")
+
+    verdict = replayed(strict, complete())
+
+    assert (verdict.cause, verdict.sequence) == ("order", 3)
+    assert "no orders on Sundays" in verdict.message
+
+
 def test_errors_are_compared_without_their_tracebacks() -> None:
     def failing(message: str) -> Function:
         @ironflow.function(id="order")
@@ -310,3 +323,35 @@ def test_pages_and_closeness_change_no_verdict(
     verdict = replayed(fan, recording.entries, page=page, inputs=inputs, locate=locate)
 
     assert verdict == Verdict(kind="same", records=len(recording.entries))
+
+
+def test_code_that_completes_where_the_history_goes_on_diverges() -> None:
+    @ironflow.function(id="order")
+    async def brief(ctx: ironflow.Context[Any]) -> None:
+        await ctx.step.run("charge", charge, 10)
+
+    verdict = replayed(brief, complete())
+
+    assert (verdict.cause, verdict.sequence) == ("order", 3)
+    assert verdict.asked == "the end of the run [completed]"
+    assert "fails" not in verdict.message
+
+
+def test_of_many_branches_only_open_steps_are_asked_next() -> None:
+    @ironflow.function(id="wide")
+    async def wide(ctx: ironflow.Context[Any]) -> None:
+        async def one(item: int, step: ironflow.StepClient, index: int) -> None:
+            await step.run("ship", ship, str(item))
+
+        await ctx.step.map("all", list(range(1_100)), one)
+
+    history = Recording(wide).entries
+
+    assert replayed(wide, history[:1]).asks_next[0].startswith("step 'all:0:ship:0'")
+    assert len(replayed(wide, history[:1099], page=7).asks_next) == 2
+    assert replayed(wide, history).kind == "same"
+
+
+def test_a_payload_that_is_no_value_is_said_to_be() -> None:
+    assert "cannot be read" in str(shown(b"\xc1"))
+    assert shown(b"") is None
