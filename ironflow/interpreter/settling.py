@@ -126,8 +126,7 @@ def step_completed(core: Core, entry: Entry) -> None:
     assert isinstance(operation, RunStep)
     assert fiber is not None
     value = values.decode(entry.payload, values.return_annotation(operation.fn))
-    if operation.undo is not None:
-        _register(core, pending, value=value, in_doubt=False)
+    _register(core, pending, value=value, in_doubt=False)
     core.schedule(fiber, value)
 
 
