@@ -232,11 +232,10 @@ class Session:
             case RunContinued():
                 new_run = ids.child_run_id(self.run_id, **place)
                 return msgspec.structs.replace(record, new_run=new_run)
-            case Published():
+            case _:
+                assert isinstance(record, Published)
                 event = ids.published_event_id(self.run_id, **place)
                 return msgspec.structs.replace(record, event_id=event)
-            case _:
-                return record
 
 
 _OVER: Final = frozenset({"ended", "broken"})
