@@ -158,7 +158,10 @@ class Environment:
 
     def reader_check(self) -> int:
         """Forget readers of processes that have died; return how many."""
-        return self._environment.reader_check()
+        try:
+            return self._environment.reader_check()
+        except lmdb.Error:
+            return 0  # it is tried again; nothing depends on it
 
     def close(self) -> None:
         """Close the file; nothing may use it any more."""

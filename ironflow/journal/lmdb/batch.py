@@ -67,6 +67,22 @@ def decide(
     are decided as if it had not been there.
     """
     taken: list[Submission] = []
+    try:
+        return _decided(environment, memory, taken, waiting, name=name)
+    except Exception as error:  # noqa: BLE001 - it is raised in the callers' tasks
+        taken += waiting
+        waiting.clear()
+        return _undecided(memory, taken, error)
+
+
+def _decided(
+    environment: Environment,
+    memory: Memory,
+    taken: list[Submission],
+    waiting: deque[Submission],
+    *,
+    name: str,
+) -> Batch:
     while True:
         with environment.snapshot() as snapshot:
             overlay = Overlay(snapshot)
@@ -78,6 +94,14 @@ def decide(
         number += 1
         head = _seal(overlay, memory, view.staged, number=number)
     return Batch(taken, overlay.changes, view.staged, view.hint, number, head)
+
+
+def _undecided(memory: Memory, taken: list[Submission], error: Exception) -> Batch:
+    """A batch that writes nothing: the store could not be read."""
+    for submission in taken:
+        submission.error = submission.error or error
+    number, head = memory.commit_number, memory.head
+    return Batch(taken, {}, Staged(), Hint(), number, head)
 
 
 def _decide(

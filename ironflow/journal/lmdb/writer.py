@@ -120,14 +120,14 @@ class Writer:
             try:
                 self._environment.write(batch.changes)
                 self._head.write(batch.number, batch.head)
-            except (JournalError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - on this thread nobody sees it
                 batch.error = self._failure(error)
             if begun - self._readers_checked > READER_CHECK_SECONDS:
                 self._readers_checked = begun
                 self._environment.reader_check()
         batch.seconds = perf_counter() - begun
 
-    def _failure(self, error: JournalError | OSError) -> JournalError:
+    def _failure(self, error: Exception) -> JournalError:
         if isinstance(error, JournalFull):
             return error
         free = shutil.disk_usage(self._directory).free
@@ -149,19 +149,20 @@ class Writer:
             self._split(batch)
         else:
             self._settle(batch, running)
-        if not self._waiting:
+        if self._waiting:
+            leader = self._waiting[0]
+            leader.leads = True
+            if leader is not running:
+                trio.lowlevel.reschedule(leader.task)
+        else:
             self._busy = False
             self._idle.set()
-            return
-        leader = self._waiting[0]
-        leader.leads = True
-        if leader is not running:
-            trio.lowlevel.reschedule(leader.task)
+        if batch.error is None:
+            self._settled(batch)
 
     def _settle(self, batch: Batch, running: Submission | None) -> None:
         if batch.error is None:
             remember(self._memory, batch)
-            self._settled(batch)
         else:
             self._fail(batch, batch.error)
         for submission in batch.submissions:

@@ -18,6 +18,7 @@ from ironflow.journal.lmdb import keys, opening
 from ironflow.journal.lmdb.store import open_lmdb, open_reader
 from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.testing.checks_scene import Scene
+from tests.journal.lmdb.conftest import Program
 
 
 async def made(scene: Scene) -> None:
@@ -256,6 +257,24 @@ async def test_a_full_disk_is_told_when_a_journal_is_made(
 
     with pytest.raises(JournalFull, match="No space left on device; make room"):
         await open_lmdb(directory)
+
+
+@pytest.mark.e2e
+async def test_a_limit_of_address_space_makes_the_map_smaller(
+    directory: Path, program: Program
+) -> None:
+    done = program(
+        "import resource, sys, trio\n"
+        "from ironflow.journal.lmdb.store import open_lmdb\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
+        "async def main():\n"
+        "    journal = await open_lmdb(sys.argv[1])\n"
+        "    print(journal.store.map_bytes)\n"
+        "    await journal.close()\n"
+        "trio.run(main)\n"
+    )
+
+    assert 1 << 30 <= int(done.stdout or 0) <= 8 << 30, done.stderr
 
 
 async def test_an_environment_that_is_not_there_is_named(

@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from ironflow.journal.base import (
     RegisterFunctions,
 )
 from ironflow.journal.lmdb import batch, writer
+from ironflow.journal.lmdb._lmdb import READERS_MAX, Environment
 from ironflow.journal.lmdb.head import Head, read_head
 from ironflow.journal.lmdb.pace import LOOP_SECONDS_MAX, Pace
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
@@ -76,7 +77,10 @@ def commits(journal: LmdbJournal) -> int:
     return journal._memory.commit_number
 
 
-async def test_many_tasks_share_a_commit(scene: Scene, directory: Path) -> None:
+async def test_many_tasks_share_a_commit(
+    scene: Scene, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "DECIDE_SECONDS_MAX", 60.0)  # however slow this is
     async with opened(directory) as journal:
         before = commits(journal)
 
@@ -146,6 +150,43 @@ async def test_an_exception_while_deciding_is_its_callers_alone(
         assert kinds == ["Emitted"] * 3 + ["ZeroDivisionError"] + ["Emitted"] * 3
         assert len(await journal.events()) == 6
         assert not journal._memory.functions
+
+
+async def test_a_store_that_cannot_be_read_fails_who_waits_and_goes_on(
+    scene: Scene, directory: Path
+) -> None:
+    async with opened(directory) as journal:
+        with ExitStack() as readers:
+            use_up(readers, journal)
+            answers = await commit_all(journal, emits(scene, 3))
+
+        assert all("end some of them" in str(answer) for answer in answers)
+        await journal.commit(emits(scene, 1))
+        assert len(await journal.events()) == 1
+
+
+def use_up(readers: ExitStack, journal: LmdbJournal) -> None:
+    with suppress(JournalError):
+        for _ in range(READERS_MAX + 1):
+            readers.enter_context(journal.store.snapshot())
+
+
+@pytest.mark.parametrize("in_thread", [False, True], ids=["loop", "thread"])
+async def test_no_error_of_a_commit_leaves_a_caller_waiting(
+    scene: Scene, directory: Path, monkeypatch: pytest.MonkeyPatch, *, in_thread: bool
+) -> None:
+    def broken(_: object, __: object) -> None:
+        raise ZeroDivisionError
+
+    async with opened(directory) as journal, trio.open_nursery() as nursery:
+        if in_thread:
+            slow_disk(journal)
+            nursery.start_soon(trio.sleep_forever)
+        monkeypatch.setattr(Environment, "write", broken)
+        answers = await commit_all(journal, emits(scene, 3))
+        nursery.cancel_scope.cancel()
+
+        assert all(isinstance(answer, JournalFailed) for answer in answers)
 
 
 async def test_a_cancelled_caller_waits_for_its_commit(
