@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, final
 
 import msgspec
@@ -23,7 +24,7 @@ from ironflow.journal.base import (
 )
 from ironflow.policy.duration import Duration, parse_duration
 from ironflow.policy.names import check_event_name
-from ironflow.records import Entry, EventData
+from ironflow.records import Entry, ErrorInfo, EventData
 
 _VERSION_MAX: Final = 2**31 - 1
 _PLAIN_SECONDS = range(1, 86_400)
@@ -277,7 +278,21 @@ class Engine:
             )
         program = self._runtime.programs.get(summary.row.function_id)
         output_type = Any if program is None else program.output
-        return run_of(summary, last, output_type=output_type, follow=self.result)
+        run = run_of(summary, last, output_type=output_type, follow=self.result)
+        if program is None and run.ended_at is None and run.error is None:
+            return replace(run, error=self._nobody(run.function_id))
+        return run
+
+    def _nobody(self, function_id: str) -> ErrorInfo:
+        """Say why a run of a function that this engine lacks does not go on."""
+        return ErrorInfo(
+            type="FunctionNotFound",
+            message=(
+                f"no function {function_id!r} is in the app of this engine, so the run"
+                f" waits for one; it has: {', '.join(self.functions) or 'none'}"
+            ),
+            code="FUNCTION_NOT_FOUND",
+        )
 
 
 def _checked_text(text: object, *, option: str) -> str:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from ironflow import values
-from ironflow.errors import RunUnsuccessful
+from ironflow.errors import RunUnsuccessful, ValueRejected
 from ironflow.interpreter import failures
 from ironflow.journal.base import RunSummary
 from ironflow.policy.duration import Duration
-from ironflow.records import COMPLETED, Entry, ErrorInfo, RunEnded
+from ironflow.records import COMPLETED, Entry, ErrorInfo, Payload, RunEnded
 
 Status = Literal[
     "queued",
@@ -42,7 +42,8 @@ class Receipt:
 class Run:
     """A run as it stood when it was asked for; a value, not a live view.
 
-    `error` has `type`, `message`, `code` of a failure, or of why the run is paused.
+    `error` has `type`, `message`, `code` of a failure, or of why the run is paused or
+    cannot go on. An `output` that does not fit the function any more is plain data.
     """
 
     id: str
@@ -86,6 +87,14 @@ def moment(time_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time_us)
 
 
+def _output(payload: Payload, output_type: Any) -> Any:
+    """Return an output as its function declares it now, or else as plain data."""
+    try:
+        return values.decode(payload, output_type)
+    except ValueRejected:
+        return values.decode(payload)
+
+
 def run_of(
     summary: RunSummary,
     last: Entry | None,
@@ -98,7 +107,7 @@ def run_of(
     output, error = None, None
     if last is not None and isinstance(last.record, RunEnded) and last.payload:
         if last.record.status == COMPLETED:
-            output = values.decode(last.payload, output_type)
+            output = _output(last.payload, output_type)
         else:
             error = failures.decode(last.payload)
     if row.pause is not None:
