@@ -1,12 +1,14 @@
 """What the case files cannot say of the interpreter: its edges towards the caller."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ironflow import limits
-from ironflow.errors import PayloadRejected, UndeclaredPatch
+from ironflow.errors import NondeterminismError, PayloadRejected, UndeclaredPatch
+from ironflow.interpreter import outcomes
 from ironflow.interpreter.fibers import short_path, source_of
 from ironflow.interpreter.machine import Interpreter
 from ironflow.interpreter.operations import Sleep, StepOutcome
@@ -71,6 +73,33 @@ def test_without_records_nothing_runs() -> None:
 
     assert interpreter.advance().state == "waiting"
     assert interpreter.close()
+
+
+def test_a_history_without_its_start_is_a_mismatch() -> None:
+    """There is no code yet that could ask for anything."""
+    interpreter = Interpreter(program_of(nap), RUN_ID)
+    interpreter.feed(sealed([Draft(SleepFired(id="nap:0"))]))
+
+    bug = interpreter.advance().bug
+
+    assert isinstance(bug, NondeterminismError)
+    assert (bug.asked, bug.recorded, bug.sequence) == ("nothing", "sleep 'nap:0'", 1)
+
+
+def test_results_of_many_functions_are_decoded() -> None:
+    """What decodes them is remembered for a bounded number of functions."""
+    size = limits.DECODERS_CACHED_MAX + 2
+    functions = [partial(print, number) for number in range(size)]
+
+    async def runs(step: Step) -> int:
+        return sum([await step.run("a", fn=fn) for fn in functions])
+
+    world = World(program_of(runs), checked=False)
+    move = world.start({})
+    while move.perform:
+        move = world.absorb(outcomes.completed(move.perform[0], b"\x01"))
+
+    assert move.entries[-1].payload == bytes([size])
 
 
 def test_a_turn_that_is_broken_stays_broken() -> None:

@@ -141,6 +141,29 @@ def test_a_step_stopped_between_attempts_is_given_up_by_its_last_error(
     assert failures.decode(draft.payload).message == "gone"
 
 
+def test_a_step_stopped_before_it_began_has_done_nothing() -> None:
+    """There is no error to give it up by."""
+    draft = outcomes.given_up(perform())
+
+    assert isinstance(draft.record, StepFailed)
+    assert draft.record.final
+    assert failures.decode(draft.payload).message == "it was stopped before it began"
+
+
+def test_a_time_to_come_back_that_makes_no_sense_is_the_failure() -> None:
+    """The mistake is recorded with what the step meant as its cause."""
+    error = RetryAfterError("busy", after="soon")
+
+    draft = outcomes.failed(perform(), error, now=0, draw=0.0)
+
+    info = failures.decode(draft.payload)
+    assert info.code == "NOT_CONFIGURED"
+    assert "RetryAfterError(after=)" in info.message
+    assert [cause.message for cause in info.causes] == ["busy"]
+    assert isinstance(draft.record, StepFailed)
+    assert draft.record.final
+
+
 def test_a_step_of_which_nobody_knows_says_why() -> None:
     """The sentence is what the function gets."""
     draft = outcomes.in_doubt(perform(), "its process died")
