@@ -31,7 +31,7 @@ from ironflow.interpreter.fibers import (
 )
 from ironflow.interpreter.operations import Operation, RunStep
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.turn import PerformStep, Turn
+from ironflow.interpreter.turn import PerformStep, Turn, TurnState
 from ironflow.policy.retry import NO_RETRY
 from ironflow.records import (
     COMMANDS,
@@ -321,7 +321,7 @@ class Interpreter:
     def _turn(self) -> Turn:
         core = self._core
         if core.bug is not None:
-            return Turn("broken", bug=core.bug)
+            return Turn("broken", bug=core.bug, logs=tuple(core.logs))
         asks: tuple[Draft, ...] = ()
         if core.asks:
             asks = tuple([ask.draft for ask in core.asks])
@@ -329,8 +329,12 @@ class Interpreter:
         if core.to_perform:
             perform = tuple([self._perform(each) for each in core.to_perform.values()])
             core.to_perform.clear()
+        state: TurnState
+        state = "ended" if core.ended else "working" if core.in_hand else "waiting"
+        if not (core.stops or core.abandoned or core.logs):
+            return Turn(state, asks, perform)
         turn = Turn(
-            "ended" if core.ended else "working" if core.in_hand else "waiting",
+            state,
             asks,
             perform,
             tuple(core.stops.values()),

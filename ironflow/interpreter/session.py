@@ -265,10 +265,11 @@ class _Making(msgspec.Struct, eq=False):
         """Add a turn."""
         for perform in turn.perform:
             self.perform[perform.id] = perform
-        for stop in turn.stops:
-            self.stops[stop.id] = stop
-        self.abandoned += turn.abandoned
-        self.logs += turn.logs
+        if turn.stops or turn.abandoned or turn.logs:
+            for stop in turn.stops:
+                self.stops[stop.id] = stop
+            self.abandoned += turn.abandoned
+            self.logs += turn.logs
 
     def move(self, turn: Turn) -> Move:
         """Return the move; what it asks beyond its bound is left for the next."""
@@ -278,9 +279,9 @@ class _Making(msgspec.Struct, eq=False):
             tuple(self.entries),
             tuple(self.headers),
             tuple(self.perform.values()),
-            tuple(self.stops.values()),
-            tuple(self.abandoned),
-            tuple(self.logs),
+            tuple(self.stops.values()) if self.stops else (),
+            tuple(self.abandoned) if self.abandoned else (),
+            tuple(self.logs) if self.logs else (),
             self.taken,
             bool(turn.asks),
             turn.bug,
