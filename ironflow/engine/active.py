@@ -11,6 +11,7 @@ from typing import Final, final
 import trio
 
 from ironflow import limits
+from ironflow.engine.bugs import sentence
 from ironflow.engine.guard import OutsideTrio
 from ironflow.engine.runtime import Runtime, log
 from ironflow.engine.steps import Attempt
@@ -368,6 +369,7 @@ class ActiveRun:
         """Record what has happened, then pause, or end a run that is to be cancelled."""
         if (move.entries or self._peek) and not await self._append(move, park=False):
             return
+        tell(self._program.id, self.run_id, move.logs)
         if cancel is None and any(_is_cancel(row.draft) for row in self._inbox):
             return  # it has come meanwhile; the next move ends the run
         hooks = self._runtime.hooks
@@ -439,15 +441,3 @@ class ActiveRun:
 
 def _is_cancel(draft: Draft) -> bool:
     return isinstance(draft.record, CancelRequested)
-
-
-def sentence(error: Exception | None) -> str:
-    """Return a bug as the reason of a pause: its class, its words, its line."""
-    if error is None:
-        return ""
-    where, traceback = "", error.__traceback__
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        where = f" ({code.co_filename}:{traceback.tb_lineno})"
-        traceback = traceback.tb_next
-    return f"{type(error).__name__}: {error}{where}"

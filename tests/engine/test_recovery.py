@@ -346,6 +346,7 @@ async def test_an_output_that_fits_no_longer_is_shown_as_it_was(bench: Bench) ->
     async with bench.engine(old) as engine:
         [run] = await engine.emit_sync("go")
     bench.crash()
+    await bench.clock.advance(1)
     async with bench.engine(new) as engine:
         [newer] = await engine.emit_sync("go")
         runs = await engine.list_runs()
