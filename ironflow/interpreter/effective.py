@@ -12,24 +12,35 @@ import msgspec
 
 from ironflow.records import (
     FAILED,
+    CancelRequested,
+    ChildEnded,
+    ChildStarted,
+    DeadlinePassed,
     Entry,
+    EventReceived,
     Payload,
     Record,
     Rewound,
     RunEnded,
     RunRetried,
+    SleepFired,
+    SleepStarted,
     StepCompleted,
     StepFailed,
     StepInDoubt,
     StepPatched,
     StepStarted,
     UndoStarted,
+    WaitStarted,
+    WaitTimedOut,
 )
 
 _decode_changes = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 _FAILED_RUN_MIN: Final = 3  # its start, a step's failure, its end
 _GIVEN_UP: Final = (StepFailed, StepInDoubt)
-_ATTEMPT: Final = (StepStarted, *_GIVEN_UP)
+_FORBIDS_RETRY: Final = (UndoStarted, CancelRequested)
+_OPENS: Final = (SleepStarted, WaitStarted, ChildStarted)
+_SETTLES: Final = (SleepFired, EventReceived, WaitTimedOut, ChildEnded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +99,64 @@ def _with_result(kept: list[Entry], step: str, payload: Payload) -> list[Entry]:
 
 
 def _without_failure(kept: list[Entry]) -> list[Entry]:
-    """Drop the end of a failed run and the attempts that brought it about."""
+    """Drop the end of a failed run and the attempts that brought it about.
+
+    Where each attempt has its start on record, they stay, because what was recorded
+    after them fits only behind them: then the last failure is followed by one more.
+    """
     if not retryable(entry.record for entry in kept):
         return kept
-    cause = kept[-2].record
+    *before, cause, _ = kept
+    id_ = cause.record.id
+    if any(isinstance(e.record, StepStarted) and e.record.id == id_ for e in before):
+        return [*before, _followed_by_another(cause)]
     return [
         entry
-        for entry in kept[:-1]
-        if entry.record.id != cause.id or not isinstance(entry.record, _ATTEMPT)
+        for entry in before
+        if entry.record.id != id_ or not isinstance(entry.record, _GIVEN_UP)
     ]
 
 
-def retryable(records: Iterable[Record]) -> bool:
-    """Say whether a run can go on in place: it failed by a step, before any undo.
+def _followed_by_another(entry: Entry) -> Entry:
+    record = entry.record
+    failed = StepFailed(
+        sequence=record.sequence,
+        recorded_at=record.recorded_at,
+        asked_at=record.asked_at,
+        id=record.id,
+        attempt=record.attempt,
+        source=record.source,
+        final=False,
+        retry_at=record.recorded_at,
+        in_doubt=isinstance(record, StepInDoubt),
+    )
+    return msgspec.structs.replace(entry, record=failed)
 
-    One whose undo has begun can only be tried again as a new run.
+
+def retryable(records: Iterable[Record]) -> bool:
+    """Say whether a run can go on in place: it failed by a step, and only by it.
+
+    One that was undone, cancelled or out of time can only be tried again as a new run;
+    so can one that left a sleep, a wait or a child open, because what would wake it
+    went with its end.
     """
     history = list(records)
-    if len(history) < _FAILED_RUN_MIN or any(
-        isinstance(each, UndoStarted) for each in history
-    ):
+    if len(history) < _FAILED_RUN_MIN or any(map(_forbids_retry, history)):
         return False
     end, cause = history[-1], history[-2]
     return (
         isinstance(end, RunEnded)
         and end.status == FAILED
         and isinstance(cause, _GIVEN_UP)
+        and not _left_open(history)
     )
+
+
+def _forbids_retry(record: Record) -> bool:
+    out_of_time = isinstance(record, DeadlinePassed) and not record.id
+    return out_of_time or isinstance(record, _FORBIDS_RETRY)
+
+
+def _left_open(history: list[Record]) -> set[str]:
+    opened = {each.id for each in history if isinstance(each, _OPENS)}
+    return opened.difference(each.id for each in history if isinstance(each, _SETTLES))

@@ -85,10 +85,9 @@ class Compensate:
 Node = Run | Nap | Wait | Tell | Call | Fan | Saga | Catch | Fail | Compensate
 
 _NAMES: Final = st.sampled_from(["a", "b", "compensate", "c:d"])
+_ONCE: Final = st.sampled_from(["at_least", "at_most"])
 _LEAVES: Final = st.one_of(
-    st.builds(
-        Run, _NAMES, undo=st.booleans(), once=st.sampled_from(["at_least", "at_most"])
-    ),
+    st.builds(Run, _NAMES, undo=st.booleans(), once=_ONCE),
     st.builds(Nap, _NAMES),
     st.builds(Wait, _NAMES, has_default=st.booleans()),
     st.builds(Tell, st.sampled_from(["x", "y.z"])),
@@ -115,6 +114,22 @@ def _inner(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 BODIES: Final = st.lists(
     st.recursive(_LEAVES, _inner, max_leaves=12), min_size=1, max_size=6
+).map(tuple)
+# Steps, alone and side by side, with nothing to undo.
+STEPS: Final = st.lists(
+    st.builds(Run, _NAMES, undo=st.just(value=False), once=_ONCE)
+    | st.builds(
+        Fan,
+        st.lists(
+            st.tuples(st.builds(Run, _NAMES, undo=st.just(value=False), once=_ONCE)),
+            min_size=1,
+            max_size=3,
+        ).map(tuple),
+        concurrency=st.integers(0, 2),
+        collect=st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
 ).map(tuple)
 
 

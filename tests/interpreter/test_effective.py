@@ -8,6 +8,8 @@ import pytest
 from ironflow.interpreter.effective import effective, retryable
 from ironflow.records import (
     NO_PAYLOAD,
+    CancelRequested,
+    DeadlinePassed,
     Draft,
     Entry,
     Record,
@@ -70,10 +72,22 @@ def test_without_amendments_a_history_is_itself() -> None:
 
 @pytest.mark.parametrize("end", [GIVEN_UP, StepInDoubt(id="b:0", attempt=2)])
 def test_a_retry_drops_the_end_and_all_attempts_of_the_step(end: Record) -> None:
-    """Also the starts of its attempts: the step is asked from its beginning."""
-    records = (START, BEGUN, AGAIN, DONE, BEGUN, end, FAILED, RETRIED)
+    """The step is asked from its beginning."""
+    assert folded(START, AGAIN, DONE, end, FAILED, RETRIED) == [1, 3, 6]
 
-    assert folded(*records) == [1, 4, 8]
+
+@pytest.mark.parametrize("end", [GIVEN_UP, StepInDoubt(id="b:0", attempt=2)])
+def test_a_retry_adds_an_attempt_where_starts_are_on_record(end: Record) -> None:
+    """A start without its place would let the records after it fit nowhere."""
+    records = (START, BEGUN, AGAIN, BEGUN, DONE, end, FAILED, RETRIED)
+
+    kept = effective(history(*records)).entries
+
+    assert [entry.record.sequence for entry in kept] == [1, 2, 3, 4, 5, 6, 8]
+    last = kept[-2].record
+    assert isinstance(last, StepFailed)
+    assert (last.final, last.retry_at, last.attempt) == (False, 6_000_000, 2)
+    assert last.in_doubt == isinstance(end, StepInDoubt)
 
 
 @pytest.mark.parametrize(
@@ -85,17 +99,26 @@ def test_a_retry_drops_the_end_and_all_attempts_of_the_step(end: Record) -> None
         (START, DONE, FAILED, RETRIED),
         (START, GIVEN_UP, RunEnded(status="cancelled"), RETRIED),
         (START, UndoStarted(reason="x"), GIVEN_UP, FAILED, RETRIED),
+        (START, DeadlinePassed(), GIVEN_UP, FAILED, RETRIED),
+        (START, CancelRequested(), GIVEN_UP, FAILED, RETRIED),
+        (START, SleepStarted(id="nap:0", until=5), GIVEN_UP, FAILED, RETRIED),
     ],
 )
 def test_a_retry_of_anything_else_drops_nothing(records: tuple[Record, ...]) -> None:
-    """It did not fail by a step, or its undo has begun: only a new run can try again."""
+    """It did not fail by a step, its undo has begun, or nothing would wake what is open:
+
+    Only a new run can try again.
+    """
     assert not retryable(records[:-1])
     assert folded(*records) == list(range(1, len(records) + 1))
 
 
 def test_a_run_that_failed_by_a_step_can_be_retried() -> None:
-    """As long as nothing was undone."""
-    assert retryable((START, DONE, GIVEN_UP, FAILED))
+    """As long as nothing was undone, and nothing is open."""
+    slow_child = DeadlinePassed(id="child:0")
+    nap = (SleepStarted(id="nap:0", until=5), SleepFired(id="nap:0"))
+
+    assert retryable((START, *nap, slow_child, DONE, GIVEN_UP, FAILED))
 
 
 def test_a_patched_result_replaces_what_the_step_gave() -> None:

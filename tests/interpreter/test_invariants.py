@@ -9,16 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironflow import codec
+from ironflow.interpreter.effective import retryable
 from ironflow.interpreter.fold import fold
 from ironflow.interpreter.machine import Interpreter
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.session import Session
 from ironflow.interpreter.turn import Turn
-from ironflow.records import COMMANDS, Draft, Entry, RunEnded
+from ironflow.records import (
+    COMMANDS,
+    Draft,
+    Entry,
+    RunEnded,
+    RunRetried,
+    StepCompleted,
+)
 from tests.interpreter.driving import Life, live
 from tests.interpreter.printing import perform_line
-from tests.interpreter.programs import BODIES, Node, Trace, compiled
-from tests.interpreter.world import ENVIRONMENT, RUN_ID, settles
+from tests.interpreter.programs import BODIES, STEPS, Node, Trace, compiled
+from tests.interpreter.world import ENVIRONMENT, RUN_ID, sealed, settles
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +140,25 @@ def test_a_crash_after_any_move_leaves_the_same_to_do(
     life = live(compiled(body, Trace()), choices, checked=True)
 
     assert life.state != "broken"
+
+
+@given(STEPS, CHOICES)
+def test_a_retried_run_goes_on(body: Body, choices: list[int]) -> None:
+    """What failed it is asked again; nothing that succeeded is (Invariant 3)."""
+    life = live(compiled(body, Trace()), choices)
+    records = [entry.record for entry in life.history]
+    if not retryable(records):
+        return
+
+    retried = sealed([Draft(RunRetried(attempt=2))], after=life.history)
+    session = loaded(compiled(body, Trace()), retried)
+    move = session.absorb((), retried[-1].record.recorded_at)
+    session.close()
+
+    done = {each.id for each in records if isinstance(each, StepCompleted)}
+    assert move.state == "working"
+    assert records[-2].id in {perform.id for perform in move.perform}
+    assert not done.intersection(perform.id for perform in move.perform)
 
 
 @given(BODIES, CHOICES, st.integers(1, 5))
