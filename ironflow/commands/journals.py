@@ -124,10 +124,13 @@ async def walk(
     journal: Journal, run_id: str, look: Callable[[Sequence[Entry]], None]
 ) -> None:
     """Look at a history page by page."""
-    after = 0
-    while page := await journal.history(run_id, after=after, limit=PAGE_RECORDS_MAX):
-        look(page)
-        after = page[-1].record.sequence
+    after, is_last = 0, False
+    while not is_last:
+        page = await journal.history(run_id, after=after, limit=PAGE_RECORDS_MAX)
+        if page:
+            look(page)
+            after = page[-1].record.sequence
+        is_last = len(page) < PAGE_RECORDS_MAX
 
 
 async def history(journal: Journal, run_id: str) -> list[Entry]:

@@ -98,7 +98,7 @@ def plain(text: str) -> str:
 
 def columns(text: str) -> int:
     """Return how many columns a text takes, styled or not."""
-    bare = click.unstyle(text)
+    bare = click.unstyle(text) if "\x1b" in text else text
     if bare.isascii():
         return len(bare)
     return sum(_width_of(each) for each in bare)
