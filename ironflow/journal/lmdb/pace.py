@@ -6,7 +6,6 @@ computes, the thread waits for the interpreter's lock. Measured figures are in
 docs/decisions/0003-lmdb-store.md.
 """
 
-from collections.abc import Callable
 from typing import Final, final
 
 LOOP_SECONDS_MAX: Final = 0.005  # the loop is not blocked longer while others wait
@@ -24,6 +23,6 @@ class Pace:
         """Take the time of a commit into account."""
         self.seconds = max(seconds, self.seconds * _FORGET)
 
-    def stays_in_loop(self, runnable: Callable[[], int]) -> bool:
-        """Say whether to commit in the loop; `runnable` counts tasks that could run."""
-        return self.seconds < LOOP_SECONDS_MAX or runnable() == 0
+    def stays_in_loop(self) -> bool:
+        """Say whether to commit in the loop; beside a slow disk a wake-up is nothing."""
+        return self.seconds < LOOP_SECONDS_MAX

@@ -99,7 +99,7 @@ class Writer:
         """Commit for all who wait; the caller is one of them."""
         await self._gather()
         batch = decide(self._environment, self._memory, self._waiting, name=self._name)
-        if self.pace.stays_in_loop(_runnable):
+        if self.pace.stays_in_loop():
             self._write(batch)
             self._finish(batch, running=submission)
         else:
@@ -230,10 +230,6 @@ class _Thread:
             self._write_batch(batch)
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._finish, batch)
-
-
-def _runnable() -> int:
-    return trio.lowlevel.current_statistics().tasks_runnable
 
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:
