@@ -70,6 +70,7 @@ def _open_owned(directory: Path, *, map_bytes: int) -> Environment:
     opening.check_file(directory, is_still=True)
     head = read_head(directory)
     store = opening.open_store(directory, readonly=False, map_bytes=map_bytes)
+    store.reader_check()
     try:
         with store.snapshot() as snapshot:
             opening.check_head(directory, snapshot, head=head)
