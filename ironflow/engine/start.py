@@ -9,7 +9,7 @@ import asyncio  # noqa: TID251  the caller's loop is asyncio's
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
@@ -22,7 +22,7 @@ from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.engine import Engine
 from ironflow.engine.handles import Run
 from ironflow.engine.open import open_engine
-from ironflow.errors import EngineClosed
+from ironflow.errors import EngineClosed, EngineError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,20 +36,25 @@ class _Portal:
         self._open_it = open_it
         self._opened: Future[Engine] = Future()
         self._ended: Future[None] = Future()
+        for future in (self._opened, self._ended):
+            future.set_running_or_notify_cancel()  # who waits may give up, not they
+        self._stopping = threading.Event()
         self._stop = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self._nursery: trio.Nursery | None = None
-        self._thread = threading.Thread(
+        self._calls: set[Future[Any]] = set()
+        self.thread: Final = threading.Thread(
             target=self._run, name="ironflow-engine", daemon=True
         )
 
     def start(self) -> Future[Engine]:
         """Start the thread; the future is done when the engine is open."""
-        self._thread.start()
+        self.thread.start()
         return self._opened
 
     def stop(self) -> Future[None]:
         """Close the engine; the future is done when it is closed, with its error."""
+        self._stopping.set()  # for an engine that is not open yet
         if self._token is not None:
             # It may have ended before, by an error that the future holds.
             with suppress(trio.RunFinishedError):
@@ -59,21 +64,21 @@ class _Portal:
     def call(self, fn: Callable[[], Coroutine[Any, Any, T]]) -> "Future[T]":
         """Run `fn` in the engine's loop; cancelling the future cancels the call."""
         future: Future[T] = Future()
-        closed = EngineClosed("the engine is closed; start it again")
-        if self._token is None or self._ended.done():
-            future.set_exception(closed)
-            return future
+        self._calls.add(future)
+        future.add_done_callback(self._calls.discard)
 
         def spawn() -> None:
             if self._nursery is None:
-                future.set_exception(closed)
+                _refuse(future)
             else:
                 self._nursery.start_soon(self._answer, fn, future)
 
         try:
+            if self._token is None or self._ended.done():
+                raise trio.RunFinishedError
             self._token.run_sync_soon(spawn)
         except trio.RunFinishedError:
-            future.set_exception(closed)
+            _refuse(future)
         return future
 
     async def _answer(
@@ -85,20 +90,20 @@ class _Portal:
 
         def cancelled(done: "Future[T]") -> None:
             if done.cancelled():
-                token.run_sync_soon(scope.cancel)
+                with suppress(trio.RunFinishedError):
+                    token.run_sync_soon(scope.cancel)
 
         future.add_done_callback(cancelled)
-        result: Any = None
         with scope:
             result = await outcome.acapture(_as_exception, fn)
         if not future.set_running_or_notify_cancel():
             return
-        if result is None:
-            future.set_exception(EngineClosed("the engine was closed meanwhile"))
-        elif isinstance(result, outcome.Error):
-            future.set_exception(result.error)
-        else:
+        if isinstance(result, outcome.Value):
             future.set_result(result.value)
+        elif isinstance(result.error, trio.Cancelled):
+            future.set_exception(EngineClosed("the engine was closed meanwhile"))
+        else:
+            future.set_exception(result.error)
 
     def _run(self) -> None:
         try:
@@ -109,14 +114,25 @@ class _Portal:
             self._ended.set_exception(error)
         else:
             self._ended.set_result(None)
+        for call in tuple(self._calls):  # those that the loop did not come to
+            _refuse(call)
 
     async def _main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
-        async with self._open_it() as engine, trio.open_nursery() as self._nursery:
+        async with self._open_it() as engine, trio.open_nursery() as nursery:
+            self._nursery = nursery
             self._opened.set_result(engine)
-            await self._stop.wait()
-            self._nursery.cancel_scope.cancel()
-        self._nursery = None
+            try:
+                if not self._stopping.is_set():
+                    await self._stop.wait()
+            finally:
+                self._nursery = None  # while it closes, calls are refused
+                nursery.cancel_scope.cancel()
+
+
+def _refuse(call: "Future[Any]") -> None:
+    with suppress(InvalidStateError):  # it was cancelled, or is answered already
+        call.set_exception(EngineClosed("the engine is closed; start it again"))
 
 
 async def _as_exception(fn: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -174,6 +190,11 @@ class BlockingEngine:
 
     def wait(self, method: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
         """Call a method of the engine and block until it is done."""
+        if threading.current_thread() is self._portal.thread:
+            raise EngineError(
+                "this thread runs the engine, and waiting for it here would never end:"
+                " call the engine from a plain step function, which has its own thread"
+            )
         return self._portal.call(lambda: method(self._engine)).result()
 
     emit = _Blocking(Engine.emit)
@@ -239,7 +260,11 @@ class start:  # noqa: N801  it is called like a function: `with ironflow.start(.
 
     def __enter__(self) -> BlockingEngine:
         portal = self._open(None)
-        return BlockingEngine(portal, portal.start().result())
+        try:
+            return BlockingEngine(portal, portal.start().result())
+        except BaseException:
+            portal.stop()
+            raise
 
     def __exit__(self, *_: object) -> None:
         assert self._portal is not None
@@ -247,11 +272,20 @@ class start:  # noqa: N801  it is called like a function: `with ironflow.start(.
 
     async def __aenter__(self) -> AsyncioEngine:
         portal = self._open(asyncio.get_running_loop())
-        return AsyncioEngine(portal, await asyncio.wrap_future(portal.start()))
+        try:
+            return AsyncioEngine(portal, await asyncio.wrap_future(portal.start()))
+        except asyncio.CancelledError:
+            await self.__aexit__()
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         assert self._portal is not None
-        await asyncio.wrap_future(self._portal.stop())
+        ended = asyncio.wrap_future(self._portal.stop())
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            await asyncio.shield(ended)  # it takes no longer than `shutdown`
+            raise
 
     def _open(self, loop: asyncio.AbstractEventLoop | None) -> _Portal:
         options = dict(self._options)
