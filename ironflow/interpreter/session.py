@@ -280,7 +280,7 @@ class _Making(msgspec.Struct, eq=False):
             tuple(self.headers),
             tuple(self.perform.values()),
             tuple(self.stops.values()) if self.stops else (),
-            tuple(self.abandoned) if self.abandoned else (),
+            tuple(self.abandoned) if turn.state != "broken" else (),
             tuple(self.logs) if self.logs else (),
             self.taken,
             bool(turn.asks),
