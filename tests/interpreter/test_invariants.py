@@ -17,6 +17,7 @@ from ironflow.interpreter.session import Session
 from ironflow.interpreter.turn import Turn
 from ironflow.records import (
     COMMANDS,
+    CodeChanged,
     Draft,
     Entry,
     RunEnded,
@@ -26,7 +27,7 @@ from ironflow.records import (
 from tests.interpreter.driving import Life, live
 from tests.interpreter.printing import perform_line
 from tests.interpreter.programs import BODIES, STEPS, Node, Trace, compiled
-from tests.interpreter.world import ENVIRONMENT, RUN_ID, sealed, settles
+from tests.interpreter.world import ENVIRONMENT, RUN_ID, sealed, settles, shown
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +141,31 @@ def test_a_crash_after_any_move_leaves_the_same_to_do(
     life = live(compiled(body, Trace()), choices, checked=True)
 
     assert life.state != "broken"
+
+
+@given(BODIES, CHOICES)
+def test_newer_code_that_asks_the_same_takes_over(
+    body: Body, choices: list[int]
+) -> None:
+    """After any move it adds its name to the history and goes on where the other was.
+
+    A second start of the newer code adds nothing; an ended run is left as it is.
+    """
+    life = live(compiled(body, Trace()), choices)
+    for length in life.lengths:
+        history = life.history[:length]
+        ended = isinstance(history[-1].record, RunEnded)
+        newer = loaded(compiled(body, Trace(), version="2"), history)
+        first = newer.absorb((), 10**12)
+        newer.close()
+        again = loaded(compiled(body, Trace(), version="2"), [*history, *first.entries])
+        second = again.absorb((), 10**12)
+        again.close()
+
+        kinds = [type(entry.record) for entry in first.entries]
+        assert kinds == ([] if ended else [CodeChanged])
+        assert (second.entries, second.state) == ((), first.state)
+        assert shown(second.perform) == shown(first.perform)
 
 
 @given(STEPS, CHOICES)
