@@ -1,0 +1,263 @@
+"""Programs small enough to write down all of them: what they are and how many.
+
+A program is a tree of frozen values. `compiled.py` makes a real function of it,
+`model.py` says what must happen when it runs, `explorer.py` compares the two.
+
+All operations of a program have the same name, so that their counters meet.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Final, Literal
+
+from hypothesis import strategies
+from hypothesis.strategies import SearchStrategy
+
+NAME: Final = "s"
+TOPIC: Final = "news"
+EVENT: Final = "go"
+ATTEMPTS: Final = 2
+
+Does = Literal["ok", "flaky", "fails", "refuses", "hangs", "late"]
+ChildKind = Literal["good", "bad", "slow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of at most two attempts.
+
+    `flaky` fails once, `fails` always, `refuses` raises NonRetryableError. Every
+    attempt of `hangs` is stopped by its timeout, so that it is in doubt; only the
+    first of `late` is, and its second fails.
+    """
+
+    does: Does = "ok"
+    once: bool = False
+    undo: Literal["", "ok", "fails"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """A sleep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait for an event; on timeout it raises or gives its default."""
+
+    limit: Literal["", "raises", "default"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """A child run, its result awaited; `limit`: at most so long."""
+
+    child: ChildKind = "good"
+    limit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """A child run that nobody waits for."""
+
+    child: ChildKind = "good"
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compensate:
+    """An undo that belongs to no step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """The function itself raises: a failure of the run, or a bug."""
+
+    bug: bool = False
+
+
+Leaf = Step | Sleep | Wait | Invoke | Spawn | Publish | Compensate | Raise
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """One after the other."""
+
+    parts: tuple["Program", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Side by side, at most `concurrency` at once (0: all)."""
+
+    branches: tuple["Program", ...]
+    concurrency: int = 0
+    collect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """A body that is undone when an exception leaves it."""
+
+    body: "Program"
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """A body whose RunFailure is caught."""
+
+    body: "Program"
+
+
+@dataclass(frozen=True, slots=True)
+class Swallow:
+    """A body of which everything is caught, cancels too."""
+
+    body: "Program"
+
+
+@dataclass(frozen=True, slots=True)
+class Finally:
+    """`try: body finally: last`."""
+
+    body: "Program"
+    last: "Program"
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A child run is started, the body runs, then the child is joined."""
+
+    child: ChildKind
+    body: "Program"
+
+
+Node = Seq | Parallel | Saga | Catch | Swallow | Finally | Beside
+Program = Leaf | Node
+
+# Every kind of leaf once, the common ones first.
+LEAVES: Final[tuple[Leaf, ...]] = (
+    Step(),
+    Step(undo="ok"),
+    Step("fails"),
+    Sleep(),
+    Wait(),
+    Raise(),
+    Step("flaky"),
+    Step("ok", once=True, undo="ok"),
+    Step("refuses"),
+    Step("hangs", undo="fails"),
+    Step("late", undo="ok"),
+    Wait("raises"),
+    Wait("default"),
+    Invoke("good"),
+    Invoke("bad"),
+    Invoke("slow", limit=True),
+    Spawn("slow"),
+    Publish(),
+    Compensate(),
+    Raise(bug=True),
+)
+# The leaves that differ most: what larger programs are made of.
+FEW_LEAVES: Final[tuple[Leaf, ...]] = (
+    Step(undo="ok"),
+    Step("fails"),
+    Sleep(),
+    Wait("default"),
+)
+
+
+def parts_of(program: Program) -> tuple[Program, ...]:
+    """Return the programs that a program is made of."""
+    match program:
+        case Seq(parts):
+            return parts
+        case Parallel(branches):
+            return branches
+        case Saga(body) | Catch(body) | Swallow(body) | Beside(body=body):
+            return (body,)
+        case Finally(body, last):
+            return (body, last)
+        case _:
+            return ()
+
+
+def leaves_of(program: Program) -> Iterator[Leaf]:
+    """Yield the leaves of a program, in the order in which it is written."""
+    if isinstance(program, Leaf):
+        yield program
+    for part in parts_of(program):
+        yield from leaves_of(part)
+
+
+@cache
+def programs(size: int, leaves: tuple[Leaf, ...] = LEAVES) -> tuple[Program, ...]:
+    """Return all programs of exactly this size over these leaves.
+
+    A leaf counts one, and so does all that is put around one; that programs stand
+    one after the other costs nothing.
+    """
+    if size == 1:
+        return leaves
+    return (*_single(size, leaves), *_sequences(size, leaves))
+
+
+def _single(size: int, leaves: tuple[Leaf, ...]) -> Sequence[Program]:
+    """All programs of this size that are not a sequence."""
+    if size == 1:
+        return leaves
+    bodies = programs(size - 1, leaves)
+    found: list[Program] = [
+        kind(body) for body in bodies for kind in (Saga, Catch, Swallow)
+    ]
+    found += [Beside("slow", body) for body in bodies]
+    for left in range(1, size - 1):
+        for pair in product(programs(left, leaves), programs(size - 1 - left, leaves)):
+            found += _pairs(pair)
+    return found
+
+
+def _pairs(pair: tuple[Program, Program]) -> Iterator[Program]:
+    yield Parallel(pair)
+    yield Parallel(pair, concurrency=1)
+    yield Parallel(pair, collect=True)
+    yield Finally(*pair)
+
+
+def _sequences(size: int, leaves: tuple[Leaf, ...]) -> Iterator[Program]:
+    """All sequences of this size; their parts are no sequences themselves."""
+    for head in range(1, size):
+        for first in _single(head, leaves):
+            for rest in programs(size - head, leaves):
+                tail = rest.parts if isinstance(rest, Seq) else (rest,)
+                yield Seq((first, *tail))
+
+
+def random_programs() -> SearchStrategy[Program]:
+    """Return a strategy for programs of up to about ten leaves."""
+    leaves: SearchStrategy[Program] = strategies.sampled_from(LEAVES)
+    return strategies.recursive(leaves, _larger, max_leaves=8)
+
+
+def _larger(inner: SearchStrategy[Program]) -> SearchStrategy[Program]:
+    parts = strategies.lists(inner, min_size=1, max_size=3).map(tuple)
+    return strategies.one_of(
+        strategies.builds(Seq, parts),
+        strategies.builds(
+            Parallel,
+            parts,
+            concurrency=strategies.integers(0, 2),
+            collect=strategies.booleans(),
+        ),
+        strategies.builds(Finally, inner, inner),
+        strategies.builds(Saga, inner),
+        strategies.builds(Catch, inner),
+        strategies.builds(Swallow, inner),
+        strategies.builds(Beside, strategies.just("slow"), inner),
+    )

@@ -1,0 +1,191 @@
+"""Every schedule of every small program, and some ways through larger ones.
+
+`IRONFLOW_EXPLORE=2000` leaves nothing out of the programs of two operations, and takes
+2,000 of the 14,720 of size three, spread evenly. `pytest -s` shows how much there was.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ironflow import limits
+from ironflow.journal.base import Answer, JournalCommand
+from tests.model import grammar as g
+from tests.model.explorer import Explored, explore, wander
+from tests.model.setting import DEFAULT_RULES, Rules, Setting
+from tests.model.world import World
+
+LARGER: Final = int(os.environ.get("IRONFLOW_EXPLORE", "0"))
+PARTS: Final = 6
+
+WITH_CHILDREN: Final = g.Invoke | g.Spawn | g.Beside
+
+UNDONE: Final = g.Step(undo="ok")
+FAILS: Final = g.Step("fails")
+
+# Programs in which something was, or nearly was, wrong once.
+DIFFICULT: Final[tuple[g.Program, ...]] = (
+    # A cancelled wait gives its event back, and an older wait must get it.
+    g.Parallel((g.Parallel((g.Wait(), g.Step("refuses"))), g.Wait()), collect=True),
+    # A saga's undo runs while its sibling fails.
+    g.Parallel((g.Saga(g.Seq((UNDONE, g.Raise()))), FAILS)),
+    # A queued branch never starts; the one that runs registers its undo first.
+    g.Parallel((UNDONE, g.Step("refuses"), g.Sleep()), concurrency=2),
+    # An undo is newest first over all branches, and passes out of a saga.
+    g.Seq((g.Saga(g.Parallel((UNDONE, UNDONE))), g.Raise())),
+    # Clean-up that asks again, in a cancelled scope and after it.
+    g.Seq((g.Catch(g.Parallel((g.Finally(g.Sleep(), UNDONE), FAILS))), UNDONE)),
+    # A child is started, and at once its branch is cancelled by another.
+    g.Catch(g.Parallel((g.Seq((g.Spawn("slow"), g.Sleep())), g.Raise()))),
+    g.Catch(g.Parallel((g.Seq((g.Publish(), UNDONE)), g.Raise()))),
+    g.Catch(g.Parallel((g.Invoke("slow"), g.Step("refuses")))),
+    # The same name again and again, over all kinds of operation.
+    g.Seq((g.Parallel((g.Step(),)), g.Step(), g.Parallel((g.Step(), g.Sleep())))),
+    # A step that must not run twice is stopped, by a sibling and by a cancel.
+    g.Parallel((g.Step(once=True, undo="ok"), g.Step("refuses"))),
+    g.Seq(
+        (
+            g.Catch(g.Parallel((g.Catch(g.Step(once=True)), g.Step("refuses")))),
+            g.Publish(),
+        )
+    ),
+)
+
+
+def explored(
+    programs: Iterable[g.Program], rules: Rules = DEFAULT_RULES
+) -> tuple[int, int]:
+    """Explore programs; return how many there were, and how many schedules."""
+    found = [explore(program, rules) for program in programs]
+    total = Explored(
+        states=sum(each.states for each in found),
+        moves=sum(each.moves for each in found),
+        schedules=sum(each.schedules for each in found),
+    )
+    print(f"\n{len(found)} programs: {total}")
+    return len(found), total.schedules
+
+
+def children_of(program: g.Program) -> int:
+    """Return how many child runs a program starts."""
+    own = isinstance(program, WITH_CHILDREN)
+    return own + sum(map(children_of, g.parts_of(program)))
+
+
+def test_every_schedule_of_one_operation() -> None:
+    programs, schedules = explored(g.programs(1))
+
+    assert programs == 20
+    assert schedules > 400_000
+
+
+@pytest.mark.parametrize("rules", [Rules(run_timeout=True), Rules(cancels=2)])
+def test_every_schedule_with_a_deadline_or_a_second_cancel(rules: Rules) -> None:
+    programs, schedules = explored(g.programs(1), rules)
+
+    assert programs == 20
+    assert schedules > 1_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_schedule_of_two_operations(part: int) -> None:
+    """Those with two children, a third of all work, are left to a larger run."""
+    mine = g.programs(2)[part::PARTS]
+    programs, schedules = explored(
+        program for program in mine if LARGER or children_of(program) < 2
+    )
+
+    assert programs > 70
+    assert schedules > 10_000_000
+
+
+def test_every_schedule_where_moves_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn is committed by itself, and a crash may come between two."""
+    monkeypatch.setattr(limits, "ASKS_PER_TURN_MAX", 1)
+
+    explored(g.programs(1))
+    explored(DIFFICULT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 2 * LARGER)
+def test_every_schedule_of_some_larger_programs() -> None:
+    programs = g.programs(3) if LARGER else g.programs(3, g.FEW_LEAVES)
+    stride = max(1, len(programs) // LARGER) if LARGER else 16
+    found, _ = explored(programs[7::stride])
+
+    assert found >= max(LARGER, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", DIFFICULT, ids=range(len(DIFFICULT)))
+def test_every_schedule_of_a_difficult_program(program: g.Program) -> None:
+    explored([program])
+
+
+@given(
+    program=g.random_programs(),
+    rules=st.builds(Rules, cancels=st.integers(0, 2), run_timeout=st.booleans()),
+    draws=st.lists(st.integers(0, 1 << 16), min_size=10, max_size=60),
+)
+def test_a_random_way_through_a_random_program(
+    program: g.Program, rules: Rules, draws: list[int]
+) -> None:
+    wander(World(Setting(program, rules)), draws)
+
+
+class Fault(Exception):
+    """A store that breaks in the middle of a commit."""
+
+
+class FaultyView:
+    """The tables of a journal that break before one of the next writes."""
+
+    def __init__(self, view: Any, writes: int) -> None:
+        self.view = view
+        self.writes = writes
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("put_", "drop_", "append", "consume")):
+            if self.writes == 0:
+                raise Fault
+            self.writes -= 1
+        return getattr(self.view, name)
+
+
+class FaultyWorld(World):
+    """A world in which every commit breaks before each of its writes, then holds."""
+
+    def commit(self, *commands: JournalCommand) -> list[Answer]:
+        view = self.journal._view
+        before = self._tables()
+        for writes in range(1000):
+            vars(self.journal)["_view"] = FaultyView(view, writes)
+            try:
+                return super().commit(*commands)
+            except Fault:
+                assert self._tables() == before, "invariant 6"
+            finally:
+                vars(self.journal)["_view"] = view
+        raise AssertionError("a commit without an end")
+
+    def _tables(self) -> object:
+        """Return all that a commit may change; numbers may be left out."""
+        durable, view = self.journal.snapshot().durable, self.journal._view
+        rows = replace(durable, counter=0, openings=0)
+        return rows, list(rows.ready), list(view.due), dict(view.holds)
+
+
+@settings(max_examples=30)
+@given(
+    program=g.random_programs(),
+    draws=st.lists(st.integers(0, 1 << 16), max_size=30),
+)
+def test_a_commit_is_whole_or_absent(program: g.Program, draws: list[int]) -> None:
+    wander(FaultyWorld(Setting(program)), draws)
