@@ -13,10 +13,11 @@ import trio
 from ironflow import limits
 from ironflow.engine.bugs import sentence
 from ironflow.engine.guard import OutsideTrio
+from ironflow.engine.loading import load_session
 from ironflow.engine.runtime import Runtime, log
 from ironflow.engine.steps import Attempt
 from ironflow.engine.told import tell
-from ironflow.errors import Conflict, JournalError, LeaseLost
+from ironflow.errors import Conflict, LeaseLost
 from ironflow.interpreter import outcomes
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.session import Move, Session
@@ -32,7 +33,7 @@ from ironflow.journal.base import (
     Refused,
     RequestCancel,
 )
-from ironflow.records import CancelRequested, Draft, Entry, StepFailed
+from ironflow.records import CancelRequested, Draft, StepFailed
 
 _PAGE: Final = limits.PAGE_RECORDS_MAX
 # Steps and commits that never block let nobody else run: then others get a turn.
@@ -73,10 +74,21 @@ class ActiveRun:
         self._take(claim)
         if claim.length == 1 and self._program.start_timeout_us:
             self._peek = True  # a first append takes the start's deadline away
-        if self._session.length != claim.length and not await self._load():
-            return
+        if self._session.length != claim.length:
+            session = await load_session(self._runtime, self._program, self.run_id)
+            if session is None:
+                self._leave()
+                return
+            self._replace(session)
         self._awake = True
         await self.work(None)
+
+    def _replace(self, session: Session) -> None:
+        if self._session.length:  # others have carried the run on meanwhile
+            with OutsideTrio():
+                self._session.close()
+        self._session = session
+        self._later = {}
 
     def new_inbox(self) -> None:
         """Look for inbox rows that somebody else has written."""
@@ -121,7 +133,7 @@ class ActiveRun:
             while following is not None:
                 attempt, outcome = following, None
                 attempt.scope = scope
-                if self._is_simple(attempt):
+                if attempt.is_simple and not self._session.is_rewound:
                     outcome = await attempt.make()
                 else:
                     outcome = await self._outcome(attempt)
@@ -156,18 +168,6 @@ class ActiveRun:
         if self._runtime.closing and not perform.started:
             await trio.sleep_forever()  # its turn comes at the next start
         return await attempt.make()
-
-    def _is_simple(self, attempt: Attempt) -> bool:
-        """Say whether an attempt is to be made at once, as nearly all are."""
-        perform, runtime = attempt.perform, self._runtime
-        return not (
-            perform.started
-            or perform.not_before
-            or attempt.stopped
-            or runtime.threads_left
-            or runtime.closing
-            or self._session.is_rewound
-        )
 
     async def _next(self, attempt: Attempt, outcome: Draft) -> Attempt | None:
         attempt.scope = None
@@ -355,13 +355,7 @@ class ActiveRun:
                 if attempt is not None:
                     attempt.stop(interrupt=stop.interrupt)
             case StopChild():
-                self._runtime.start(self._stop_child, stop)
-
-    async def _stop_child(self, stop: StopChild) -> None:
-        now = self._runtime.clock.now()
-        await self._runtime.commit_surely(
-            RequestCancel(stop.child_run, f"run {self.run_id}", stop.reason, now)
-        )
+                self._runtime.start(_stop_child, self._runtime, self.run_id, stop)
 
     # --- the ways to stop carrying it on ------------------------------------------------------
 
@@ -382,6 +376,8 @@ class ActiveRun:
             now = self._runtime.clock.now()
             end = self._session.end_broken(cancel, move.bug, now)
         if await self._append(end, park=False):
+            for stop in end.stops:
+                self._stop(stop)
             self._leave()
 
     async def _pause(self, reason: str, message: str) -> None:
@@ -413,31 +409,13 @@ class ActiveRun:
         self._leave()
         await self._runtime.give_back(self._hold)
 
-    async def _load(self) -> bool:
-        """Read the history; a run whose history cannot be read is left alone."""
-        runtime, session = self._runtime, self._session
-        if session.length:
-            with OutsideTrio():
-                session.close()
-            environment = runtime.journal.environment
-            session = self._session = Session(self._program, self.run_id, environment)
-            self._later = {}
-        entries: list[Entry] = []
-        try:
-            while True:
-                after = len(entries)
-                entries += await runtime.journal.history(
-                    self.run_id, after=after, limit=_PAGE
-                )
-                if len(entries) - after < _PAGE:
-                    break
-        except JournalError as error:
-            log.error("run %s stays where it is: %s", self.run_id, error)
-            self._leave()
-            return False
-        session.load(entries)
-        return True
-
 
 def _is_cancel(draft: Draft) -> bool:
     return isinstance(draft.record, CancelRequested)
+
+
+async def _stop_child(runtime: Runtime, run_id: str, stop: StopChild) -> None:
+    request = RequestCancel(
+        stop.child_run, f"run {run_id}", stop.reason, runtime.clock.now()
+    )
+    await runtime.commit_surely(request)

@@ -59,7 +59,7 @@ def _where(fn: Callable[..., Any]) -> Where:
 
 def _needs_asyncio(fn: Callable[..., Any]) -> bool:
     """Say whether `fn` is marked with asyncio_step, also inside a partial."""
-    while type(fn) is partial:
+    while isinstance(fn, partial):
         fn = fn.func
     return type(fn) is AsyncioStep
 

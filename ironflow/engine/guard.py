@@ -8,7 +8,7 @@ own line, before any effect.
 
 from typing import Any, final
 
-from trio._core import _run
+from trio._core import _run  # pyright: ignore[reportPrivateUsage]  # there is no other way
 
 _context: Any = _run.GLOBAL_RUN_CONTEXT
 

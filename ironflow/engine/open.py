@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, cast
 
 import trio
 
@@ -251,5 +251,6 @@ def _only_error(
 def _leaves(error: BaseException) -> list[BaseException]:
     """Return the errors in a group, or the one itself; cancels do not count."""
     if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for each in group.exceptions for leaf in _leaves(each)]
     return [] if isinstance(error, trio.Cancelled) else [error]

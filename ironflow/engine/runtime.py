@@ -14,7 +14,7 @@ from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.callee import Callees
 from ironflow.engine.clock import Clock
 from ironflow.engine.hooks import Hooks
-from ironflow.errors import JournalFull
+from ironflow.errors import JournalFailed, JournalFull
 from ironflow.interpreter.program import Program
 from ironflow.journal.base import (
     Answer,
@@ -98,6 +98,10 @@ class Runtime:
         self.activity.begin()
         try:
             return await self.journal.commit(commands)
+        except JournalFailed as error:
+            # Whoever's commit it was: nothing more can be trusted, the engine stops.
+            self.nursery.start_soon(_stop_by, error)
+            raise
         finally:
             self.activity.end()
 
@@ -234,3 +238,7 @@ class Runtime:
         self.activity.end()
         if self.closing and self.attempts == 0:
             self.quiet.set()
+
+
+async def _stop_by(error: JournalFailed) -> None:
+    raise error

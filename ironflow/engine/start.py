@@ -94,10 +94,12 @@ class _Portal:
                     token.run_sync_soon(scope.cancel)
 
         future.add_done_callback(cancelled)
-        with scope:
+        result: outcome.Maybe[T] | None = None
+        with scope:  # `acapture` catches the cancel too
             result = await outcome.acapture(_as_exception, fn)
         if not future.set_running_or_notify_cancel():
             return
+        assert result is not None
         if isinstance(result, outcome.Value):
             future.set_result(result.value)
         elif isinstance(result.error, trio.Cancelled):
@@ -226,7 +228,8 @@ class AsyncioEngine:
         if isinstance(answer, Run):
             return cast("T", replace(answer, _follow=self.result))
         if isinstance(answer, list):
-            return cast("T", [self._carried(each) for each in answer])
+            answers = cast("list[object]", answer)
+            return cast("T", [self._carried(each) for each in answers])
         return answer
 
     emit = _OnAsyncio(Engine.emit)

@@ -4,7 +4,7 @@ import inspect
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import trio
 
@@ -57,6 +57,18 @@ class Attempt:
         self.deadline = 0
         self._alarm: Alarm | None = None
         self._waiting: trio.CancelScope | None = None
+
+    @property
+    def is_simple(self) -> bool:
+        """Say whether it is to be made at once, as nearly all are."""
+        perform, runtime = self.perform, self._runtime
+        return not (
+            perform.started
+            or perform.not_before
+            or self.stopped
+            or runtime.threads_left
+            or runtime.closing
+        )
 
     def stop(self, *, interrupt: bool) -> None:
         """Let no other attempt follow; `interrupt`: end a running one too."""
@@ -216,4 +228,4 @@ def _without_cancelled(group: BaseExceptionGroup[BaseException]) -> Exception:
     rest = group.split(trio.Cancelled)[1]
     if not isinstance(rest, ExceptionGroup):
         raise group
-    return rest
+    return cast("ExceptionGroup[Exception]", rest)

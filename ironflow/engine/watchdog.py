@@ -70,7 +70,9 @@ class Watchdog:
 
     def _step_on_stack(self) -> tuple[Attempt | None, str]:
         """Return the attempt that the loop's thread is making, and its line."""
-        frame: FrameType | None = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  the only way to see another thread's stack
+        frame: FrameType | None = sys._current_frames().get(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way to see another thread's stack
+            self._loop_thread
+        )
         line = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"
         while frame is not None:
             attempt = frame.f_locals.get("self")

@@ -31,7 +31,7 @@ from ironflow.interpreter.fibers import (
 )
 from ironflow.interpreter.operations import Operation, RunStep
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.turn import PerformStep, Turn, TurnState
+from ironflow.interpreter.turn import PerformStep, StopChild, Turn, TurnState
 from ironflow.policy.retry import NO_RETRY
 from ironflow.records import (
     COMMANDS,
@@ -48,6 +48,7 @@ from ironflow.records import (
 # Looked up once: they are used for every operation.
 _SUSPENDED = asking.SUSPENDED
 _STEP = Kind.STEP
+_RunStep: type[RunStep[Any]] = RunStep
 _handler_of = asking.HANDLERS.get
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 
@@ -116,6 +117,14 @@ class Interpreter:
             return all(closed)
         finally:
             sys.set_asyncgen_hooks(*hooks)
+
+    def attached_children(self) -> tuple[StopChild, ...]:
+        """Return how to stop the children that end with this run."""
+        reason = "its parent was cancelled"
+        return tuple(
+            StopChild(child.id, child.child_run, reason)
+            for child in self._core.attached_children()
+        )
 
     @property
     def version(self) -> str:
@@ -248,7 +257,7 @@ class Interpreter:
         try:
             while True:
                 operation = body.send(value) if error is None else body.throw(error)
-                if type(operation) is RunStep and not fiber.cancelled:
+                if type(operation) is _RunStep and not fiber.cancelled:
                     asking.ask_step(core, fiber, operation)
                     return
                 value, error = self._ask(fiber, operation)

@@ -134,7 +134,9 @@ class Session:
         )
         self._seal(cancel, making)
         self._seal(Draft(RunEnded(status=CANCELLED), failures.encode(info)), making)
-        return making.move(Turn("ended"))
+        turn = Turn("ended", stops=self._machine.attached_children())
+        making.take(turn)
+        return making.move(turn)
 
     @property
     def version(self) -> str:
