@@ -36,11 +36,9 @@ CLOSE_OPERATIONS_MAX: Final = 100  # asked by `finally` blocks of a dropped run
 DECODERS_CACHED_MAX: Final = 64  # step functions of a run whose result type is known
 LOG_LINES_PER_TURN_MAX: Final = 1_000
 CONTINUATIONS_FOLLOWED_MAX: Final = 100_000
-POISON_CLAIMS_MAX: Final = 5  # claims without a new record, then the run pauses
 
 # Journal
 COMMIT_COMMANDS_MAX: Final = 1_000  # commands in one transaction of a store
-BATCH_EVENTS_MAX: Final = 1_000
 DELIVERIES_PER_COMMIT_MAX: Final = 1_000
 PAGE_RECORDS_MAX: Final = 10_000
 PAGE_RUNS_MAX: Final = 1_000

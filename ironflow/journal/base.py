@@ -49,8 +49,8 @@ class FunctionRow:
 class Pause:
     """Why a run stands still, and which code version would not go on.
 
-    `reason` is one of `code` (a bug or a mismatch), `step` (a step with
-    on_exhausted="pause"), `poison` (claims without progress).
+    `reason` is `code` (a bug or a mismatch) or `step` (one with
+    on_exhausted="pause").
     """
 
     reason: str
