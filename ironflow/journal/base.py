@@ -399,13 +399,16 @@ class RunSummary:
     length: int
 
 
-def shown_status(row: RunRow, *, length: int, ready: bool) -> str:
-    """Return `RunSummary.status`; a run that is held is ready."""
+def shown_status(row: RunRow, *, length: int, ready: bool, held: bool) -> str:
+    """Return `RunSummary.status`; a run that is held is ready.
+
+    Who cannot see holds (another process) says that nobody holds it.
+    """
     if row.status != "open":
         return row.status
     if not ready:
         return "waiting"
-    return "queued" if length == 1 else "running"
+    return "queued" if length == 1 and not held else "running"
 
 
 class Journal(Protocol):

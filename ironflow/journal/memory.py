@@ -165,9 +165,9 @@ class MemoryStore:
     def _summary(self, run: Run) -> RunSummary:
         length = len(run.entries)
         ready = run.row.run_id in self._durable.ready
-        return RunSummary(
-            run.row, shown_status(run.row, length=length, ready=ready), length
-        )
+        held = run.row.run_id in self._view.holds
+        status = shown_status(run.row, length=length, ready=ready, held=held)
+        return RunSummary(run.row, status, length)
 
     def _claimed(self, run: Run) -> Claim:
         self._epoch += 1

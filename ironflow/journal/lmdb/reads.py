@@ -114,7 +114,13 @@ class Reads:
         key = self._prefix + keys.run(run_id)
         length = read_length(snapshot, key)
         ready = snapshot.get(keys.READY, key) is not None
-        return RunSummary(row, shown_status(row, length=length, ready=ready), length)
+        held = self._is_held(run_id)
+        status = shown_status(row, length=length, ready=ready, held=held)
+        return RunSummary(row, status, length)
+
+    def _is_held(self, run_id: str) -> bool:
+        """Say whether somebody carries the run on: only its owner can know."""
+        return False
 
     async def events(
         self, pattern: str = ">", *, after: int = 0, limit: int = 100

@@ -300,6 +300,9 @@ class LmdbJournal(Reads):
         with self.store.snapshot() as snapshot:
             return [self._claim(snapshot, run_id) for run_id in taken]
 
+    def _is_held(self, run_id: str) -> bool:
+        return run_id in self._memory.queue.holds
+
     def _claim(self, snapshot: Snapshot, run_id: str) -> Claim:
         queue = self._memory.queue
         key = self._prefix + keys.run(run_id)
