@@ -139,7 +139,8 @@ class ActiveRun:
                     outcome = await self._outcome(attempt)
                 if attempt.is_cut or self._closed:
                     break
-                following = await self._next(attempt, outcome)
+                noted = self._note(attempt, outcome)
+                following = await self._pump() if noted else None
         if following is None:
             return None
         # The scope is spent. Was the attempt cut short, and is that to be recorded?
@@ -147,7 +148,7 @@ class ActiveRun:
             outcome = attempt.cut_short()
         if outcome is None or self._closed:
             return None
-        return await self._next(attempt, outcome)
+        return await self._pump() if self._note(attempt, outcome) else None
 
     # --- steps ----------------------------------------------------------------------------
 
@@ -169,15 +170,16 @@ class ActiveRun:
             await trio.sleep_forever()  # its turn comes at the next start
         return await attempt.make()
 
-    async def _next(self, attempt: Attempt, outcome: Draft) -> Attempt | None:
+    def _note(self, attempt: Attempt, outcome: Draft) -> bool:
+        """Note what came of an attempt; False if it does not matter any more."""
         attempt.scope = None
         if self._attempts.pop(attempt.perform.id, None) is None:
-            return None
+            return False
         record = outcome.record
         if isinstance(record, StepFailed) and not record.final and not record.retry_at:
             self._exhausted[attempt.perform.id] = attempt.perform.name
         self._outcomes.append(outcome)
-        return await self._pump()
+        return True
 
     # --- the pump ---------------------------------------------------------------------------
 
