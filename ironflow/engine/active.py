@@ -13,7 +13,7 @@ import trio
 from ironflow import limits
 from ironflow.engine.bugs import sentence
 from ironflow.engine.guard import OutsideTrio
-from ironflow.engine.loading import load_session
+from ironflow.engine.loading import load
 from ironflow.engine.runtime import Runtime, log
 from ironflow.engine.steps import Attempt
 from ironflow.engine.told import tell
@@ -66,28 +66,34 @@ class ActiveRun:
 
     # --- what the engine calls --------------------------------------------------------
 
-    async def begin(self, claim: Claim) -> None:
-        """Carry on a run that was just claimed, until it parks or ends."""
+    def claimed(self, claim: Claim) -> None:
+        """Carry on a run that was just claimed, until it parks or ends.
+
+        It is told at once, not in a task: what parks it now must know of the claim.
+        """
         if self._pumping:
             self._claim = claim
-            return
+        else:
+            self._runtime.start(self._begin, claim)
+
+    async def _begin(self, claim: Claim) -> None:
         self._take(claim)
         if claim.length == 1 and self._program.start_timeout_us:
             self._peek = True  # a first append takes the start's deadline away
         if self._session.length != claim.length:
-            session = await load_session(self._runtime, self._program, self.run_id)
-            if session is None:
+            if self._session.length:  # others have carried the run on meanwhile
+                self._start_over()
+            if not await load(self._runtime, self._session):
                 self._leave()
                 return
-            self._replace(session)
         self._awake = True
         await self.work(None)
 
-    def _replace(self, session: Session) -> None:
-        if self._session.length:  # others have carried the run on meanwhile
-            with OutsideTrio():
-                self._session.close()
-        self._session = session
+    def _start_over(self) -> None:
+        with OutsideTrio():
+            self._session.close()
+        environment = self._runtime.journal.environment
+        self._session = Session(self._program, self.run_id, environment)
         self._later = {}
 
     def new_inbox(self) -> None:
@@ -409,7 +415,7 @@ class ActiveRun:
         assert isinstance(refused.error, LeaseLost | Conflict)
         log.warning("run %s was given up here: %s", self.run_id, refused.error)
         self._leave()
-        await self._runtime.give_back(self._hold)
+        await self._runtime.give_back(self._claim or self._hold)
 
 
 def _is_cancel(draft: Draft) -> bool:

@@ -204,7 +204,7 @@ def _carry_on(runtime: Runtime, claim: Claim) -> None:
     if carried is None:
         carried = ActiveRun(runtime, runtime.programs[claim.function_id], claim)
     runtime.active[claim.run_id] = carried
-    runtime.start(carried.begin, claim)
+    carried.claimed(claim)
 
 
 async def _fire_timers(runtime: Runtime) -> None:

@@ -39,7 +39,7 @@ class Carried(Protocol):
         """Say that inbox rows may wait."""
         ...
 
-    async def begin(self, claim: Claim) -> None:
+    def claimed(self, claim: Claim) -> None:
         """Carry the run on under this claim."""
         ...
 

@@ -59,6 +59,31 @@ async def test_a_run_woken_before_its_claim_is_seen_goes_on(bench: Bench) -> Non
     assert run.unwrap() == [1, 2]
 
 
+@pytest.mark.parametrize("cached", [0, 10])
+@pytest.mark.parametrize("attempt", range(8))
+async def test_a_claim_at_the_very_moment_of_parking_is_not_lost(
+    bench: Bench, cached: int, attempt: int
+) -> None:
+    """The answer to the parking commit and the next claim come in the same instant."""
+    del attempt  # Trio draws which of the two is first
+    journal = SlowClaims(bench.journal)
+    hold = bench.journal.hold_after(parks)
+
+    async with bench.engine(waits_twice, on=journal, cached=cached) as engine:
+        receipt = await engine.emit("go")
+        await hold.reached.wait()
+        journal.let = trio.Event()
+        await engine.emit("first", 1)
+        await settle()
+        journal.let.set()
+        hold.released.set()
+        await settle()
+        await engine.emit("second", 2)
+        run = await engine.result(receipt.run_ids[0])
+
+    assert run.unwrap() == [1, 2]
+
+
 class SlowClaims(TestJournal):
     """A journal whose claims can be held back."""
 
