@@ -11,14 +11,14 @@ from typing import Final
 
 from ironflow.errors import ConfigurationError
 
-_ENTROPY_BYTES: Final = 10
+ENTROPY_BYTES: Final = 10
 _PREFIXED = re.compile(r"(run|evt)_[0-9a-f]{32}\Z")
 
 
 def uuid7(time_us: int, entropy: bytes) -> bytes:
     """Return the 16 bytes of a UUIDv7 of this time; 10 bytes of entropy."""
-    assert len(entropy) >= _ENTROPY_BYTES
-    value = bytearray((time_us // 1000).to_bytes(6, "big") + entropy[:_ENTROPY_BYTES])
+    assert len(entropy) >= ENTROPY_BYTES
+    value = bytearray((time_us // 1000).to_bytes(6, "big") + entropy[:ENTROPY_BYTES])
     value[6] = 0x70 | (value[6] & 0x0F)
     value[8] = 0x80 | (value[8] & 0x3F)
     return bytes(value)
@@ -26,7 +26,7 @@ def uuid7(time_us: int, entropy: bytes) -> bytes:
 
 def derived(time_us: int, *parts: str) -> bytes:
     """Return an id that is the same whenever time and parts are the same."""
-    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=_ENTROPY_BYTES)
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=ENTROPY_BYTES)
     return uuid7(time_us, digest.digest())
 
 

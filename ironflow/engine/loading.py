@@ -1,21 +1,19 @@
-"""Reads a run's history into a session."""
+"""Reads a run's history into its session."""
 
 from typing import Final
 
 from ironflow import limits
 from ironflow.engine.runtime import Runtime, log
 from ironflow.errors import JournalError
-from ironflow.interpreter.program import Program
 from ironflow.interpreter.session import Session
 from ironflow.records import Entry
 
 _PAGE: Final = limits.PAGE_RECORDS_MAX
 
 
-async def load_session(
-    runtime: Runtime, program: Program, run_id: str
-) -> Session | None:
-    """Return a session over the history; None if it cannot be read, which is logged."""
+async def load(runtime: Runtime, session: Session) -> bool:
+    """Load the whole history; False if it cannot be read, which is logged."""
+    run_id = session.run_id
     entries: list[Entry] = []
     try:
         while True:
@@ -25,7 +23,6 @@ async def load_session(
                 break
     except JournalError as error:
         log.error("run %s stays where it is: %s", run_id, error)
-        return None
-    session = Session(program, run_id, runtime.journal.environment)
+        return False
     session.load(entries)
-    return session
+    return True
