@@ -23,6 +23,7 @@ from tests.model import grammar as g
 ROOT: Final = "root"
 TRIGGER: Final = "begin"
 DELAY: Final = "1m"
+RETRY: Final = Retry(max_attempts=g.ATTEMPTS, jitter=0)
 
 Branch = Callable[[StepClient], Awaitable[Any]]
 
@@ -97,7 +98,7 @@ def _function(
     @function(
         id=name,
         triggers=[TRIGGER] if name == ROOT else [],
-        retry=Retry(max_attempts=g.ATTEMPTS, jitter=0),
+        retry=RETRY,
         run_timeout="1h" if run_timeout else None,
         version="1",
     )
@@ -205,6 +206,7 @@ class _Code:
             partial(self.stage.step, leaf.does),
             short(self.seen),
             once="at_most" if leaf.once else "at_least",
+            retry=RETRY if leaf.once else None,  # by default it is tried once only
             undo=partial(self.stage.undo, leaf.undo) if leaf.undo else None,
         )
 

@@ -150,7 +150,7 @@ LEAVES: Final[tuple[Leaf, ...]] = (
     Wait(),
     Raise(),
     Step("flaky"),
-    Step("ok", once=True, undo="ok"),
+    Step("flaky", once=True, undo="ok"),
     Step("refuses"),
     Step("hangs", undo="fails"),
     Step("late", undo="ok"),

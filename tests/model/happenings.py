@@ -188,11 +188,7 @@ def _carry_out(world: World, host: Host, move: Move, news: list[News]) -> None:
     commands: list[JournalCommand] = []
     if move.entries or through or move.abandoned or idle:
         commands.append(_append(host, move, through, park=idle))
-    commands += [
-        RequestCancel(stop.child_run, "parent", stop.reason, NOW)
-        for stop in _child_stops(move)
-    ]
-    answers = world.commit(*commands)
+    answers = world.commit(*commands, *_stops(move))
     _tell(world, run_id, news, move)
     host.take(move)
     is_over = move.state in {"ended", "broken"}
@@ -210,8 +206,13 @@ def _carry_out(world: World, host: Host, move: Move, news: list[News]) -> None:
         _park(world, host)
 
 
-def _child_stops(move: Move) -> list[StopChild]:
-    return [stop for stop in move.stops if isinstance(stop, StopChild)]
+def _stops(move: Move) -> list[RequestCancel]:
+    """Return what stops children, to be committed with the move: none may get lost."""
+    return [
+        RequestCancel(stop.child_run, "parent", stop.reason, NOW)
+        for stop in move.stops
+        if isinstance(stop, StopChild)
+    ]
 
 
 def _stand_still(world: World, host: Host, move: Move, through: int) -> None:
@@ -220,8 +221,11 @@ def _stand_still(world: World, host: Host, move: Move, through: int) -> None:
     for row in world.run(run_id).inbox.values():
         if isinstance(row.draft.record, CancelRequested):
             end = host.session.end_broken(row.draft, move.bug, NOW)
-            world.commit(_append(host, end, row.number, park=False))
+            world.commit(_append(host, end, row.number, park=False), *_stops(end))
             world.models[run_id].end_broken()
+            stopped = {stop.id for stop in end.stops}
+            assert stopped == world.models[run_id].stopping(), f"it stops {stopped}"
+            _tell(world, run_id, [], end)
             return
     pause = Pause("code", str(move.bug), "1", NOW)
     world.commit(PauseRun(run_id, host.claim.epoch, pause, through))
@@ -256,9 +260,10 @@ def _tell(world: World, run_id: str, news: list[News], move: Move) -> None:
             ):
                 end = model.history[-1][2:]
                 world.models[row.parent_run].child_ended(row.parent_step, *end)
-    for stop in _child_stops(move):
+    for stop in move.stops:
         assert stop.id in model.stopping() or stop.id not in model.code.open
-        stopped = world.models[stop.child_run]
+    for cancel in _stops(move):
+        stopped = world.models[cancel.run_id]
         if stopped.state != "ended":
             stopped.request_cancel()
 

@@ -112,6 +112,9 @@ class Model:
 
     def end_broken(self) -> None:
         """A run that a bug has paused is cancelled; its code cannot be asked."""
+        for ask in self.code.open.values():
+            is_child = isinstance(ask.node, g.Invoke | g.Spawn) and ask.recorded
+            ask.stop = "now" if is_child else ""
         self._append("CancelRequested", "")
         self._append("RunEnded", "", "cancelled", "Cancelled")
 

@@ -25,6 +25,7 @@ PARTS: Final = 6
 
 WITH_CHILDREN: Final = g.Invoke | g.Spawn | g.Beside
 
+TIMED: Final = g.Invoke("slow", limit=True)
 UNDONE: Final = g.Step(undo="ok")
 FAILS: Final = g.Step("fails")
 
@@ -35,7 +36,7 @@ DIFFICULT: Final[tuple[g.Program, ...]] = (
     # A saga's undo runs while its sibling fails.
     g.Parallel((g.Saga(g.Seq((UNDONE, g.Raise()))), FAILS)),
     # A queued branch never starts; the one that runs registers its undo first.
-    g.Parallel((UNDONE, g.Step("refuses"), g.Sleep()), concurrency=2),
+    g.Parallel((UNDONE, g.Step("refuses"), g.Compensate()), concurrency=2),
     # An undo is newest first over all branches, and passes out of a saga.
     g.Seq((g.Saga(g.Parallel((UNDONE, UNDONE))), g.Raise())),
     # Clean-up that asks again, in a cancelled scope and after it.
@@ -43,7 +44,16 @@ DIFFICULT: Final[tuple[g.Program, ...]] = (
     # A child is started, and at once its branch is cancelled by another.
     g.Catch(g.Parallel((g.Seq((g.Spawn("slow"), g.Sleep())), g.Raise()))),
     g.Catch(g.Parallel((g.Seq((g.Publish(), UNDONE)), g.Raise()))),
+    g.Catch(g.Parallel((g.Invoke("slow"), g.Raise()))),
+    # A cancelled parallel of which all that began completed is cancelled all the same.
+    g.Seq((g.Parallel((UNDONE, g.Step()), concurrency=1), g.Compensate())),
+    # A bug, with all that a run can have open.
+    g.Parallel(
+        (g.Beside("slow", g.Wait()), UNDONE, g.Seq((g.Sleep(), g.Raise(bug=True))))
+    ),
     g.Catch(g.Parallel((g.Invoke("slow"), g.Step("refuses")))),
+    # A child is late, while its parent waits for nothing else or is cancelled.
+    g.Parallel((TIMED, UNDONE)),
     # The same name again and again, over all kinds of operation.
     g.Seq((g.Parallel((g.Step(),)), g.Step(), g.Parallel((g.Step(), g.Sleep())))),
     # A step that must not run twice is stopped, by a sibling and by a cancel.
@@ -71,6 +81,11 @@ def explored(
     return len(found), total.schedules
 
 
+def is_costly(program: g.Program) -> bool:
+    """Say whether it has two child runs, or one with a timeout: a third of all work."""
+    return children_of(program) > 1 or TIMED in g.leaves_of(program)
+
+
 def children_of(program: g.Program) -> int:
     """Return how many child runs a program starts."""
     own = isinstance(program, WITH_CHILDREN)
@@ -95,14 +110,14 @@ def test_every_schedule_with_a_deadline_or_a_second_cancel(rules: Rules) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_schedule_of_two_operations(part: int) -> None:
-    """Those with two children, a third of all work, are left to a larger run."""
+    """The costly ones are left to a larger run."""
     mine = g.programs(2)[part::PARTS]
     programs, schedules = explored(
-        program for program in mine if LARGER or children_of(program) < 2
+        program for program in mine if LARGER or not is_costly(program)
     )
 
-    assert programs > 70
-    assert schedules > 10_000_000
+    assert programs > 60
+    assert schedules > 1_000_000
 
 
 def test_every_schedule_where_moves_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
