@@ -37,10 +37,13 @@ class Scope:
 
     def step_id(self, name: str) -> str:
         """Return the id of the next operation of this name."""
+        counters = self._counters  # as `use` does: every step comes here
+        count = counters.get(name, 0)
+        counters[name] = count + 1
         begin = self._begins.get(name)
         if begin is None:
             begin = self._begins[name] = f"{self.prefix}{ids.escaped(name)}:"
-        return f"{begin}{self.use(name)}"
+        return f"{begin}{count}"
 
     def literal_id(self, kind: str, name: str) -> str:
         """Return the next id of `kind` + escaped name; the kind stays as it is."""

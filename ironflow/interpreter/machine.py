@@ -7,7 +7,7 @@ alone, never by how that history is cut into batches (invariant 1).
 
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, final
 
 import msgspec
@@ -83,8 +83,11 @@ class Interpreter:
         sys.set_asyncgen_hooks(None, finalize_quietly)
         try:
             while waiting and core.bug is None:
-                self._take(waiting.popleft())
+                self._take_results()
+                if waiting and core.bug is None:
+                    self._take(waiting.popleft())
         finally:
+            core.fiber = None
             sys.set_asyncgen_hooks(*hooks)
         return self._turn()
 
@@ -133,44 +136,57 @@ class Interpreter:
 
     # --- records in -------------------------------------------------------------------
 
+    def _take_results(self) -> None:
+        """Take results of plain steps straight to the code that awaits them.
+
+        Nearly every record is one, and a long run has nothing else, so this does in one
+        loop what `_take` and `settling` do for all in several places. It stops at the
+        first record that is no such result, or whose value does not fit.
+        """
+        core, waiting = self._core, self._waiting
+        limit = core.program.history_limit
+        while waiting and not core.asks and core.bug is None:
+            entry = waiting[0]
+            record = entry.record
+            pending = core.open.get(record.id)
+            if pending is None or pending.kind is not _STEP:
+                return
+            operation: Operation[Any] | None = pending.operation
+            fiber = pending.fiber
+            if type(record) is not StepCompleted or fiber is None:
+                return
+            if not isinstance(operation, RunStep) or operation.undo is not None:
+                return
+            fn: Callable[..., Any] = operation.fn
+            try:
+                decoder = core.decoders.get(fn) or core.decoder_for(fn)
+                value = decoder.decode(entry.payload)
+            except Exception:
+                return
+            waiting.popleft()
+            core.sequence, core.time = record.sequence, record.recorded_at
+            del core.open[record.id]
+            core.in_hand -= 1
+            core.to_perform.pop(record.id, None)
+            core.stops.pop(record.id, None)
+            fiber.pending = None
+            self._resume(fiber, value, None)
+            if core.runnable:
+                self._run_fibers()
+            core.counted += 1
+            if core.counted - core.exempt >= limit:
+                self._limit()
+
     def _take(self, entry: Entry) -> None:
         core, record = self._core, entry.record
-        kind = type(record)
         core.sequence = record.sequence
         core.time = record.recorded_at
-        direct = kind is StepCompleted and not core.asks
-        if not (direct and self._take_result(entry)):
-            self._take_other(entry)
+        self._take_other(entry)
         if core.runnable:
             self._run_fibers()
         core.counted += 1
         if core.counted - core.exempt >= core.program.history_limit:
             self._limit()
-
-    def _take_result(self, entry: Entry) -> bool:
-        """Take the result of a plain step straight to the code that awaits it.
-
-        Nearly every record is one, so this does in one place what `settling` does for
-        the others in several. False: it is no such result.
-        """
-        core = self._core
-        pending = core.open.get(entry.record.id)
-        if pending is None or pending.kind is not _STEP:
-            return False
-        operation, fiber = pending.operation, pending.fiber
-        assert isinstance(operation, RunStep)
-        assert fiber is not None
-        if operation.undo is not None:
-            return False
-        try:
-            decoder = core.decoders.get(operation.fn) or core.decoder_for(operation.fn)
-            value = decoder.decode(entry.payload)
-        except Exception:
-            return False
-        core.settle(pending)
-        fiber.pending = None
-        self._resume(fiber, value, None)
-        return True
 
     def _take_other(self, entry: Entry) -> None:
         core, record = self._core, entry.record
@@ -267,8 +283,6 @@ class Interpreter:
             self._done(fiber, stop.value, None)
         except (Exception, Cancelled) as caught:  # user code; recorded or in the turn
             self._done(fiber, None, caught)
-        finally:
-            core.fiber = None
 
     def _ask(
         self, fiber: Fiber, operation: Operation[Any]
