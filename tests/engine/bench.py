@@ -209,10 +209,12 @@ class Bench:
                 yield engine
 
     @asynccontextmanager
-    async def crashing(self, *functions: Function[Any, Any]) -> AsyncGenerator[Engine]:
+    async def crashing(
+        self, *functions: Function[Any, Any], **options: Any
+    ) -> AsyncGenerator[Engine]:
         """Run an engine that dies at the end of the block, as by kill -9."""
         with trio.CancelScope() as power:
-            async with self.engine(*functions, shutdown=0) as engine:
+            async with self.engine(*functions, shutdown=0, **options) as engine:
                 yield engine
                 self.crash()
                 power.cancel()
