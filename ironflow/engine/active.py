@@ -196,7 +196,11 @@ class ActiveRun:
         self._pumping = True
         started: list[Attempt] = []
         try:
-            while self._has_news():
+            while (
+                (self._fresh or self._peek or self._outcomes or self._inbox)
+                and self._awake
+                and not self._closed
+            ):
                 started += await self._move()
                 self._moves += 1
                 if self._moves % _MOVES_IN_A_ROW_MAX == 0:
@@ -211,10 +215,6 @@ class ActiveRun:
         for other in others:
             self._runtime.start(self.work, other)
         return mine
-
-    def _has_news(self) -> bool:
-        news = self._fresh or self._peek or self._outcomes or self._inbox
-        return bool(news) and self._awake and not self._closed
 
     async def _move(self) -> list[Attempt]:
         move, cancel = self._absorb()
