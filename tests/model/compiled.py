@@ -82,24 +82,25 @@ def short(seen: list[str]) -> str:
 
 
 def functions_of(
-    program: g.Program, stage: Stage, *, run_timeout: bool
+    program: g.Program, stage: Stage, rules: g.Rules
 ) -> dict[str, Function[Any, Any]]:
     """Return the functions of a program and its children, by id."""
     found = {
-        kind: _function(kind, child, stage, run_timeout=False)
-        for kind, child in CHILDREN.items()
+        kind: _function(kind, child, stage, g.RULES) for kind, child in CHILDREN.items()
     }
-    return {ROOT: _function(ROOT, program, stage, run_timeout=run_timeout), **found}
+    return {ROOT: _function(ROOT, program, stage, rules), **found}
 
 
 def _function(
-    name: str, program: g.Program, stage: Stage, *, run_timeout: bool
+    name: str, program: g.Program, stage: Stage, rules: g.Rules
 ) -> Function[Any, Any]:
     @function(
         id=name,
         triggers=[TRIGGER] if name == ROOT else [],
         retry=RETRY,
-        run_timeout="1h" if run_timeout else None,
+        run_timeout="1h" if rules.run_timeout else None,
+        undo_on_cancel=rules.undo_on_cancel,
+        on_bug="fail" if rules.bugs_fail else "pause",
         version="1",
     )
     async def compiled(ctx: Context[Any]) -> str:

@@ -14,7 +14,7 @@ from tests.model import grammar as g
 from tests.model.checks import check_end, check_replay, check_rows, recorded_facts
 from tests.model.choices import choices_in
 from tests.model.happenings import do
-from tests.model.setting import DEFAULT_RULES, Rules, Setting
+from tests.model.setting import Setting
 from tests.model.world import Choice, Saved, World
 
 CRASHES_COUNTED: Final = 2
@@ -22,7 +22,6 @@ CRASH: Final[Choice] = ("crash",)
 IMPORTS: Final = (
     "from tests.model.explorer import follow",
     "from tests.model.grammar import *",
-    "from tests.model.world import Rules",
 )
 
 Path = tuple[Choice, ...]
@@ -44,7 +43,7 @@ class Disagreement(AssertionError):
     """The real thing and the model differ; says how to see it again."""
 
 
-def explore(program: g.Program, rules: Rules = DEFAULT_RULES) -> Explored:
+def explore(program: g.Program, rules: g.Rules = g.RULES) -> Explored:
     """Run a program through all its schedules."""
     setting = Setting(program, rules)
     graph: Graph = {}
@@ -140,7 +139,7 @@ def report(setting: Setting, path: Path, error: Exception) -> str:
     return "\n".join(lines)
 
 
-def follow(program: g.Program, rules: Rules, path: Path) -> World:
+def follow(program: g.Program, rules: g.Rules, path: Path) -> World:
     """Go one way, with all checks and the same code throughout; return its end."""
     world = World(Setting(program, rules))
     for choice in path:

@@ -25,6 +25,19 @@ ChildKind = Literal["good", "bad", "slow"]
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """The options of a function, and how often somebody may cancel its run."""
+
+    cancels: int = 1
+    run_timeout: bool = False
+    undo_on_cancel: bool = True
+    bugs_fail: bool = False
+
+
+RULES: Final = Rules()
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A step of at most two attempts.
 

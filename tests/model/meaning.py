@@ -110,8 +110,9 @@ class Ask:
 class Code:
     """The code of one run. Feed it facts; it adds what it asks to `asked`."""
 
-    def __init__(self, program: g.Program, given: str) -> None:
+    def __init__(self, program: g.Program, given: str, rules: g.Rules) -> None:
         self.program = program
+        self.rules = rules
         self.seen = [given]
         self.asked: list[Fact] = []
         self.abandoned: list[str] = []  # sleeps and waits that a cancel has ended
@@ -335,9 +336,9 @@ class Code:
         saga = line.saga
         try:
             yield from self._meaning(body, line)
-        except Bug:
-            raise Broken from None
-        except (Failure, Stop):
+        except (Failure, Bug, Stop) as raised:
+            if isinstance(raised, Bug) and not self.rules.bugs_fail:
+                raise Broken from None
             line.saga = outer
             yield from self._undo(line, saga)
             raise
@@ -357,7 +358,7 @@ class Code:
     def _function_ended(self, error: BaseException | None) -> None:
         if self.ending:
             return
-        if isinstance(error, Bug) and not self.cancelled:
+        if isinstance(error, Bug) and not (self.cancelled or self.rules.bugs_fail):
             raise Broken
         self.ending = True
         end = ("failed", str(error)) if error else ("completed", " ".join(self.seen))
@@ -368,7 +369,8 @@ class Code:
     def _epilogue(self, line: Line, status: str, output: str) -> Body:
         """Undo, then stop the children, unless all went well."""
         if status != "completed":
-            yield from self._undo(line, "")
+            if status != "cancelled" or self.rules.undo_on_cancel:
+                yield from self._undo(line, "")
             children = [
                 ask for ask in self.open.values() if isinstance(ask.node, g.Spawn)
             ]

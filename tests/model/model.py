@@ -32,23 +32,22 @@ class Model:
     """One run of one program."""
 
     def __init__(
-        self, program: g.Program, given: str, *, run_timeout: bool = False
+        self, program: g.Program, given: str, rules: g.Rules = g.RULES
     ) -> None:
-        self.program = program
-        self.given = given
-        self.code = Code(program, given)
+        self.about = program, given, rules
+        self.code = Code(*self.about)
         self.history: list[Fact] = [("RunStarted", "")]
         self.fed = 0
         self.state = "working"
         self.events = 0
         self.taken: set[int] = set()
         self.waits: list[str] = []
-        self.timers = {("", "run")} if run_timeout else set()
+        self.timers = {("", "run")} if rules.run_timeout else set()
         self.inbox: list[Fact] = []
 
     def copy(self) -> "Model":
         """Return a model of the same run that goes its own way from here."""
-        model = Model(self.program, self.given)
+        model = Model(*self.about)
         model.history = self.history.copy()
         with suppress(Broken):
             for fact in model.history[: self.fed]:

@@ -1,6 +1,5 @@
 """What all worlds of a program have in common: its functions and how it begins."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -18,27 +17,14 @@ ENVIRONMENT: Final = "default"
 encode: Final = msgspec.msgpack.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What may happen at all in a world."""
-
-    cancels: int = 1
-    run_timeout: bool = False
-
-
-DEFAULT_RULES: Final = Rules()
-
-
 class Setting:
     """What all worlds of a program have in common."""
 
-    def __init__(self, program: g.Program, rules: Rules = DEFAULT_RULES) -> None:
+    def __init__(self, program: g.Program, rules: g.Rules = g.RULES) -> None:
         self.program = program
         self.rules = rules
         self.stage = Stage()
-        self.functions = functions_of(
-            program, self.stage, run_timeout=rules.run_timeout
-        )
+        self.functions = functions_of(program, self.stage, rules)
         self.events = sum(isinstance(leaf, g.Wait) for leaf in g.leaves_of(program))
         rows = [
             FunctionRow(each.id, "1", each.triggers, (), each.program.run_timeout_us)

@@ -26,10 +26,8 @@ from tests.model.explorer import CRASH, Path, follow, wander
 from tests.model.happenings import do
 from tests.model.model import Model
 from tests.model.setting import (
-    DEFAULT_RULES,
     ENVIRONMENT,
     NOW,
-    Rules,
     Setting,
     event,
 )
@@ -58,7 +56,7 @@ def test_branches_go_on_in_the_order_in_which_they_finished() -> None:
         CLAIM,
         settle("s:0:s:1"),
     )
-    world = follow(program, DEFAULT_RULES, path)
+    world = follow(program, g.RULES, path)
 
     order = ["start", "s:2:s:0", "s:0:s:0", "s:1:s:0", "s:0:s:1", "[ok,ok,ok]"]
     assert seen_by(world) == order
@@ -67,7 +65,7 @@ def test_branches_go_on_in_the_order_in_which_they_finished() -> None:
 @pytest.mark.parametrize("body", [g.Sleep(), g.Wait(), g.Step()], ids=["s", "w", "r"])
 def test_a_finally_does_nothing_when_its_run_is_dropped(body: g.Program) -> None:
     cleanup = g.Seq((g.Step(), g.Publish(), g.Sleep(), g.Invoke("good")))
-    world = follow(g.Finally(body, cleanup), DEFAULT_RULES, (CLAIM,))
+    world = follow(g.Finally(body, cleanup), g.RULES, (CLAIM,))
     before = world.journal.snapshot()
 
     world.close()
@@ -78,7 +76,7 @@ def test_a_finally_does_nothing_when_its_run_is_dropped(body: g.Program) -> None
 
 def test_code_that_swallows_everything_lets_itself_be_dropped() -> None:
     program = g.Seq((g.Swallow(g.Sleep()), g.Swallow(g.Step()), g.Swallow(g.Wait())))
-    world = follow(program, Rules(cancels=0), (CLAIM,))
+    world = follow(program, g.Rules(cancels=0), (CLAIM,))
 
     world.close()  # asserts that it can be
 
@@ -118,9 +116,7 @@ def test_an_interrupted_clean_up_goes_on_with_results_of_its_own_run() -> None:
 def test_an_event_finds_its_wait_before_and_after_it_is_asked() -> None:
     program = g.Seq((g.Step(), g.Wait(), g.Wait()))
     path: Path = (CLAIM, ("emit",), settle("s:0"), ("absorb", "root"), ("crash",))
-    world = follow(
-        program, DEFAULT_RULES, (*path, ("emit",), CLAIM, ("absorb", "root"))
-    )
+    world = follow(program, g.RULES, (*path, ("emit",), CLAIM, ("absorb", "root")))
 
     assert seen_by(world)[1:] == ["s:0", "event", "1", "event", "2"]
 
@@ -129,13 +125,13 @@ def test_an_event_that_a_cancelled_wait_had_taken_goes_to_another() -> None:
     failing = g.Parallel((g.Wait(), g.Step("refuses")))
     program = g.Parallel((failing, g.Wait()), collect=True)
     path: Path = (CLAIM, ("emit",), settle("s:0:s:1:s:0"), ("absorb", "root"))
-    world = follow(program, DEFAULT_RULES, path)
+    world = follow(program, g.RULES, path)
 
     assert seen_by(world)[1:] == ["event", "1", "[!StepError,ok]"]
 
 
 def test_a_bug_does_not_repeat_the_step_before_it() -> None:
-    world = follow(g.Seq((g.Step(), g.Raise(bug=True))), DEFAULT_RULES, (CLAIM,))
+    world = follow(g.Seq((g.Step(), g.Raise(bug=True))), g.RULES, (CLAIM,))
     do(world, settle("s:0"))
 
     recorded = [entry.record for entry in world.run(world.root).entries]

@@ -56,8 +56,7 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.resting: dict[str, Host] = {}  # parked, with their code in memory
         self.cut: set[str] = set()  # runs of which a part of a move is to come
-        model = Model(program, "start", run_timeout=rules.run_timeout)
-        self.models = {self.root: model}
+        self.models = {self.root: Model(program, "start", rules)}
         self.effects: Counter[tuple[str, str, int]] = Counter()
         self.crashes = 0
         self.cancels = rules.cancels
