@@ -20,7 +20,7 @@ settings.register_profile(
 # The same examples every time: a change is not refused for what it did not do.
 settings.register_profile(
     "ci",
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     print_blob=True,

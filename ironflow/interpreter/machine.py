@@ -20,7 +20,7 @@ from ironflow.errors import (
     RunFailure,
 )
 from ironflow.interpreter import asking, cancelling, ending, mismatch, settling
-from ironflow.interpreter.core import Core, Kind, Pending, place
+from ironflow.interpreter.core import Core, Pending, place
 from ironflow.interpreter.fibers import (
     Fiber,
     Join,
@@ -47,7 +47,6 @@ from ironflow.records import (
 
 # Looked up once: they are used for every operation.
 _SUSPENDED = asking.SUSPENDED
-_STEP = Kind.STEP
 _RunStep: type[RunStep[Any]] = RunStep
 _handler_of = asking.HANDLERS.get
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
@@ -145,30 +144,29 @@ class Interpreter:
         """
         core, waiting = self._core, self._waiting
         limit = core.program.history_limit
+        open_, to_perform, decoders = core.open, core.to_perform, core.decoders
         while waiting and not core.asks and core.bug is None:
             entry = waiting[0]
             record = entry.record
-            pending = core.open.get(record.id)
-            if pending is None or pending.kind is not _STEP:
+            id_ = record.id
+            pending = open_.get(id_)
+            if pending is None or type(record) is not StepCompleted:
                 return
             operation: Operation[Any] | None = pending.operation
             fiber = pending.fiber
-            if type(record) is not StepCompleted or fiber is None:
-                return
-            if not isinstance(operation, RunStep) or operation.undo is not None:
+            if fiber is None or not isinstance(operation, RunStep) or operation.undo:
                 return
             fn: Callable[..., Any] = operation.fn
             try:
-                decoder = core.decoders.get(fn) or core.decoder_for(fn)
-                value = decoder.decode(entry.payload)
+                value = (decoders.get(fn) or core.decoder_for(fn)).decode(entry.payload)
             except Exception:
                 return
             waiting.popleft()
             core.sequence, core.time = record.sequence, record.recorded_at
-            del core.open[record.id]
+            del open_[id_]
             core.in_hand -= 1
-            core.to_perform.pop(record.id, None)
-            core.stops.pop(record.id, None)
+            to_perform.pop(id_, None)
+            core.stops.pop(id_, None)
             fiber.pending = None
             self._resume(fiber, value, None)
             if core.runnable:
