@@ -94,7 +94,8 @@ def function(
         start_timeout: From the event until somebody takes the run up.
         history_limit: The most records of a run; loop with `ctx.continue_as_new`.
         patches: What `ctx.patched` may be asked for.
-        undo_on_cancel: Whether a cancelled run undoes its steps.
+        undo_on_cancel: Whether a cancelled run undoes its steps. An open saga undoes
+            its own all the same, because the cancel leaves it as an exception.
         on_bug: Whether an exception that is no failure pauses or fails the run.
         version: Which code this is; by default a digest of its source file.
 
