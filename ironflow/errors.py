@@ -32,7 +32,7 @@
         |-- JournalForeign          these files are not an ironflow journal
         |-- JournalNewer            written by a newer ironflow
         |-- JournalDamaged          bytes or order are not what was written
-        |-- JournalFull             disk or map is full
+        |-- JournalFull             the map is full (a full disk: JournalFailed)
         `-- JournalFailed           a commit failed: the engine must stop
 
 `Cancelled` stands beside the tree: it is a `BaseException`, so that
