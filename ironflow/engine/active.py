@@ -28,6 +28,7 @@ from ironflow.journal.base import (
     Claim,
     Done,
     InboxRow,
+    JournalCommand,
     Pause,
     PauseRun,
     Refused,
@@ -227,8 +228,8 @@ class ActiveRun:
             return []
         if move.logs:
             tell(self._program.id, self.run_id, move.logs)
-        for stop in move.stops:
-            self._stop(stop)
+        if move.stops:
+            self._stop_steps(move)
         if move.state == "ended":
             self._leave()
             return []
@@ -312,8 +313,12 @@ class ActiveRun:
         return True
 
     async def _append(self, move: Move, *, park: bool) -> bool:
-        """Make a move durable; False if this engine does not hold the run any more."""
-        needed = move.entries or move.abandoned or park
+        """Make a move durable; False if this engine does not hold the run any more.
+
+        Children that it stops are asked in the same commit: a crash after it would
+        find the run parked, with nobody to ask them.
+        """
+        needed = move.entries or move.abandoned or move.stops or park
         if not (needed or self._inbox_through or self._peek):
             return True
         self._peek = False
@@ -327,7 +332,11 @@ class ActiveRun:
             park=park,
             abandoned=move.abandoned,
         )
-        [answer] = await self._runtime.commit_all_surely((command,))
+        commands: list[JournalCommand] = [command]
+        if move.stops:
+            now = self._runtime.clock.now()
+            commands += _child_cancels(self.run_id, move, now)
+        answer, *_ = await self._runtime.commit_all_surely(commands)
         if isinstance(answer, Refused):
             await self._lost(answer)
             return False
@@ -356,14 +365,11 @@ class ActiveRun:
         self._inbox = claim.inbox
         self._fresh = True
 
-    def _stop(self, stop: StopStep | StopChild) -> None:
-        match stop:
-            case StopStep():
-                attempt = self._attempts.get(stop.id)
-                if attempt is not None:
-                    attempt.stop(interrupt=stop.interrupt)
-            case StopChild():
-                self._runtime.start(_stop_child, self._runtime, self.run_id, stop)
+    def _stop_steps(self, move: Move) -> None:
+        for stop in move.stops:
+            attempt = self._attempts.get(stop.id)
+            if isinstance(stop, StopStep) and attempt is not None:
+                attempt.stop(interrupt=stop.interrupt)
 
     # --- the ways to stop carrying it on ------------------------------------------------------
 
@@ -384,8 +390,6 @@ class ActiveRun:
             now = self._runtime.clock.now()
             end = self._session.end_broken(cancel, move.bug, now)
         if await self._append(end, park=False):
-            for stop in end.stops:
-                self._stop(stop)
             self._leave()
 
     async def _pause(self, reason: str, message: str) -> None:
@@ -422,8 +426,9 @@ def _is_cancel(draft: Draft) -> bool:
     return isinstance(draft.record, CancelRequested)
 
 
-async def _stop_child(runtime: Runtime, run_id: str, stop: StopChild) -> None:
-    request = RequestCancel(
-        stop.child_run, f"run {run_id}", stop.reason, runtime.clock.now()
-    )
-    await runtime.commit_surely(request)
+def _child_cancels(run_id: str, move: Move, now: int) -> list[RequestCancel]:
+    return [
+        RequestCancel(stop.child_run, f"run {run_id}", stop.reason, now)
+        for stop in move.stops
+        if isinstance(stop, StopChild)
+    ]

@@ -4,7 +4,9 @@ from typing import Any
 
 import ironflow
 from ironflow import Context, InvokeError
-from tests.engine.bench import Bench, settle
+from ironflow.journal.base import AppendRecords
+from ironflow.records import CancelRequested
+from tests.engine.bench import Bench, Commands, settle
 
 
 @ironflow.function
@@ -203,3 +205,38 @@ async def test_a_cancel_of_the_first_reaches_the_last_of_a_chain(bench: Bench) -
         run = await engine.result(receipt.run_ids[0])
 
     assert run.status == "cancelled"
+
+
+async def test_a_crash_after_a_cancel_still_reaches_the_child(bench: Bench) -> None:
+    """It is asked in the commit that records why: a parked parent asks nobody again."""
+
+    @ironflow.function
+    async def sleeps(ctx: Context[Any]) -> None:
+        await ctx.step.sleep("night", "8h")
+
+    @ironflow.function(triggers=["go"])
+    async def flow(ctx: Context[Any]) -> None:
+        await ctx.step.invoke(sleeps)
+
+    def cancels(commands: Commands) -> bool:
+        return any(
+            isinstance(entry.record, CancelRequested)
+            for command in commands
+            if isinstance(command, AppendRecords)
+            for entry in command.entries
+        )
+
+    held = bench.journal.hold_after(cancels)
+    async with bench.crashing(flow, sleeps) as engine:
+        receipt = await engine.emit("go")
+        await settle()
+        await engine.cancel(receipt.run_ids[0])
+        await held.reached.wait()
+        bench.crash()
+        held.released.set()
+    async with bench.engine(flow, sleeps) as engine:
+        await settle()
+        run = await engine.get_run(receipt.run_ids[0])
+        [child] = await engine.list_runs(function_id="sleeps")
+
+    assert (run.status, child.status) == ("cancelled", "cancelled")
