@@ -75,7 +75,7 @@ class Interpreter:
 
         Never blocks and never raises what function code did wrong: a bug or a
         disagreement with the history is in the turn. Call it with no Trio task
-        current (`engine.hosts`), since it runs user code.
+        current (`engine.guard`), since it runs user code.
         """
         core, waiting = self._core, self._waiting
         hooks = sys.get_asyncgen_hooks()

@@ -139,8 +139,11 @@ def test_every_schedule_where_moves_are_cut(monkeypatch: pytest.MonkeyPatch) -> 
     """Each turn is committed by itself, and a crash may come between two."""
     monkeypatch.setattr(limits, "ASKS_PER_TURN_MAX", 1)
 
-    explored(g.programs(1))
-    explored(DIFFICULT[:9])
+    small, _ = explored(g.programs(1))
+    difficult, _ = explored(DIFFICULT[:9])
+
+    assert small > 0
+    assert difficult == len(DIFFICULT[:9])
 
 
 @pytest.mark.slow
@@ -159,7 +162,10 @@ def test_every_schedule_of_some_larger_programs(part: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("program", DIFFICULT, ids=range(len(DIFFICULT)))
 def test_every_schedule_of_a_difficult_program(program: g.Program) -> None:
-    explored([program])
+    found, schedules = explored([program])
+
+    assert found == 1
+    assert schedules > 1
 
 
 RULES: Final = st.builds(
