@@ -318,7 +318,8 @@ class StepClient(ChildClient):
             concurrency: How many run at once; by default all.
             on_error: `"fail_fast"` raises the first failure once the branches that
                 run have been stopped; `"collect"` gives the exceptions in the
-                places of the results.
+                places of the results. A bug (an exception that is no RunFailure)
+                is not raised: it pauses the run where it leaves the branch.
         """
         check_branches(branches, name=name)
         operation: Fork[Any] = Fork(

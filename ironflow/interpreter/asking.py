@@ -8,14 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ironflow import limits, values
-from ironflow.errors import (
-    Cancelled,
-    CodeError,
-    MatchPathMissing,
-    MisusedOperation,
-    RunFailure,
-)
-from ironflow.interpreter import settling, undoing
+from ironflow.errors import MatchPathMissing, MisusedOperation
+from ironflow.interpreter import ending, settling, undoing
 from ironflow.interpreter.core import Core, Kind, Pending, Saga
 from ironflow.interpreter.fibers import Fiber, Join, source_of
 from ironflow.interpreter.operations import (
@@ -181,11 +175,7 @@ def ask_undo(core: Core, fiber: Fiber, operation: UndoSaga) -> object:
     """Only what fails a run undoes a saga; a bug pauses the run as it stands."""
     saga, error = operation.saga, operation.error
     assert isinstance(saga, Saga)
-    fails = isinstance(error, RunFailure | Cancelled)
-    pauses = core.program.on_bug == "pause" or isinstance(error, CodeError)
-    if pauses and not fails:
-        assert isinstance(error, Exception)
-        core.bug = error
+    if ending.pauses(core, error):
         return SUSPENDED
     fiber.saga = saga.outer
     entries, saga.entries = saga.entries, []

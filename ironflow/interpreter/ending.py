@@ -21,13 +21,22 @@ def root_done(core: Core, value: Any, error: BaseException | None) -> None:
         error = core.cause
     if error is None:
         _complete(core, value)
-    elif isinstance(error, Cancelled | RunFailure) or (
-        core.program.on_bug == "fail" and not isinstance(error, CodeError)
-    ):
+    elif not pauses(core, error):
         _fail(core, error)
-    else:
-        assert isinstance(error, Exception)
-        core.bug = error
+
+
+def pauses(core: Core, error: BaseException) -> bool:
+    """Say whether what leaves the function, a saga or a branch is a bug; note it.
+
+    A run that is cancelled ends by its cancel, whatever its code raises then.
+    """
+    if core.cause is not None or isinstance(error, Cancelled | RunFailure):
+        return False
+    if core.program.on_bug == "fail" and not isinstance(error, CodeError):
+        return False
+    assert isinstance(error, Exception)
+    core.bug = error
+    return True
 
 
 def _complete(core: Core, value: Any) -> None:

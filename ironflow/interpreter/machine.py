@@ -318,9 +318,12 @@ class Interpreter:
         self, fiber: Fiber, join: Join, value: Any, error: BaseException | None
     ) -> None:
         core = self._core
+        fails = error is not None and not join.fork.collect
+        if error is not None and fails and ending.pauses(core, error):
+            return  # nothing is cancelled: the other branches stay as they are
         del join.live[fiber.index]
         join.results[fiber.index] = value if error is None else error
-        if error is not None and not join.fork.collect and join.failure is None:
+        if fails and join.failure is None:
             join.failure = error
             cancelling.cancel_join(core, join, interrupt=False)
         elif isinstance(error, Cancelled) and join.failure is None:

@@ -288,6 +288,8 @@ class Code:
         group = line.group
         if group.parent is None:
             return self._function_ended(error)
+        if not group.node.collect:
+            pause_for(self, error)
         group.ends[line.path[-1]] = error
         if error and not group.failure:
             if not group.node.collect:
@@ -337,8 +339,7 @@ class Code:
         try:
             yield from self._meaning(body, line)
         except (Failure, Bug, Stop) as raised:
-            if isinstance(raised, Bug) and not self.rules.bugs_fail:
-                raise Broken from None
+            pause_for(self, raised)
             line.saga = outer
             yield from self._undo(line, saga)
             raise
@@ -358,8 +359,7 @@ class Code:
     def _function_ended(self, error: BaseException | None) -> None:
         if self.ending:
             return
-        if isinstance(error, Bug) and not (self.cancelled or self.rules.bugs_fail):
-            raise Broken
+        pause_for(self, error)
         self.ending = True
         end = ("failed", str(error)) if error else ("completed", " ".join(self.seen))
         last = Line(Group())
@@ -380,6 +380,12 @@ class Code:
                 with suppress(Failure):
                     yield from self._join(line, child.id)
         self.asked.append(("RunEnded", "", status, output))
+
+
+def pause_for(code: Code, error: BaseException | None) -> None:
+    """A bug stops everything as it stands, unless the run is cancelled."""
+    if isinstance(error, Bug) and not (code.cancelled or code.rules.bugs_fail):
+        raise Broken
 
 
 def group_result(group: Group) -> Result:

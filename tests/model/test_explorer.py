@@ -55,6 +55,11 @@ DIFFICULT: Final[tuple[g.Program, ...]] = (
     g.Parallel(
         (g.Beside("slow", g.Wait()), UNDONE, g.Seq((g.Sleep(), g.Raise(bug=True))))
     ),
+    # A bug beside a step that backs off, in clean-up, in a saga, among results.
+    g.Parallel((g.Step("flaky"), g.Seq((UNDONE, g.Raise(bug=True))))),
+    g.Parallel((g.Finally(g.Sleep(), g.Raise(bug=True)), g.Step("refuses"))),
+    g.Parallel((g.Saga(g.Finally(g.Wait(), g.Raise(bug=True))), UNDONE)),
+    g.Parallel((g.Seq((UNDONE, g.Raise(bug=True))), g.Step("late")), collect=True),
     g.Catch(g.Parallel((g.Invoke("slow"), g.Step("refuses")))),
     # A child is late, while its parent waits for nothing else or is cancelled.
     g.Parallel((TIMED, UNDONE)),
