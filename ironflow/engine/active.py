@@ -59,6 +59,7 @@ class ActiveRun:
         self._later: dict[str, PerformStep] = {}  # backing off for long: not in memory
         self._exhausted: dict[str, str] = {}  # steps whose policy holds the run
         self._fresh = True  # the code may have something to say without news
+        self._armed = True  # what the loaded history waits for has its rows
         self._peek = False  # somebody wrote inbox rows
         self._awake = False  # it is claimed and its history is loaded
         self._pumping = False
@@ -87,6 +88,7 @@ class ActiveRun:
             if not await load(self._runtime, self._session):
                 self._leave()
                 return
+            self._armed = False
         self._awake = True
         await self.work(None)
 
@@ -331,6 +333,7 @@ class ActiveRun:
             inbox_through=self._inbox_through,
             park=park,
             abandoned=move.abandoned,
+            awaited=() if self._armed else self._session.awaited(),
         )
         commands: list[JournalCommand] = [command]
         if move.stops:
@@ -341,6 +344,7 @@ class ActiveRun:
             await self._lost(answer)
             return False
         assert isinstance(answer, Appended)
+        self._armed = True
         seen, self._inbox_through = self._inbox_through, 0
         if answer.inbox and not self._inbox:
             self._inbox = tuple(row for row in answer.inbox if row.number > seen)

@@ -57,6 +57,7 @@ class Pending(msgspec.Struct, eq=False):
     joiners: list[Fiber] = []
     result: tuple[Any, BaseException | None] | None = None
     undo: "UndoEntry | None" = None
+    record: Record | None = None  # of a sleep or wait that is open
 
 
 @final

@@ -128,6 +128,11 @@ class Interpreter:
             for child in self._core.attached_children()
         )
 
+    def awaited(self) -> tuple[Record, ...]:
+        """Return the records of the sleeps and waits that the code waits for."""
+        found = [each.record for each in self._core.open.values() if each.record]
+        return tuple(sorted(found, key=lambda record: record.sequence))
+
     @property
     def version(self) -> str:
         """Return the code version that the history names last."""

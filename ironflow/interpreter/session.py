@@ -138,6 +138,18 @@ class Session:
         making.take(turn)
         return making.move(turn)
 
+    def awaited(self) -> tuple[Record, ...]:
+        """Return the sleeps and waits that were loaded and are still waited for.
+
+        Other code may have abandoned some of them, which leaves no record: whoever
+        loaded the run says with its first append which ones there are. Code that is
+        broken waits for nothing.
+        """
+        if self._last.state in _OVER:
+            return ()
+        waited = self._machine.awaited()
+        return tuple(each for each in waited if each.sequence <= self.loaded)
+
     @property
     def version(self) -> str:
         """Return the code version that the history names last."""

@@ -76,6 +76,7 @@ def waiting(core: Core, record: Record, pending: Pending | None) -> None:
     """Open a sleep or wait, unless a cancel has ended it in the same turn."""
     assert pending is not None
     if not pending.abandoned:
+        pending.record = record
         core.open[pending.id] = pending
 
 

@@ -45,6 +45,7 @@ from ironflow.records import (
     EventReceived,
     Payload,
     Published,
+    Record,
     Rewound,
     RunContinued,
     RunEnded,
@@ -102,6 +103,8 @@ def append(
         _clear(view, command)
     budget = limits.DELIVERIES_PER_COMMIT_MAX
     under_way = _Append(view, row, environment, command.abandoned, budget)
+    if command.awaited:
+        _put_back(under_way, command.awaited)
     for entry in command.entries:
         record = entry.record
         if type(record) is not StepCompleted or record.attempt > 1:
@@ -156,6 +159,27 @@ def _clear(view: View, command: AppendRecords) -> None:
     for row in unwanted:
         if row.position:
             events.give_back(view, run_id, row.position)
+
+
+def _put_back(under_way: _Append, awaited: Sequence[Record]) -> None:
+    """Give sleeps and waits the rows that they should have; most have them."""
+    view, run_id = under_way.view, under_way.row.run_id
+    answered = {row.draft.record.id for row in view.inbox(run_id)}
+    for record in awaited:
+        if record.id in answered:
+            continue
+        if isinstance(record, SleepStarted):
+            view.drop_timer(run_id, record.id, "sleep")
+            _set_timer(under_way, record.id, "sleep", due=record.until)
+        else:
+            assert isinstance(record, WaitStarted), (
+                "only these have rows to be put back"
+            )
+            wait = view.drop_wait(run_id, record.id)
+            if wait is None:
+                _start_wait(under_way, record)
+            else:
+                view.put_wait(wait)
 
 
 def _appended(under_way: _Append, command: AppendRecords) -> Appended:

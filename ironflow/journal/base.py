@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from ironflow.errors import IronflowError
-from ironflow.records import Draft, Entry, EventData
+from ironflow.records import Draft, Entry, EventData, Record
 
 RunStatus = Literal["open", "paused", "completed", "failed", "cancelled", "continued"]
 CLOSED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
@@ -223,6 +223,10 @@ class AppendRecords(msgspec.Struct, frozen=True):
     append asks. Their timer and wait rows go, and so do inbox rows for them (which are then not among the records): an
     event that only such a row had taken is no longer consumed, so that a later
     wait of the run can still have it.
+
+    `awaited`: SleepStarted and WaitStarted records of the history before, whose
+    answer the run waits for: the rows of those that have neither rows nor an answer
+    in the inbox are put back. A wait that does not look back then counts from here.
     """
 
     run_id: str
@@ -233,6 +237,7 @@ class AppendRecords(msgspec.Struct, frozen=True):
     inbox_through: int = 0
     park: bool = False
     abandoned: tuple[str, ...] = ()
+    awaited: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

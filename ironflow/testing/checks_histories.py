@@ -290,6 +290,52 @@ async def check_an_event_given_back_can_be_had_by_a_later_wait(
         )
 
 
+async def check_what_is_awaited_again_is_put_back(open_journal: OpenJournal) -> None:
+    """Other code waits for what a cancel had ended: no row is missing, none is twice."""
+    scene = Scene("awaited", open_journal)
+    async with scene.open() as journal:
+        holder = await scene.start()
+        due = scene.now + 1_000_000
+        await holder.append(
+            sleep("nap:0", until=due),
+            wait("old:0", scene.name("e"), timeout_at=due),
+            wait("new:0", scene.name("e"), timeout_at=due, look_back=False),
+            wait("kept:0", scene.name("f"), timeout_at=due),
+        )
+        await holder.append(abandoned=("nap:0", "old:0", "new:0"))
+        await scene.emit(scene.event("e"))
+        history = await journal.history(holder.run_id, after=1)
+        nap, old, *others = (entry.record for entry in history)
+
+        first = await holder.append(awaited=(nap, old, *others))
+        again = await holder.append(awaited=(nap, *others))
+        timers = await journal.timers(holder.run_id)
+        await scene.emit(scene.event("e"), scene.event("f"))
+        await fire(scene, holder.run_id)
+        await holder.append(awaited=(nap, *others))
+        last = await holder.append()
+
+        expect(_steps(first), ["old:0"], what="who has the event that came meanwhile")
+        expect(_steps(again), [], what="who has it twice")
+        expect(
+            sorted((timer.step, timer.kind, timer.due) for timer in timers),
+            [("kept:0", "wait", due), ("nap:0", "sleep", due), ("new:0", "wait", due)],
+            what="timers",
+        )
+        expect(_steps(last), [], what="answers that were given twice")
+        expect(await journal.timers(holder.run_id), [], what="timers of the answered")
+        moved = await journal.history(holder.run_id, after=6)
+        expect(
+            [entry.record.id for entry in moved],
+            ["new:0", "kept:0", "nap:0"],
+            what="the answers that came then",
+        )
+
+
+def _steps(appended: Appended) -> list[str]:
+    return [row.draft.record.id for row in appended.inbox]
+
+
 async def check_a_result_is_no_row(open_journal: OpenJournal) -> None:
     """A step's record leaves the run as it was: ready, held, without timers."""
     scene = Scene("result", open_journal)
@@ -321,5 +367,6 @@ HISTORY_CHECKS = (
     check_inbox_numbers_are_never_used_again,
     check_what_a_cancel_abandons_is_taken_back,
     check_an_event_given_back_can_be_had_by_a_later_wait,
+    check_what_is_awaited_again_is_put_back,
     check_a_result_is_no_row,
 )

@@ -28,7 +28,7 @@ from ironflow.journal.base import (
     RunSummary,
     TimerRow,
 )
-from ironflow.records import Draft, Entry, EventData
+from ironflow.records import Draft, Entry, EventData, Record
 
 OpenJournal = Callable[[], AbstractAsyncContextManager[Journal]]
 """Opens the same store each time it is called: closing and opening is a restart."""
@@ -216,7 +216,11 @@ class Holder:
         return tuple(entries), tuple(headers)
 
     def command(
-        self, *drafts: Draft, park: bool = False, abandoned: tuple[str, ...] = ()
+        self,
+        *drafts: Draft,
+        park: bool = False,
+        abandoned: tuple[str, ...] = (),
+        awaited: tuple[Record, ...] = (),
     ) -> AppendRecords:
         """Return the command that moves the inbox and appends the drafts."""
         kept = [row for row in self.inbox if row.draft.record.id not in abandoned]
@@ -230,6 +234,7 @@ class Holder:
             inbox_through=self.inbox[-1].number if self.inbox else 0,
             park=park,
             abandoned=abandoned,
+            awaited=awaited,
         )
 
     def took(self, command: AppendRecords, answer: Answer) -> Appended:
@@ -242,10 +247,14 @@ class Holder:
         return appended
 
     async def append(
-        self, *drafts: Draft, park: bool = False, abandoned: tuple[str, ...] = ()
+        self,
+        *drafts: Draft,
+        park: bool = False,
+        abandoned: tuple[str, ...] = (),
+        awaited: tuple[Record, ...] = (),
     ) -> Appended:
         """Move the inbox into the history, and then the drafts."""
-        command = self.command(*drafts, park=park, abandoned=abandoned)
+        command = self.command(*drafts, park=park, abandoned=abandoned, awaited=awaited)
         return self.took(command, await self.scene.commit(command))
 
     async def park(self, *drafts: Draft) -> None:

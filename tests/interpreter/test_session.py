@@ -102,6 +102,41 @@ def test_a_broken_run_is_cancelled_without_its_code() -> None:
     assert len(list(codec.verify_chain(stored, start=start))) == 3
 
 
+def test_it_knows_what_a_loaded_run_waits_for() -> None:
+    """Not what is settled, nor what it asked itself, nor what broken code would want."""
+
+    async def naps(step: Step) -> None:
+        await step.parallel(
+            "all", *(lambda name=name: step.sleep(name, 5) for name in "abc")
+        )
+        await step.sleep("last", 5)
+
+    async def broken(step: Step) -> None:
+        step.log("it reads the news first")
+        raise KeyError("price")
+
+    world = World(program_of(naps))
+    world.start({})
+    assert world.session is not None
+    before = world.session.awaited()
+    world.reload()
+    world.absorb(Draft(SleepFired(id="all:0:a:0")))
+    loaded = [record.id for record in world.session.awaited()]
+    rest = [
+        Draft(SleepFired(id=f"all:{n}:{name}:0")) for n, name in ((1, "b"), (2, "c"))
+    ]
+    world.absorb(*rest)
+    later = world.session.awaited()
+    session = Session(program_of(broken), RUN_ID, ENVIRONMENT)
+    session.load(world.history[:3])
+    session.absorb((), 1)
+
+    assert before == ()
+    assert loaded == ["all:1:b:0", "all:2:c:0"]
+    assert later == ()
+    assert session.awaited() == ()
+
+
 def test_a_session_that_took_nothing_over_holds_nothing() -> None:
     """Without a history there is nothing to carry on."""
     session = Session(program_of(two_steps), RUN_ID, ENVIRONMENT)

@@ -241,6 +241,7 @@ def _append(host: Host, move: Move, through: int, *, park: bool) -> AppendRecord
         inbox_through=through,
         park=park,
         abandoned=move.abandoned,
+        awaited=host.session.awaited(),  # an engine says it once
     )
 
 
