@@ -23,6 +23,8 @@ PURE = [
     "ironflow/journal/apply*.py",
     "ironflow/journal/base.py",
     "ironflow/journal/matching.py",
+    "ironflow/journal/ready.py",
+    "ironflow/journal/rows.py",
     "ironflow/journal/view.py",
 ]
 REPORT = pytest.StashKey[str]()

@@ -137,7 +137,7 @@ class Runtime:
 
     def hint(self, hint: Hint) -> None:
         """React to a commit: called by the journal on this loop."""
-        if hint.ready:
+        if hint.ready or hint.room:
             self.look.set()
         for run_id in hint.inbox:
             carried = self.active.get(run_id)

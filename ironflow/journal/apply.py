@@ -94,7 +94,7 @@ def _register(view: View, command: RegisterFunctions) -> Done:
     for function in command.functions:
         if known.get(function.id) != function:
             view.put_function(function)
-            changed = True
+            view.hint.room = changed = True
         for row in view.paused(function.id):
             if _is_worth_a_try(row, function.version):
                 runs.resume(view, row)
@@ -186,5 +186,5 @@ def _pause(view: View, row: RunRow, command: PauseRun) -> Done | Refused:
     if _cancel_waits(view, row, after=command.inbox_through):
         return Done(changed=False)
     view.put_run(replace(row, status="paused", pause=command.pause))
-    view.drop_ready(row.run_id)
+    runs.leave(view, row)
     return Done()

@@ -190,7 +190,7 @@ def _appended(under_way: _Append, command: AppendRecords) -> Appended:
     inbox: tuple[InboxRow, ...] = tuple(view.inbox(run_id))
     parked = command.park and not inbox
     if parked:
-        view.drop_ready(run_id)
+        runs.leave(view, under_way.row)
     return Appended(length, inbox, parked)
 
 

@@ -12,6 +12,7 @@ from ironflow import codec
 from ironflow.errors import RunNotFound
 from ironflow.journal.base import CLOSED, FunctionRow, RunRow, RunStatus, TimerRow
 from ironflow.journal.view import View
+from ironflow.policy.concurrency import lane_of
 from ironflow.records import (
     ChildEnded,
     Draft,
@@ -66,6 +67,9 @@ def start(
         recorded_at=row.created_at,
         previous=codec.chain_start(environment, row.run_id),
     )
+    lane = lane_of(event, limit=function.concurrency, key=function.concurrency_key)
+    if lane:
+        row = replace(row, lane=lane)
     view.put_run(row)
     view.append(row.run_id, (entry,), (header,))
     set_run_deadline(view, row, function, now=row.created_at)
@@ -99,8 +103,19 @@ def put_timer(view: View, timer: TimerRow) -> None:
 def make_ready(view: View, row: RunRow) -> None:
     """Let a run be claimed, unless it is paused: then it waits for a resume."""
     if row.status == "open":
-        view.put_ready(row.run_id, row.function_id)
+        view.put_ready(row)
         view.hint.ready.add(row.run_id)
+
+
+def leave(view: View, row: RunRow) -> None:
+    """The run is not ready any more, and makes room in its lane."""
+    view.drop_ready(row.run_id)
+    _make_room(view, row)
+
+
+def _make_room(view: View, row: RunRow) -> None:
+    if view.functions()[row.function_id].concurrency:
+        view.hint.room = True
 
 
 def wake(view: View, row: RunRow, draft: Draft, *, position: int = 0) -> None:
@@ -133,6 +148,7 @@ def close(
         )
     )
     view.drop_run_tables(row.run_id)
+    _make_room(view, row)
     view.hint.ended.add(row.run_id)
 
 

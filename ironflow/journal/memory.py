@@ -29,8 +29,6 @@ from ironflow.journal.memory_tables import Durable, MemoryView, Run
 from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
 
-_CLAIMS_PER_OPENING: Final = 1 << 32
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,6 @@ class MemoryStore:
         durable.openings += 1
         self._durable = durable
         self._view = MemoryView(durable)
-        self._epoch = durable.openings * _CLAIMS_PER_OPENING
         self._watchers: dict[object, Callable[[Hint], None]] = {}
         self._is_closed = False
 
@@ -80,8 +77,7 @@ class MemoryStore:
         except BaseException:
             view.roll_back()
             raise
-        if view.undo:
-            view.undo.clear()
+        if view.keep():
             for callback in tuple(self._watchers.values()):
                 callback(hint)
         return answers
@@ -123,21 +119,14 @@ class MemoryStore:
     def claim_now(self, functions: frozenset[str], *, limit: int) -> list[Claim]:
         """Take ready runs of these functions, in the order they became ready."""
         self._check_open()
-        runs, holds = self._durable.runs, self._view.holds
-        free = (
-            run
-            for run_id in self._durable.ready
-            if run_id not in holds
-            and (run := runs[run_id]).row.function_id in functions
-        )
-        return [self._claimed(run) for run in list(islice(free, limit))]
+        taken = self._view.queue.claim(functions, limit=limit)
+        return [self._claimed(self._durable.runs[run_id]) for run_id in taken]
 
     def release_now(self, claims: Sequence[Claim]) -> None:
         """Give runs back; they go to the end of the queue."""
-        holds, ready = self._view.holds, self._durable.ready
+        queue, ready = self._view.queue, self._durable.ready
         for claim in claims:
-            if holds.get(claim.run_id) == claim.epoch:
-                del holds[claim.run_id]
+            if queue.release(claim.run_id, epoch=claim.epoch):
                 del ready[claim.run_id]
                 ready[claim.run_id] = self._durable.count()
 
@@ -165,17 +154,15 @@ class MemoryStore:
     def _summary(self, run: Run) -> RunSummary:
         length = len(run.entries)
         ready = run.row.run_id in self._durable.ready
-        held = run.row.run_id in self._view.holds
+        held = run.row.run_id in self._view.queue.holds
         status = shown_status(run.row, length=length, ready=ready, held=held)
         return RunSummary(run.row, status, length)
 
     def _claimed(self, run: Run) -> Claim:
-        self._epoch += 1
-        self._view.holds[run.row.run_id] = self._epoch
         return Claim(
             run_id=run.row.run_id,
             function_id=run.row.function_id,
-            epoch=self._epoch,
+            epoch=self._view.queue.holds[run.row.run_id],
             length=len(run.entries),
             inbox=tuple(run.inbox.values()),
         )
@@ -238,7 +225,6 @@ class MemoryJournal(MemoryStore):
     async def close(self) -> None:
         """End every hold; nothing is kept unless a snapshot was taken."""
         self._is_closed = True
-        self._view.holds.clear()
 
 
 def _is_sought(summary: RunSummary, query: RunQuery) -> bool:

@@ -25,6 +25,7 @@ from ironflow.journal.base import (
     WaitRow,
 )
 from ironflow.journal.matching import keys_at
+from ironflow.journal.ready import ReadyQueue
 from ironflow.records import Draft, Entry, EventData
 
 TimerKey = tuple[str, TimerKind]
@@ -143,16 +144,23 @@ class _Tables:
         self.durable: Final = durable
         self.hint = Hint()
         self.undo: Final[list[Callable[[], object]]] = []
-        self.holds: Final[dict[str, int]] = {}
+        self.queue: Final = ReadyQueue(durable.openings)
         self.due: Final[list[DueKey]] = []
         self._names: Final[dict[str, list[int]]] = {}
         self._waits: Final = WaitIndex()
         self._ever_paused: Final[set[str]] = set()
+        self._staged: Final[list[tuple[str, RunRow | None]]] = []  # None: not ready
+        self._ended_holds: Final[set[str]] = set()
         for stored in durable.events:
             self._names.setdefault(stored.event.name, []).append(stored.position)
         for run in durable.runs.values():
             self._read(run)
         self.due.sort()
+        for function in durable.functions.values():
+            self.queue.set_limit(function.id, function.concurrency)
+        for run_id in durable.ready:
+            row = durable.runs[run_id].row
+            self.queue.add(run_id, row.function_id, row.lane)
 
     def _read(self, run: Run) -> None:
         self.due.extend(map(_due_key, run.timers.values()))
@@ -273,7 +281,9 @@ class _RunTables(_EventTables):
 
     def hold(self, run_id: str) -> Hold:
         entries = self.durable.runs[run_id].entries
-        return Hold(self.holds.get(run_id, 0), len(entries))
+        if run_id in self._ended_holds:
+            return Hold(0, len(entries))
+        return Hold(self.queue.holds.get(run_id, 0), len(entries))
 
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
@@ -300,20 +310,20 @@ class _RunTables(_EventTables):
         }
         self.undo.append(lambda: setattr(run, "inbox", before))
 
-    def put_ready(self, run_id: str, function_id: str) -> None:
-        ready = self.durable.ready
+    def put_ready(self, row: RunRow) -> None:
+        ready, run_id = self.durable.ready, row.run_id
         if run_id not in ready:
             ready[run_id] = self.durable.count()
+            self._staged.append((run_id, row))
             self.undo.append(lambda: ready.pop(run_id))
 
     def drop_ready(self, run_id: str) -> None:
-        ready, holds = self.durable.ready, self.holds
+        ready = self.durable.ready
         place = ready.pop(run_id, 0)
-        epoch = holds.pop(run_id, 0)
         if place:
+            self._staged.append((run_id, None))
+            self._ended_holds.add(run_id)
             self.undo.append(lambda: ready.setdefault(run_id, place))
-        if epoch:
-            self.undo.append(lambda: holds.setdefault(run_id, epoch))
 
     def put_timer(self, row: TimerRow) -> None:
         timers, due = self.durable.runs[row.run_id].timers, self.due
@@ -355,16 +365,35 @@ class _RunTables(_EventTables):
 
 @final
 class MemoryView(_RunTables):
-    """The View of the journal in memory, and the way back from a failed commit."""
+    """The View of the journal in memory; a commit ends in one of its two methods."""
+
+    def keep(self) -> bool:
+        """Let the writes hold; say whether there were any."""
+        changed = bool(self.undo)
+        self.undo.clear()
+        for function in self.durable.functions.values():
+            self.queue.set_limit(function.id, function.concurrency)
+        for run_id, row in self._staged:
+            if row is None:
+                self.queue.drop(run_id)
+            else:
+                self.queue.add(run_id, row.function_id, row.lane)
+        self._begin()
+        return changed
 
     def roll_back(self) -> None:
-        """Undo the writes since `undo` was empty, and the order of the queue."""
+        """Undo the writes since the last commit, and the order of the queue."""
+        self._begin()
         while self.undo:
             self.undo.pop()()
         ready = self.durable.ready
         queue = sorted(ready.items(), key=itemgetter(1))
         ready.clear()
         ready.update(queue)
+
+    def _begin(self) -> None:
+        self._staged.clear()
+        self._ended_holds.clear()
 
 
 def _remove(due: list[DueKey], key: DueKey) -> None:

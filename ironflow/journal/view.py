@@ -97,8 +97,8 @@ class View(Protocol):
         """Drop these rows of an inbox."""
         ...
 
-    def put_ready(self, run_id: str, function_id: str) -> None:
-        """Let the run be claimed; a run that is ready keeps its place."""
+    def put_ready(self, row: RunRow) -> None:
+        """Let the run be claimed, in its lane; a run that is ready keeps its place."""
         ...
 
     def drop_ready(self, run_id: str) -> None:

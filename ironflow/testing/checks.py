@@ -11,6 +11,7 @@ from typing import Final
 from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
+from ironflow.testing.checks_lanes import LANE_CHECKS
 from ironflow.testing.checks_runs import RUN_CHECKS
 from ironflow.testing.checks_scene import OpenJournal
 from ironflow.testing.checks_timers import TIMER_CHECKS
@@ -24,6 +25,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *WAIT_CHECKS,
     *TIMER_CHECKS,
     *RUN_CHECKS,
+    *LANE_CHECKS,
     *CHILD_CHECKS,
 )
 

@@ -212,7 +212,7 @@ async def test_a_run_held_elsewhere_is_left_alone(bench: Bench) -> None:
         receipt = await engine.emit("go")
         await settle()
         # Somebody has a newer claim: the hold of this engine has ended.
-        bench.journal.store._view.holds[receipt.run_ids[0]] += 1000
+        bench.journal.store._view.queue.holds[receipt.run_ids[0]] += 1000
         await engine.emit("news")
         await settle()
         kinds = bench.kinds(receipt.run_ids[0])

@@ -232,7 +232,7 @@ class FaultyWorld(World):
         """Return all that a commit may change; numbers may be left out."""
         durable, view = self.journal.snapshot().durable, self.journal._view
         rows = replace(durable, counter=0, openings=0)
-        return rows, list(rows.ready), list(view.due), dict(view.holds)
+        return rows, list(rows.ready), list(view.due), dict(view.queue.holds)
 
 
 @settings(max_examples=30)

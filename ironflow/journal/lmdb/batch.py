@@ -154,14 +154,9 @@ def remember(memory: Memory, batch: Batch) -> None:
     staged = batch.staged
     memory.commit_number, memory.head = batch.number, batch.head
     if staged.functions is not None:
-        memory.functions = staged.functions
+        memory.take_functions(staged.functions)
     memory.event_log = staged.event_log or memory.event_log
     memory.key_days = staged.key_days or memory.key_days
-    memory.ready_place += len(staged.ready)
-    for run_id, function_id in staged.ready:
-        if function_id:
-            memory.queue.add(run_id, function_id)
-        else:
-            memory.let_go(run_id)
+    memory.take_ready(staged.ready)
     holds = memory.queue.holds
     memory.held |= {run: staged.known[run] for run in staged.known if run in holds}

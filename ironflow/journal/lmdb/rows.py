@@ -92,18 +92,25 @@ DELIVERY: Final = RowCodec(Delivery)
 
 # --- the ready queue ------------------------------------------------------------
 
-_decode_ready: Final[Decoder] = msgspec.msgpack.Decoder(tuple[int, str]).decode
+
+class _Ready(msgspec.Struct, array_like=True):
+    place: int
+    function_id: str
+    lane: bytes = b""
 
 
-def encode_ready(place: int, function_id: str) -> bytes:
-    """Return the row of a ready run: its place in the queue, its function."""
-    return _encode((place, function_id))
+_decode_ready: Final[Decoder] = msgspec.msgpack.Decoder(_Ready).decode
 
 
-def decode_ready(data: bytes) -> tuple[int, str]:
-    """Return place and function id of a ready run."""
-    found: tuple[int, str] = decoded(_decode_ready, data, name="a ready row")
-    return found
+def encode_ready(place: int, function_id: str, lane: bytes = b"") -> bytes:
+    """Return the row of a ready run: its place in the queue, its function and lane."""
+    return _encode((place, function_id, lane) if lane else (place, function_id))
+
+
+def decode_ready(data: bytes) -> tuple[int, str, bytes]:
+    """Return place, function id and lane of a ready run."""
+    row: _Ready = decoded(_decode_ready, data, name="a ready row")
+    return row.place, row.function_id, row.lane
 
 
 # --- the inbox ------------------------------------------------------------------

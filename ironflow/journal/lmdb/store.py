@@ -21,9 +21,9 @@ from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
 from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.reads import Reads, read_inbox, read_length
-from ironflow.journal.lmdb.ready import ReadyQueue
 from ironflow.journal.lmdb.tables import Known, Memory, read_run
 from ironflow.journal.lmdb.writer import Writer
+from ironflow.journal.ready import ReadyQueue
 
 ENVIRONMENTS_MAX: Final = 1 << 16
 
@@ -158,18 +158,20 @@ def _load(snapshot: Snapshot, number: int, *, owner_number: int) -> Memory:
         (*rows.decode_ready(data), keys.shown_run(key[len(prefix) :]))
         for key, data in snapshot.scan(keys.READY, prefix)
     )
-    for _, function_id, run_id in ready:
-        queue.add(run_id, function_id)
-    return Memory(
+    for _, function_id, lane, run_id in ready:
+        queue.add(run_id, function_id, lane)
+    memory = Memory(
         environment=number,
         commit_number=0,
         head=rows.HEAD_START,
         queue=queue,
-        functions=_load_functions(snapshot, prefix),
+        functions={},
         event_log=_load_event_log(snapshot, prefix),
         key_days=_load_key_days(snapshot, prefix),
         ready_place=ready[-1][0] if ready else 0,
     )
+    memory.take_functions(_load_functions(snapshot, prefix))
+    return memory
 
 
 def _load_functions(snapshot: Snapshot, prefix: bytes) -> dict[str, FunctionRow]:

@@ -29,7 +29,7 @@ from ironflow.journal.base import (
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Snapshot
 from ironflow.journal.lmdb.overlay import Overlay
-from ironflow.journal.lmdb.ready import ReadyQueue
+from ironflow.journal.ready import ReadyQueue
 from ironflow.records import Draft, Entry, EventData
 
 INBOX_ROWS_PER_COMMIT_MAX: Final = 1 << 24
@@ -66,16 +66,27 @@ class Memory:
     ready_place: int
     held: dict[str, Known] = field(default_factory=dict[str, Known])
 
-    def let_go(self, run_id: str) -> None:
-        """The run is not ready and not held: nothing of it stays in memory."""
-        self.queue.drop(run_id)
-        self.held.pop(run_id, None)
+    def take_ready(self, changes: Sequence[tuple[str, RunRow | None]]) -> None:
+        """Let runs be claimed; None: nothing of this one stays in memory."""
+        self.ready_place += len(changes)
+        for run_id, row in changes:
+            if row is not None:
+                self.queue.add(run_id, row.function_id, row.lane)
+            else:
+                self.queue.drop(run_id)
+                self.held.pop(run_id, None)
+
+    def take_functions(self, functions: dict[str, FunctionRow]) -> None:
+        """Let the registry be this one, also where it says how many may be held."""
+        self.functions = functions
+        for function_id, row in functions.items():
+            self.queue.set_limit(function_id, row.concurrency)
 
 
 class Staged:
     """What a commit will change in memory once it is durable.
 
-    Of `ready`, an empty function id says that the run is ready no longer.
+    Of `ready`, None in place of a row says that the run is ready no longer.
     """
 
     __slots__ = (
@@ -93,7 +104,7 @@ class Staged:
         self.functions: dict[str, FunctionRow] | None = None
         self.event_log: EventLog | None = None
         self.key_days: list[bytes] | None = None
-        self.ready: list[tuple[str, str]] = []
+        self.ready: list[tuple[str, RunRow | None]] = []
         self.known: dict[str, Known] = {}
         self.runs: dict[str, rows.RunChange] = {}
         self.events: list[rows.EventChange] = []
@@ -339,16 +350,17 @@ class _RunTables(_Tables):
         for number in numbers:
             self._overlay.delete(keys.INBOX, prefix + keys.number(number))
 
-    def put_ready(self, run_id: str, function_id: str) -> None:
-        key = self._run(run_id)
+    def put_ready(self, row: RunRow) -> None:
+        key = self._run(row.run_id)
         if self._overlay.get(keys.READY, key) is None:
-            self.staged.ready.append((run_id, function_id))
+            self.staged.ready.append((row.run_id, row))
             place = self._memory.ready_place + len(self.staged.ready)
-            self._overlay.put(keys.READY, key, rows.encode_ready(place, function_id))
+            data = rows.encode_ready(place, row.function_id, row.lane)
+            self._overlay.put(keys.READY, key, data)
 
     def drop_ready(self, run_id: str) -> None:
         self._overlay.delete(keys.READY, self._run(run_id))
-        self.staged.ready.append((run_id, ""))
+        self.staged.ready.append((run_id, None))
         self.staged.ended_holds.add(run_id)
 
     def put_timer(self, row: TimerRow) -> None:

@@ -118,3 +118,8 @@ async def test_an_event_that_was_changed_does_not_open(scene: Scene) -> None:
 
     with pytest.raises(JournalDamaged, match="another digest"):
         rows.open_event(8, data)
+
+
+def test_a_ready_row_without_a_lane_is_that_of_no_key() -> None:
+    assert rows.decode_ready(msgpack.packb([7, "f"])) == (7, "f", b"")
+    assert rows.decode_ready(rows.encode_ready(7, "f", b"k")) == (7, "f", b"k")

@@ -1,4 +1,4 @@
-"""The parts that stand on nothing: overlay, ready queue, head file, keys."""
+"""The parts that stand on nothing: overlay, head file, keys."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +11,6 @@ from ironflow.errors import JournalFull, JournalOwned, RunNotFound
 from ironflow.journal.lmdb import _lmdb, keys
 from ironflow.journal.lmdb.head import HEAD_BYTES, Head, frame, parse
 from ironflow.journal.lmdb.overlay import Overlay
-from ironflow.journal.lmdb.ready import CLAIMS_PER_OWNER, ReadyQueue
 
 KEYS = st.binary(min_size=1, max_size=3)
 CHANGES = st.lists(st.tuples(KEYS, st.none() | st.binary(max_size=2)), max_size=30)
@@ -94,37 +93,6 @@ def test_a_map_that_is_full_stores_nothing(tmp_path: Path) -> None:
     with pytest.raises(JournalOwned):
         _lmdb.open_environment(tmp_path, keys.TABLES, map_bytes=1 << 20)
     store.close()
-
-
-def test_the_first_ready_is_the_first_claimed() -> None:
-    queue = ReadyQueue(3)
-    for run_id, function_id in [("r1", "a"), ("r2", "b"), ("r3", "a"), ("r4", "c")]:
-        queue.add(run_id, function_id)
-    queue.add("r1", "a")
-
-    assert queue.claim({"a", "b"}, limit=2) == ["r1", "r2"]
-    assert queue.claim({"a", "b", "none"}, limit=9) == ["r3"]
-    assert not queue.claim({"a", "b"}, limit=9)
-    assert queue.holds["r1"] == 3 * CLAIMS_PER_OWNER + 1
-    assert len(queue) == 4
-
-
-def test_a_hold_is_ended_by_its_own_epoch_only() -> None:
-    queue = ReadyQueue(1)
-    queue.add("r1", "a")
-    queue.claim({"a"}, limit=1)
-    first = queue.holds["r1"]
-
-    assert not queue.release("r1", epoch=first + 1)
-    assert queue.release("r1", epoch=first)
-    assert not queue.release("r1", epoch=first)
-
-    assert queue.claim({"a"}, limit=1) == ["r1"]
-    assert queue.holds["r1"] > first
-    queue.drop("r1")
-    queue.drop("r1")
-    assert "r1" not in queue
-    assert not queue.holds
 
 
 @given(st.integers(0, 2**64 - 1), st.binary(min_size=16, max_size=16))

@@ -1,0 +1,163 @@
+"""The rows of a journal: what its tables hold, beside histories.
+
+Rows are values. Times are microseconds since 1970. What is made for every step is a
+Struct: a frozen dataclass costs six times as much.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from ironflow.records import Draft, EventData
+
+RunStatus = Literal["open", "paused", "completed", "failed", "cancelled", "continued"]
+CLOSED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
+TimerKind = Literal["sleep", "wait", "invoke", "retry", "run", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRow:
+    """A function as the registry knows it; matching uses it at commit time.
+
+    `triggers` are event patterns. Durations are microseconds, 0 for none.
+    `concurrency` is how many of its runs of one lane may be held at once, 0 for any
+    number; `concurrency_key` is the path into a run's event that says which lane.
+    """
+
+    id: str
+    version: str
+    triggers: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
+    run_timeout_us: int = 0
+    start_timeout_us: int = 0
+    concurrency: int = 0
+    concurrency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a run stands still, and which code version would not go on.
+
+    `reason` is `code` (a bug or a mismatch) or `step` (one with
+    on_exhausted="pause").
+    """
+
+    reason: str
+    message: str
+    version: str
+    paused_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """The durable state of a run that is not in its history.
+
+    It is written when the run starts, pauses and ends, never by a step.
+    `trigger_position` is the place of the run's event in the event log: a wait
+    looks back to it. A child's and a continued run's is the log's length when it
+    was made. `first_run` is the first of a chain made by continue_as_new, empty
+    in that run itself: a parent knows its child by it. A run with a `parent_run`
+    but no `parent_step` tells nobody when it ends. `lane` is what `policy.concurrency`
+    said when the run started, and stays.
+    """
+
+    run_id: str
+    function_id: str
+    status: RunStatus
+    event_id: str
+    event_name: str
+    trigger_position: int
+    created_at: int
+    attempt: int = 1
+    parent_run: str = ""
+    parent_step: str = ""
+    attached: bool = False
+    continued_from: str = ""
+    continued_to: str = ""
+    first_run: str = ""
+    ended_at: int = 0
+    pause: Pause | None = None
+    lane: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRow:
+    """A wait: `path` and `match_key` are empty where any event of the name fits.
+
+    `sequence` is its WaitStarted record's. Of two waits of one run that an event
+    fits, the older takes it: a run consumes an event once. Events up to position
+    `after` do not count: they came before the run's own, or before the ask.
+    """
+
+    run_id: str
+    step: str
+    sequence: int
+    event: str
+    path: str
+    match_key: bytes
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow:
+    """Something that is due at `due` (microseconds).
+
+    A run has at most one timer of a step and kind; `run` and `start` are of the
+    step "".
+    """
+
+    run_id: str
+    step: str
+    kind: TimerKind
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event in its place in the log; `run_ids` are the runs it started."""
+
+    position: int
+    event: EventData
+    run_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the delivery of events to waits stopped, while it is unfinished.
+
+    The event at `position` has been offered to waits up to (`run_id`,
+    `sequence`), in that order; later events to no wait yet.
+    """
+
+    position: int
+    run_id: str = ""
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """How many events are stored; `delivery` is None if each found its waits."""
+
+    length: int
+    delivery: Delivery | None = None
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """The epoch of a run's holder, 0 if nobody holds it, and the run's length."""
+
+    epoch: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """A record on its way into a history.
+
+    `number` grows within a run and is never used twice, also when all are gone.
+    `position` is the place in the event log of the event it brings, if any.
+    """
+
+    number: int
+    draft: Draft
+    position: int = 0
