@@ -17,7 +17,7 @@ from ironflow.authoring.version import code_version
 from ironflow.errors import ConfigurationError
 from ironflow.interpreter.program import Body, Program, RunView
 from ironflow.policy.duration import Duration
-from ironflow.policy.match import parse_pattern
+from ironflow.policy.match import parse_path, parse_pattern
 from ironflow.policy.names import check_function_id, check_text
 from ironflow.policy.retry import Retry
 
@@ -38,6 +38,8 @@ class _Options:
     run_timeout: Duration | None
     step_timeout: Duration | None
     start_timeout: Duration | None
+    concurrency: int | None
+    concurrency_key: str | None
     history_limit: int
     patches: Sequence[str]
     undo_on_cancel: bool
@@ -56,6 +58,8 @@ def function(
     run_timeout: Duration | None = None,
     step_timeout: Duration | None = None,
     start_timeout: Duration | None = None,
+    concurrency: int | None = None,
+    concurrency_key: str | None = None,
     history_limit: int = limits.HISTORY_RECORDS_DEFAULT,
     patches: Sequence[str] = (),
     undo_on_cancel: bool = True,
@@ -72,6 +76,8 @@ def function(
     run_timeout: Duration | None = None,
     step_timeout: Duration | None = None,
     start_timeout: Duration | None = None,
+    concurrency: int | None = None,
+    concurrency_key: str | None = None,
     history_limit: int = limits.HISTORY_RECORDS_DEFAULT,
     patches: Sequence[str] = (),
     undo_on_cancel: bool = True,
@@ -92,6 +98,10 @@ def function(
         run_timeout: From a run's start to its end, waits included.
         step_timeout: For each attempt of a step that says nothing else.
         start_timeout: From the event until somebody takes the run up.
+        concurrency: How many of its runs are carried on at once; the others wait, first
+            come, first served. A run that sleeps or waits makes room for another.
+        concurrency_key: A path into the event ("customer_id"): then the number holds
+            for the runs of each value. Without a value there, runs share one number.
         history_limit: The most records of a run; loop with `ctx.continue_as_new`.
         patches: What `ctx.patched` may be asked for.
         undo_on_cancel: Whether a cancelled run undoes its steps. An open saga undoes
@@ -109,6 +119,8 @@ def function(
         run_timeout=run_timeout,
         step_timeout=step_timeout,
         start_timeout=start_timeout,
+        concurrency=concurrency,
+        concurrency_key=concurrency_key,
         history_limit=history_limit,
         patches=patches,
         undo_on_cancel=undo_on_cancel,
@@ -143,6 +155,7 @@ def _program(
         retry = Retry()
     check_retry(retry)
     _check_choices(options)
+    _check_concurrency(options)
     output = values.return_annotation(fn)
     values.check_annotation(output, where="its return annotation")
     return Program(
@@ -154,6 +167,8 @@ def _program(
         step_timeout_us=_timeout(options.step_timeout, option="step_timeout"),
         run_timeout_us=_timeout(options.run_timeout, option="run_timeout"),
         start_timeout_us=_timeout(options.start_timeout, option="start_timeout"),
+        concurrency=options.concurrency or 0,
+        concurrency_key=options.concurrency_key or "",
         history_limit=options.history_limit,
         undo_on_cancel=options.undo_on_cancel,
         on_bug=options.on_bug,
@@ -248,6 +263,23 @@ def _check_choices(options: _Options) -> None:
     if type(options.undo_on_cancel) is not bool:
         raise ConfigurationError(
             f"undo_on_cancel={shown(options.undo_on_cancel)} must be True or False"
+        )
+
+
+def _check_concurrency(options: _Options) -> None:
+    limit, key = options.concurrency, options.concurrency_key
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ConfigurationError(
+            f"concurrency={shown(limit)} must be a whole number from 1 on; leave it out"
+            " for no limit"
+        )
+    if key is None:
+        return
+    parse_path(key, option="concurrency_key")
+    if limit is None:
+        raise ConfigurationError(
+            f"concurrency_key={shown(key)} needs concurrency=, the number of runs that"
+            " go on at once for each value"
         )
 
 

@@ -138,6 +138,8 @@ async def _register(runtime: Runtime, app: App) -> None:
             patches=tuple(sorted(program.patches)),
             run_timeout_us=program.run_timeout_us,
             start_timeout_us=program.start_timeout_us,
+            concurrency=program.concurrency,
+            concurrency_key=program.concurrency_key,
         )
         for program in app.programs.values()
     )

@@ -84,7 +84,8 @@ class Program:
     """A function as the machine sees it. Durations are microseconds, 0 for none.
 
     `start` makes the coroutine of the function for a run; it may raise
-    PayloadRejected. `output` is the annotation that the result must fit.
+    PayloadRejected. `output` is the annotation that the result must fit. The
+    interpreter takes no notice of `concurrency` and its key: hosts tell the journal.
     """
 
     id: str
@@ -95,6 +96,8 @@ class Program:
     step_timeout_us: int = 0
     run_timeout_us: int = 0
     start_timeout_us: int = 0
+    concurrency: int = 0
+    concurrency_key: str = ""
     history_limit: int = limits.HISTORY_RECORDS_DEFAULT
     undo_on_cancel: bool = True
     on_bug: Literal["pause", "fail"] = "pause"

@@ -50,6 +50,8 @@ def test_a_decorated_function_is_a_value_that_shows_its_options() -> None:
         run_timeout="30d",
         step_timeout=1.5,
         start_timeout="1h",
+        concurrency=3,
+        concurrency_key="customer.id",
         history_limit=10,
         patches=["faster"],
         undo_on_cancel=False,
@@ -65,6 +67,7 @@ def test_a_decorated_function_is_a_value_that_shows_its_options() -> None:
     assert program.run_timeout_us == 30 * 24 * 3600 * 1_000_000
     assert program.step_timeout_us == 1_500_000
     assert program.start_timeout_us == 3600 * 1_000_000
+    assert (program.concurrency, program.concurrency_key) == (3, "customer.id")
     assert program.history_limit == 10
     assert program.patches == {"faster"}
     assert (program.undo_on_cancel, program.on_bug) == (False, "fail")
@@ -104,6 +107,10 @@ def test_a_function_cannot_be_changed() -> None:
         ({"run_timeout": "soon"}, "run_timeout='soon' is not a duration"),
         ({"step_timeout": 0}, "step_timeout=0 leaves no time"),
         ({"start_timeout": -1}, "start_timeout=-1 is negative"),
+        ({"concurrency": 0}, "concurrency=0 must be a whole number from 1 on"),
+        ({"concurrency": True}, "concurrency=True must be a whole number"),
+        ({"concurrency": 1, "concurrency_key": "a."}, "concurrency_key='a.' is not a"),
+        ({"concurrency_key": "a"}, "concurrency_key='a' needs concurrency="),
         ({"history_limit": 0}, "history_limit=0 must be a whole number from 1"),
         ({"history_limit": True}, "history_limit=True"),
         ({"patches": "faster"}, "patches='faster' must be a list"),
@@ -122,7 +129,7 @@ def test_a_wrong_option_is_named_with_its_function(
     assert str(refused.value).startswith(f"function {options.get('id', 'workflow')!r}:")
 
 
-@pytest.mark.parametrize("option", ["cron", "concurrency", "throttle", "loop"])
+@pytest.mark.parametrize("option", ["cron", "debounce", "throttle", "loop"])
 def test_an_option_that_is_not_built_is_not_accepted(option: str) -> None:
     with pytest.raises(TypeError, match=option):
         function(**{option: 1})  # type: ignore[call-overload]  # that is the test
