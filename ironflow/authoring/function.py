@@ -98,14 +98,11 @@ def function(
         run_timeout: From a run's start to its end, waits included.
         step_timeout: For each attempt of a step that says nothing else.
         start_timeout: From the event until somebody takes the run up.
-        concurrency: How many of its runs are carried on at once; the others wait, first
-            come, first served. A run that sleeps or waits makes room for another.
-        concurrency_key: A path into the event ("customer_id"): then the number holds
-            for the runs of each value. Without a value there, runs share one number.
+        concurrency: How many of its runs go on at once; what sleeps or waits is none.
+        concurrency_key: A path into the event; then so many for each value there.
         history_limit: The most records of a run; loop with `ctx.continue_as_new`.
         patches: What `ctx.patched` may be asked for.
-        undo_on_cancel: Whether a cancelled run undoes its steps. An open saga undoes
-            its own all the same, because the cancel leaves it as an exception.
+        undo_on_cancel: Whether a cancelled run undoes its steps; an open saga does.
         on_bug: Whether an exception that is no failure pauses or fails the run.
         version: Which code this is; by default a digest of its source file.
 
