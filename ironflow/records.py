@@ -183,7 +183,12 @@ class CancelRequested(Header, frozen=True, kw_only=True, tag=27):
 
 
 class DeadlinePassed(Header, frozen=True, kw_only=True, tag=28):
-    """A deadline passed: of the run (`id` empty) or of an invoke."""
+    """A deadline passed: of the run (`id` empty) or of an invoke.
+
+    `timer` says which: `run` or `start` of a run, or `invoke`.
+    """
+
+    timer: str = "run"
 
 
 # --- amendments: how the history before them is read --------------------------

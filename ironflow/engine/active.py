@@ -169,7 +169,8 @@ class ActiveRun:
                 perform, "the process that performed it ended before it was recorded"
             )
         if perform.not_before or attempt.stopped or self._runtime.threads_left:
-            settled = await attempt.wait_for_turn()
+            foreign = self._session.may_have_begun(perform.id)
+            settled = await attempt.wait_for_turn(is_ours=not foreign)
             if settled is not None:
                 return settled
         reused = self._session.reusable(perform)
@@ -177,6 +178,8 @@ class ActiveRun:
             return reused
         if self._runtime.closing and not perform.started:
             await trio.sleep_forever()  # its turn comes at the next start
+        if perform.at_most_once and not perform.started:
+            return outcomes.started(perform)
         return await attempt.make()
 
     def _note(self, attempt: Attempt, outcome: Draft) -> bool:
@@ -236,27 +239,30 @@ class ActiveRun:
             self._leave()
             return []
         if self._exhausted:
-            await self._stand_still(fresh)
-            return []
+            return await self._stand_still(fresh)
         return [] if park else fresh
 
-    async def _stand_still(self, fresh: list[Attempt]) -> None:
+    async def _stand_still(self, fresh: list[Attempt]) -> list[Attempt]:
         """Begin no step any more; pause when those that run have ended.
 
-        What a cancel stops meanwhile is given up: such a run does not stand still.
+        What a cancel stops meanwhile is given up: such a run does not stand still. What
+        is on record as started would be in doubt, so it is made.
         """
+        started = [attempt for attempt in fresh if attempt.perform.started]
         for attempt in fresh:
             perform = attempt.perform
+            if perform.started:
+                continue
             del self._attempts[perform.id]
             if attempt.stopped:
                 self._exhausted.pop(perform.id, None)
                 self._outcomes.append(outcomes.given_up(perform))
             else:
                 self._later[perform.id] = perform
-        if self._attempts or self._outcomes or self._inbox:
-            return
-        names = ", ".join(map(repr, self._exhausted.values()))
-        await self._pause("step", f"step {names} used up its attempts")
+        if not (self._attempts or self._outcomes or self._inbox):
+            names = ", ".join(map(repr, self._exhausted.values()))
+            await self._pause("step", f"step {names} used up its attempts")
+        return started
 
     def _absorb(self) -> tuple[Move, Draft | None]:
         """Let the code see the news; return the move, and a cancel it cannot see."""

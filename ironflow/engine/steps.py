@@ -63,7 +63,7 @@ class Attempt:
         """Say whether it is to be made at once, as nearly all are."""
         perform, runtime = self.perform, self._runtime
         return not (
-            perform.started
+            perform.at_most_once
             or perform.not_before
             or self.stopped
             or runtime.threads_left
@@ -81,10 +81,11 @@ class Attempt:
                 self.is_cut = True
                 self.scope.cancel()
 
-    async def wait_for_turn(self) -> Draft | None:
+    async def wait_for_turn(self, *, is_ours: bool) -> Draft | None:
         """Wait out the backoff, and the thread that an attempt before left behind.
 
-        Returns the record of a step that was stopped before its turn came.
+        Returns the record of a step that was stopped before its turn came. `is_ours`:
+        no process before this one can have begun the attempt.
         """
         runtime, perform = self._runtime, self.perform
         thread = runtime.threads_left.get((self.run_id, perform.id))
@@ -95,7 +96,7 @@ class Attempt:
                 if thread is not None:
                     await thread.wait()
             self._waiting = None
-        if must_wait and self.stopped and perform.last_error:
+        if self.stopped and (is_ours or (must_wait and perform.last_error)):
             return outcomes.given_up(perform)
         if self.interrupted:
             why = "it was cancelled, and nobody can say whether it had begun"

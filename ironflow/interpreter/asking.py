@@ -41,7 +41,7 @@ _STEP: Final = Kind.STEP
 def ask_step(core: Core, fiber: Fiber, operation: RunStep[Any]) -> object:
     """A plain step leaves no start record: its outcome is its only record."""
     id_ = fiber.scope.step_id(operation.name)
-    pending = Pending(id_, _STEP, operation, fiber, core.time)
+    pending = Pending(id_, _STEP, operation, fiber, core.time, core.sequence)
     fiber.pending = pending
     if operation.once == "at_most":
         settling.ask_start(core, pending)

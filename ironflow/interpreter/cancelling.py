@@ -4,6 +4,8 @@ As in Trio a cancel is a level, not an edge: once set, every later operation of 
 scope raises `Cancelled`. A scope ends only when every step in flight is settled.
 """
 
+from collections import deque
+
 from ironflow.errors import Cancelled
 from ironflow.interpreter.core import Core, Kind, Pending, Saga
 from ironflow.interpreter.fibers import Fiber, Join
@@ -50,7 +52,12 @@ def _cancel_operation(
         pending.joiners.remove(fiber)
         core.schedule(fiber, error=Cancelled(_sentence(pending)))
         return
-    if pending.kind is Kind.STEP:
+    if pending.kind is Kind.STEP and pending.asked == core.sequence:
+        # Asked and cancelled by one record: no host has ever heard of it.
+        core.asks = deque(ask for ask in core.asks if ask.pending is not pending)
+        core.settle(pending)
+        core.schedule(fiber, error=Cancelled(_sentence(pending)))
+    elif pending.kind is Kind.STEP:
         pending.stopped = True
         core.stops[pending.id] = StopStep(pending.id, interrupt)
     elif isinstance(pending.operation, Invoke):

@@ -46,6 +46,7 @@ class Pending(msgspec.Struct, eq=False):
     operation: Operation[Any] | None
     fiber: Fiber | None
     asked_at: int
+    asked: int = 0  # the record after which it was asked
     attempt: int = 1
     not_before: int = 0
     started: int = 0
@@ -248,7 +249,7 @@ class Core(msgspec.Struct, eq=False):
         self, id_: str, kind: Kind, operation: Operation[Any] | None, fiber: Fiber
     ) -> Pending:
         """Note what a fiber waits for."""
-        pending = Pending(id_, kind, operation, fiber, self.time)
+        pending = Pending(id_, kind, operation, fiber, self.time, self.sequence)
         fiber.pending = pending
         return pending
 
@@ -261,13 +262,6 @@ class Core(msgspec.Struct, eq=False):
         if pending.stopped:
             assert pending.fiber is not None
             self.stops[pending.id] = StopStep(pending.id, pending.fiber.interrupt)
-
-    def withdraw(self, pending: Pending) -> None:
-        """Take a step from the host until its start is on record again."""
-        del self.open[pending.id]
-        self.in_hand -= 1
-        self.to_perform.pop(pending.id, None)
-        self.stops.pop(pending.id, None)
 
     def decoder_for(self, fn: Callable[..., Any]) -> values.Decoder:
         """Return what decodes the results of a step function, and remember it."""

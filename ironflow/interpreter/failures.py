@@ -1,7 +1,7 @@
 """Exceptions <-> what is recorded of them; the same live and on replay."""
 
 import traceback
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from ironflow.errors import (
     StepInDoubt,
 )
 from ironflow.records import ErrorInfo, Payload
+
+# The code of a step that was stopped before its first attempt.
+NEVER_BEGUN: Final = "NEVER_BEGUN"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ErrorInfo).decode

@@ -43,6 +43,7 @@ from ironflow.records import (
     RunRetried,
     RunStarted,
     StepCompleted,
+    StepStarted,
 )
 
 # Looked up once: they are used for every operation.
@@ -101,7 +102,9 @@ class Interpreter:
         if kinds is None or not record.id:
             return (not self._core.ended and not self._core.finishing) or kinds is None
         pending = self._core.open.get(record.id)
-        return pending is not None and pending.kind in kinds
+        if pending is None or pending.kind not in kinds:
+            return False
+        return type(record) is not StepStarted or _may_start(pending, record)
 
     def close(self) -> bool:
         """Drop the coroutines; say whether all of them let themselves be closed.
@@ -198,7 +201,7 @@ class Interpreter:
             self._start(entry)
         elif kind is CodeChanged or kind is RunRetried:
             self._change(record)
-        elif kind in COMMANDS:
+        elif kind in COMMANDS and (kind is not StepStarted or record.attempt == 1):
             self._take_command(record)
         elif core.asks:
             core.bug = mismatch.not_asked_yet(core, record)
@@ -402,6 +405,17 @@ class Interpreter:
             in_doubt=pending.in_doubt,
             last_error=pending.last_error,
         )
+
+
+def _may_start(pending: Pending, record: Record) -> bool:
+    """Say whether this attempt is the one that waits for its start to be recorded."""
+    operation = pending.operation
+    return (
+        isinstance(operation, RunStep)
+        and operation.once == "at_most"
+        and pending.attempt == record.attempt
+        and not pending.started
+    )
 
 
 def _fibers(fiber: Fiber) -> list[Fiber]:

@@ -8,7 +8,14 @@ from ironflow.interpreter import failures
 from ironflow.interpreter.turn import PerformStep
 from ironflow.policy.duration import parse_duration
 from ironflow.policy.retry import next_delay_us
-from ironflow.records import Draft, ErrorInfo, StepCompleted, StepFailed, StepInDoubt
+from ironflow.records import (
+    Draft,
+    ErrorInfo,
+    StepCompleted,
+    StepFailed,
+    StepInDoubt,
+    StepStarted,
+)
 
 
 def completed(perform: PerformStep, payload: bytes) -> Draft:
@@ -68,12 +75,27 @@ def pauses(perform: PerformStep, error: BaseException) -> bool:
 def given_up(perform: PerformStep) -> Draft:
     """Return the record of a step that is stopped while it waits for its turn."""
     if not perform.last_error:
-        why = "it was stopped before it began"
-        return _failed(perform, ErrorInfo(type="Cancelled", message=why), final=True)
+        info = ErrorInfo(
+            type="Cancelled",
+            message=f"step {perform.name!r} was stopped before it began",
+            code=failures.NEVER_BEGUN,
+        )
+        return _failed(perform, info, final=True)
     info = failures.decode(perform.last_error)
     if perform.in_doubt:
         return _in_doubt(perform, info)
     return _failed(perform, info, final=True)
+
+
+def started(perform: PerformStep) -> Draft:
+    """Return the record of a later attempt that is about to be made at most once."""
+    record = StepStarted(
+        id=perform.id,
+        attempt=perform.attempt,
+        asked_at=perform.asked_at,
+        source=perform.source,
+    )
+    return Draft(record)
 
 
 def in_doubt(perform: PerformStep, why: str) -> Draft:

@@ -29,6 +29,7 @@ from ironflow.records import (
     MSGPACK_CODEC,
     ChildStarted,
     CodeChanged,
+    DeadlinePassed,
     Draft,
     Entry,
     ErrorInfo,
@@ -79,6 +80,8 @@ class Session:
         self._settled = False  # nothing is asked that a move was too full for
         self._last = Turn("waiting")
         self._silent = True
+        # Steps that a host before this one may have begun.
+        self._uncertain: set[str] = set()
 
     def load(self, entries: Sequence[Entry]) -> None:
         """Take the durable history, whole; call `absorb((), now)` next.
@@ -116,6 +119,8 @@ class Session:
                 making.take(turn)
                 if turn.asks:
                     turn = self._settle_asks(turn, making)
+                if self._uncertain:
+                    self._note_certain(draft.record)
         self._last = turn
         self._settled = not turn.asks
         return making.move(turn)
@@ -172,9 +177,19 @@ class Session:
         record = msgspec.structs.replace(draft.record, reused=entry.record.sequence)
         return Draft(record, entry.payload)
 
+    def may_have_begun(self, step: str) -> bool:
+        """Say whether a host before this one may have begun a step that is open."""
+        return step in self._uncertain
+
     def close(self) -> bool:
         """Drop the run's code; say whether it let itself be closed."""
         return self._machine.close()
+
+    def _note_certain(self, record: Record) -> None:
+        """Another attempt of a step is this host's own; a late start proves all are."""
+        if isinstance(record, DeadlinePassed) and record.timer == "start":
+            self._uncertain.clear()
+        self._uncertain.discard(record.id)
 
     def _begin(self, making: "_Making") -> Turn:
         """Run the code over what was loaded, or go on with a move that was cut.
@@ -188,6 +203,9 @@ class Session:
         program = self.program
         turn = self._machine.advance()
         making.take(turn)
+        self._uncertain = {
+            step.id for step in turn.perform if step.started or not step.at_most_once
+        }
         if self._silent:
             making.logs.clear()
         if turn.state in {"ended", "broken"} or program.version == self.version:

@@ -72,6 +72,11 @@ def step_started(core: Core, record: Record, pending: Pending | None) -> None:
     core.perform(pending)
 
 
+def attempt_started(core: Core, entry: Entry) -> None:
+    """Perform a later attempt: its host has recorded that its time has come."""
+    step_started(core, entry.record, core.open[entry.record.id])
+
+
 def waiting(core: Core, record: Record, pending: Pending | None) -> None:
     """Open a sleep or wait, unless a cancel has ended it in the same turn."""
     assert pending is not None
@@ -149,9 +154,12 @@ def step_failed(core: Core, entry: Entry) -> None:
         return
     if pending.in_doubt:
         _register(core, pending, value=None, in_doubt=True)
-    assert pending.fiber is not None
-    error = failures.step_error(_name(pending), record.attempt, info)
-    core.schedule(pending.fiber, error=error)
+    fiber = pending.fiber
+    assert fiber is not None
+    error: BaseException = failures.step_error(_name(pending), record.attempt, info)
+    if fiber.cancelled and info.code == failures.NEVER_BEGUN:
+        error = Cancelled(info.message)
+    core.schedule(fiber, error=error)
 
 
 def _next_attempt(core: Core, pending: Pending, entry: Entry) -> None:
@@ -160,12 +168,8 @@ def _next_attempt(core: Core, pending: Pending, entry: Entry) -> None:
     pending.attempt = record.attempt + 1
     pending.not_before = record.retry_at
     pending.last_error = entry.payload
-    operation = pending.operation
-    if isinstance(operation, RunStep) and operation.once == "at_most":
-        core.withdraw(pending)
-        ask_start(core, pending)
-    else:
-        core.perform(pending)
+    pending.started = 0
+    core.perform(pending)
 
 
 def step_in_doubt(core: Core, entry: Entry) -> None:
@@ -301,8 +305,11 @@ def deadline_passed(core: Core, entry: Entry) -> None:
         pending.in_doubt = True
         cancelling.stop_child(core, pending, "its timeout passed")
         return
+    assert isinstance(record, DeadlinePassed)
+    did = "begin" if record.timer == "start" else "end"
     error = RunTimedOut(
-        f"run {core.run_id} of {core.program.id!r} did not end within its timeout"
+        f"run {core.run_id} of {core.program.id!r} did not {did} within its"
+        f" {record.timer}_timeout"
     )
     cancelling.cancel_run(core, error)
 
@@ -319,6 +326,7 @@ Handler = Callable[[Core, Entry], None]
 
 OUTCOMES: Final[dict[type[Record], Handler]] = {
     StepCompleted: step_completed,
+    StepStarted: attempt_started,
     StepFailed: step_failed,
     StepInDoubt: step_in_doubt,
     SleepFired: sleep_fired,
@@ -332,6 +340,7 @@ OUTCOMES: Final[dict[type[Record], Handler]] = {
 # Which kinds of open operation an outcome record may settle.
 SETTLES: Final[dict[type[Record], tuple[Kind, ...]]] = {
     StepCompleted: (Kind.STEP, Kind.UNDO),
+    StepStarted: (Kind.STEP,),
     StepFailed: (Kind.STEP, Kind.UNDO),
     StepInDoubt: (Kind.STEP, Kind.UNDO),
     SleepFired: (Kind.SLEEP,),

@@ -20,7 +20,9 @@ class PerformStep(msgspec.Struct, frozen=True, kw_only=True):
 
     `started` is the sequence of its StepStarted record, 0 where there is none: a
     host that did not write that record itself must not perform the step but
-    record it as in doubt. `in_doubt`: an attempt before this one was stopped from
+    record it as in doubt. `at_most_once` without it: a later attempt, whose start is
+    to be recorded (`outcomes.started`) when its time has come; then it is asked
+    again. `in_doubt`: an attempt before this one was stopped from
     outside; `last_error` is what it was recorded with. Times are microseconds, 0
     for none.
     """

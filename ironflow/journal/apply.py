@@ -141,7 +141,7 @@ def _fired(view: View, timer: TimerRow) -> Draft | None:
             view.drop_wait(timer.run_id, timer.step)
             return Draft(WaitTimedOut(id=timer.step))
         case "invoke" | "run" | "start":
-            return Draft(DeadlinePassed(id=timer.step))
+            return Draft(DeadlinePassed(id=timer.step, timer=timer.kind))
         case "retry":
             return None
         case _:

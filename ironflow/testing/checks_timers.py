@@ -177,7 +177,7 @@ async def check_an_invoke_has_a_deadline(open_journal: OpenJournal) -> None:
         drafts = await slow.woken()
         expect(
             [draft.record for draft in drafts],
-            [DeadlinePassed(id="call:0")],
+            [DeadlinePassed(id="call:0", timer="invoke")],
             what="the inbox of the parent whose child is slow",
         )
 

@@ -136,6 +136,116 @@ async def test_a_failure_that_was_recorded_may_be_tried_again(bench: Bench) -> N
     ]
 
 
+async def test_a_crash_in_its_backoff_leaves_no_doubt(bench: Bench) -> None:
+    """The start of an attempt is on record when the attempt begins, not before."""
+    attempts: list[int] = []
+
+    async def flaky() -> str:
+        attempts.append(ironflow.current_step().attempt)
+        if len(attempts) == 1:
+            raise OSError("no")
+        return "done"
+
+    @ironflow.function(triggers=["go"])
+    async def flow(ctx: Context[Any]) -> str:
+        policy = Retry(max_attempts=2, initial_delay="5m", jitter=0)
+        return await ctx.step.run("flaky", flaky, once="at_most", retry=policy)
+
+    async with bench.crashing(flow) as engine:
+        receipt = await engine.emit("go")
+        await settle()
+    before = bench.kinds(receipt.run_ids[0])
+    async with bench.engine(flow) as engine:
+        await bench.clock.advance(300)
+        run = await engine.get_run(receipt.run_ids[0])
+
+    assert before[1:] == ["StepStarted", "StepFailed"]
+    assert run.unwrap() == "done"
+    assert attempts == [1, 2]
+
+
+async def test_one_that_is_held_is_started_again_when_it_is_resumed(
+    bench: Bench,
+) -> None:
+    """Its start is recorded after the resume, and before the call."""
+    seen: list[list[str]] = []
+
+    async def flaky() -> str:
+        seen.append(bench.kinds(ironflow.current_step().run_id)[1:])
+        if len(seen) == 1:
+            raise OSError("no")
+        return "done"
+
+    @ironflow.function(triggers=["go"])
+    async def flow(ctx: Context[Any]) -> str:
+        policy = Retry(max_attempts=1, on_exhausted="pause")
+        return await ctx.step.run("flaky", flaky, once="at_most", retry=policy)
+
+    async with bench.engine(flow) as engine:
+        [paused] = await engine.emit_sync("go")
+        await engine.resume(paused.id)
+        run = await engine.result(paused.id)
+
+    assert paused.status == "paused"
+    assert run.unwrap() == "done"
+    assert seen == [["StepStarted"], ["StepStarted", "StepFailed", "StepStarted"]]
+
+
+async def test_one_that_has_its_start_is_made_though_another_holds_the_run(
+    bench: Bench,
+) -> None:
+    """Left alone it would be in doubt, though nothing has happened to it."""
+    release = trio.Event()
+    calls: list[str] = []
+
+    async def exhausted() -> None:
+        await release.wait()
+        raise OSError("no")
+
+    async def flaky() -> str:
+        calls.append("flaky")
+        if len(calls) == 1:
+            raise OSError("no")
+        return "done"
+
+    @ironflow.function(triggers=["go"])
+    async def flow(ctx: Context[Any]) -> Any:
+        hold = Retry(max_attempts=1, on_exhausted="pause")
+        once = Retry(max_attempts=2, initial_delay="10s", jitter=0)
+        return await ctx.step.parallel(
+            "both",
+            [
+                lambda step: step.run("held", exhausted, retry=hold),
+                lambda step: step.run("flaky", flaky, once="at_most", retry=once),
+            ],
+        )
+
+    hold = bench.journal.hold_after(starts_again)
+    async with bench.engine(flow) as engine:
+        receipt = await engine.emit("go")
+        await settle()
+        await bench.clock.advance(10)
+        await hold.reached.wait()
+        release.set()
+        await settle()
+        hold.released.set()
+        await settle()
+        run = await engine.get_run(receipt.run_ids[0])
+
+    assert run.status == "paused"
+    assert calls == ["flaky", "flaky"]
+    assert bench.kinds(run.id)[-1] == "StepCompleted"
+
+
+def starts_again(commands: Commands) -> bool:
+    return any(
+        isinstance(entry.record, StepStarted) and entry.record.attempt == 2
+        for command in commands
+        if isinstance(command, AppendRecords)
+        for entry in command.entries
+    )
+
+
 async def test_it_is_tried_once_if_nothing_else_is_said(bench: Bench) -> None:
     """The function's policy is not meant for it."""
     attempts: list[int] = []

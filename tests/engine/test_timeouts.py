@@ -311,15 +311,18 @@ async def test_a_run_that_was_taken_up_in_time_keeps_its_time(bench: Bench) -> N
 
 
 async def test_a_run_that_nobody_takes_up_in_time_fails(bench: Bench) -> None:
-    """None of its steps is called."""
+    """None of its steps is called, and so none is undone."""
     calls: list[str] = []
 
     async def step() -> None:
         calls.append("step")
 
+    async def undo(outcome: ironflow.StepOutcome[Any]) -> None:
+        calls.append("undo")
+
     @ironflow.function(triggers=["go"], start_timeout="10s")
     async def flow(ctx: Context[Any]) -> None:
-        await ctx.step.run("step", step)
+        await ctx.step.run("step", step, undo=undo)
 
     async with bench.engine(flow, only=lambda claim: False) as engine:
         receipt = await engine.emit("go")
@@ -330,6 +333,8 @@ async def test_a_run_that_nobody_takes_up_in_time_fails(bench: Bench) -> None:
         run = await engine.get_run(receipt.run_ids[0])
 
     assert run.status == "failed"
+    assert run.error is not None
+    assert "did not begin within its start_timeout" in run.error.message
     assert calls == []
 
 

@@ -82,6 +82,10 @@ def _failed(world: World, subject: str, rest: str) -> Draft:
     )
 
 
+def _began(world: World, subject: str, rest: str) -> Draft:
+    return outcomes.started(perform_of(world, subject))
+
+
 def _gave_up(world: World, subject: str, rest: str) -> Draft:
     return outcomes.given_up(perform_of(world, subject))
 
@@ -127,7 +131,10 @@ def _cancel(world: World, subject: str, rest: str) -> Draft:
 
 
 def _deadline(world: World, subject: str, rest: str) -> Draft:
-    return Draft(DeadlinePassed(id=subject))
+    """`deadline`, `deadline [start]` or `deadline shop.pack:0`."""
+    if subject == "[start]":
+        return Draft(DeadlinePassed(timer="start"))
+    return Draft(DeadlinePassed(id=subject, timer="invoke" if subject else "run"))
 
 
 def _flags(text: str, *known: str) -> tuple[str, set[str]]:
@@ -142,6 +149,7 @@ def _flags(text: str, *known: str) -> tuple[str, set[str]]:
 _MAKERS: Final[dict[str, Callable[[World, str, str], Draft]]] = {
     "completed": _completed,
     "failed": _failed,
+    "began": _began,
     "gave_up": _gave_up,
     "in_doubt": _in_doubt,
     "fired": _fired,

@@ -147,7 +147,9 @@ def test_a_step_stopped_before_it_began_has_done_nothing() -> None:
 
     assert isinstance(draft.record, StepFailed)
     assert draft.record.final
-    assert failures.decode(draft.payload).message == "it was stopped before it began"
+    info = failures.decode(draft.payload)
+    assert info.code == failures.NEVER_BEGUN
+    assert info.message == "step 'charge' was stopped before it began"
 
 
 def test_a_time_to_come_back_that_makes_no_sense_is_the_failure() -> None:

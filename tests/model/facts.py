@@ -48,7 +48,12 @@ def _end(status: str, payload: Payload) -> str:
 DETAILS: Final[dict[type[Record], Callable[[Any, Payload], tuple[Any, ...]]]] = {
     StepStarted: lambda record, _: (record.attempt,),
     StepCompleted: lambda record, payload: (record.attempt, _decode(payload)),
-    StepFailed: lambda record, _: (record.attempt, record.final, record.in_doubt),
+    StepFailed: lambda record, payload: (
+        record.attempt,
+        record.final,
+        record.in_doubt,
+        _decode_error(payload).code == "NEVER_BEGUN",
+    ),
     StepInDoubt: lambda record, _: (record.attempt,),
     SleepStarted: lambda record, _: (record.until > 0,),
     WaitStarted: lambda record, _: (record.timeout_at > 0,),

@@ -135,6 +135,8 @@ def _settled(world: World, host: Host, step: PerformStep, how: How) -> News:
     """Let an attempt end in this way; return the news of it."""
     told = host.stopping.get(step.id, "")
     news = News("settle", (step.id, how, told))
+    if how == "begins":
+        return replace(news, draft=outcomes.started(step))
     if how == "given up":
         return replace(news, draft=outcomes.given_up(step))
     if how == "in doubt":
@@ -175,6 +177,7 @@ def _take_in(world: World, host: Host, news: list[News]) -> None:
     for draft in drafts:
         host.performing.pop(draft.record.id, None)
         host.stopping.pop(draft.record.id, None)
+        host.unbegun.discard(draft.record.id)
     _carry_out(world, host, host.session.absorb(drafts, NOW), news)
 
 

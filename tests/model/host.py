@@ -10,7 +10,7 @@ from ironflow.journal.base import Claim
 from ironflow.journal.memory_tables import TimerKey
 from ironflow.records import Draft
 
-How = Literal["ends", "in doubt", "given up"]
+How = Literal["ends", "in doubt", "given up", "begins"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Host:
     session: Session
     performing: dict[str, PerformStep] = field(default_factory=dict)
     stopping: dict[str, str] = field(default_factory=dict)  # gently, or now
+    unbegun: set[str] = field(default_factory=set)  # stopped in the move that asked
     left: list[News] = field(default_factory=list)  # what a full move did not take
 
     def is_lost(self, step: PerformStep) -> bool:
@@ -40,7 +41,8 @@ class Host:
     def unstopped(self) -> Iterator[PerformStep]:
         """Yield the steps that nothing keeps from ending by themselves."""
         for step in self.performing.values():
-            if step.id not in self.stopping and not self.is_lost(step):
+            may_end = step.started or not step.at_most_once
+            if may_end and step.id not in self.stopping and not self.is_lost(step):
                 yield step
 
     def may_rest(self, timers: Container[TimerKey]) -> bool:
@@ -49,6 +51,7 @@ class Host:
         return (
             bool(names)
             and not self.stopping
+            and not any(step.started for step in names.values())
             and all((name, "retry") in timers for name in names)
         )
 
@@ -57,7 +60,10 @@ class Host:
         if self.is_lost(step):
             yield "in doubt"
             return
-        yield "ends"
+        if step.id in self.unbegun:
+            yield "given up"
+            return
+        yield "ends" if step.started or not step.at_most_once else "begins"
         if self.stopping.get(step.id) == "now":
             yield "in doubt"
         if step.id in self.stopping and step.attempt > 1:
@@ -66,7 +72,8 @@ class Host:
     def saved(self) -> "SavedHost":
         """Return what is needed to hold the run again."""
         names = tuple(self.performing)
-        return SavedHost(self.session.loaded, names, self.stopping.copy(), self.left)
+        stopping, unbegun = self.stopping.copy(), frozenset(self.unbegun)
+        return SavedHost(self.session.loaded, names, stopping, unbegun, self.left)
 
     def take(self, move: Move) -> None:
         """Note what the move asks of us."""
@@ -75,6 +82,10 @@ class Host:
         for stop in move.stops:
             if isinstance(stop, StopStep) and stop.id in self.performing:
                 self.stopping[stop.id] = stop_word(stop)
+        ours = [
+            step for step in move.perform if not self.session.may_have_begun(step.id)
+        ]
+        self.unbegun |= {step.id for step in ours if step.id in self.stopping}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ class SavedHost:
     loaded: int
     performing: tuple[str, ...]
     stopping: dict[str, str]
+    unbegun: frozenset[str]
     left: list[News]
 
 

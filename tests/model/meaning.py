@@ -105,6 +105,7 @@ class Ask:
     recorded: bool = False  # its own record, if it has one, was fed
     doubt: bool = False  # some attempt was in doubt
     stop: str = ""  # "gently" (the attempt may end) or "now"
+    asked: int = 0  # how many facts there were
 
 
 class Code:
@@ -124,11 +125,13 @@ class Code:
         self.runnable: deque[tuple[Line, Result]] = deque()
         self.root = Line(Group())
         self.ending = False
+        self.fed = 0
 
     # --- facts in ---
 
     def feed(self, kind: str, name: str, *details: Any) -> None:
         """Tell the code of one fact and let it run until it waits."""
+        self.fed += 1
         ask = self.open.get(name)
         if ask:
             ask.recorded = True
@@ -213,7 +216,7 @@ class Code:
 
     def _ask(self, line: Line, node: Any) -> None:
         name, seen = self._name(line, node), short(self.seen)
-        self.open[name] = Ask(name, node, line, seen)
+        self.open[name] = Ask(name, node, line, seen, asked=self.fed)
         match node:
             case g.Step(once=True):
                 self.asked.append(("StepStarted", name, 1))
@@ -313,6 +316,9 @@ class Code:
         ]
         for ask in sorted(hit, key=lambda ask: ask.line.path if ask.line else ()):
             match ask.node:
+                case g.Step() if ask.asked == self.fed:
+                    self.asked = [fact for fact in self.asked if fact[1] != ask.id]
+                    self._settle(ask, None, stopped())
                 case g.Step() | g.Invoke():
                     gently = ask.stop != "now" and group.parent
                     ask.stop = "gently" if gently else "now"
@@ -440,16 +446,15 @@ def step_in_doubt(code: Code, ask: Ask, _: int) -> None:
 
 
 def step_failed(code: Code, ask: Ask, *details: Any) -> None:
-    attempt, last, doubt = details
+    attempt, last, doubt, never = details
     ask.doubt = ask.doubt or doubt
     if last and ask.doubt:
         code._undoable(ask, f"{ask.id} None True")
     if last:
-        return code._settle(ask, None, Failure("StepError"))
+        hit = never and ask.line and ask.line.group.is_cancelled()
+        return code._settle(ask, None, stopped() if hit else Failure("StepError"))
     ask.attempt = attempt + 1
-    if ask.node.once:
-        ask.recorded = False
-        code.asked.append(("StepStarted", ask.id, ask.attempt))
+    ask.recorded = False
     return None
 
 

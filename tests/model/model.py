@@ -72,15 +72,18 @@ class Model:
         kind = outcome_of(ask) if how == "ends" else how
         assert told in {"", ask.stop}
         assert how != "in doubt" or told == "now" or ask.node.once
-        assert how != "given up" or (told and ask.attempt > 1)
+        assert how != "given up" or told
+        never = how == "given up" and ask.attempt == 1
         last = told != "" or kind == "refuses" or ask.attempt == g.ATTEMPTS
         doubt = kind == "in doubt" or (last and kind == "hangs")
-        if kind == "ok":
+        if kind == "begins":
+            self._record("StepStarted", step, ask.attempt)
+        elif kind == "ok":
             self._record("StepCompleted", step, ask.attempt, value_of(ask))
         elif doubt or (kind == "given up" and ask.doubt):
             self._record("StepInDoubt", step, ask.attempt)
         else:
-            self._record("StepFailed", step, ask.attempt, last, kind == "hangs")
+            self._record("StepFailed", step, ask.attempt, last, kind == "hangs", never)
 
     def emit(self) -> None:
         self.events += 1
@@ -125,7 +128,7 @@ class Model:
             ask.id: (ask.attempt, ask.stop)
             for ask in self.code.open.values()
             if isinstance(ask.node, g.Step | Undo)
-            if ask.recorded or not ask.node.once
+            if ask.recorded or ask.attempt > 1 or not ask.node.once
         }
 
     def stopping(self) -> set[str]:

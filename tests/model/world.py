@@ -92,7 +92,8 @@ class World:
             session.loaded = host.loaded
             performing = {name: steps[name] for name in host.performing}
             claim, stopping = world.claimed(run_id), host.stopping.copy()
-            again = Host(claim, session, performing, stopping, host.left)
+            unbegun = set(host.unbegun)
+            again = Host(claim, session, performing, stopping, unbegun, host.left)
             world.hosts[run_id] = again
         return world
 
@@ -134,7 +135,13 @@ class World:
         held = host and (
             len(host.left),
             *(
-                (step.id, step.attempt, host.stopping.get(step.id), host.is_lost(step))
+                (
+                    step.id,
+                    step.attempt,
+                    host.stopping.get(step.id),
+                    host.is_lost(step),
+                    step.id in host.unbegun,
+                )
                 for step in host.performing.values()
             ),
         )
