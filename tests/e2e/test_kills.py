@@ -66,8 +66,9 @@ class Lives:
     @property
     def next_number(self) -> int:
         """The first transfer of which not both events are acknowledged."""
-        counted = Counter(each.number for each in self.acknowledged)
-        return max((n for n, count in counted.items() if count >= 2), default=0) + 1
+        events = {(each.number, each.event) for each in self.acknowledged}
+        counted = Counter(number for number, _ in events)
+        return max((n for n, count in counted.items() if count == 2), default=0) + 1
 
     @property
     def runs(self) -> dict[str, int]:
