@@ -137,6 +137,8 @@ class Runtime:
 
     def hint(self, hint: Hint) -> None:
         """React to a commit: called by the journal on this loop."""
+        if hint.everything:
+            self._look_at_everything()
         if hint.ready or hint.room:
             self.look.set()
         for run_id in hint.inbox:
@@ -149,6 +151,14 @@ class Runtime:
             self.timer_at(hint.due)
         if hint.undelivered:
             self.undelivered.set()
+
+    def _look_at_everything(self) -> None:
+        self.look.set()
+        self.timers_due.set()
+        self.undelivered.set()
+        for carried in tuple(self.active.values()):
+            carried.new_inbox()
+        self.wake_all()
 
     # --- waiting ------------------------------------------------------------------------
 

@@ -238,7 +238,7 @@ class Hint:
     `ready`: runs were made ready. `inbox`: runs that got inbox rows.
     `ended`: runs that ended. `due`: the earliest timer set, 0 for none.
     `undelivered`: `DeliverEvents` has work. `room`: a lane that was full may have
-    room for runs that are ready.
+    room for runs that are ready. `everything`: hints were lost; look at all there is.
     """
 
     ready: set[str] = field(default_factory=set[str])
@@ -247,6 +247,7 @@ class Hint:
     due: int = 0
     undelivered: bool = False
     room: bool = False
+    everything: bool = False
 
 
 # --- the journal -------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,8 @@ from ironflow.errors import ConfigurationError
 from ironflow.journal.base import Journal
 
 FORMS: Final = (
-    'write "memory:" (nothing is kept), "lmdb:///absolute/path" or "lmdb:relative/path"'
+    'write "memory:" (nothing is kept), "lmdb:///absolute/path", "lmdb:relative/path"'
+    ' or "postgresql://user@host/database"'
 )
 
 
@@ -21,7 +23,8 @@ async def open_journal(
 ) -> AsyncGenerator[Journal]:
     """Open the journal that a URL names; it is closed when the block ends.
 
-    `memory:` is new and empty each time. An LMDB journal is made if there is none.
+    `memory:` is new and empty each time. A journal in LMDB or PostgreSQL is made if
+    there is none.
 
     Raises:
         ConfigurationError: the URL is not one of the accepted forms.
@@ -49,12 +52,21 @@ async def _opened(url: str, *, environment: str) -> Journal:
             path = _path(url, rest)
             return await open_lmdb(path, environment=environment)
         case "postgresql" | "postgres":
-            raise ConfigurationError(
-                f"the journal {_shown(url)} cannot be opened: PostgreSQL is not"
-                f" supported yet; {FORMS}"
-            )
+            return await _postgres(url, environment=environment)
         case _:
             raise ConfigurationError(f"{_shown(url)} is not a journal; {FORMS}")
+
+
+async def _postgres(url: str, *, environment: str) -> Journal:
+    """Open a journal in PostgreSQL; its driver is an extra."""
+    if find_spec("psycopg") is None:
+        raise ConfigurationError(
+            f"the journal {_shown(url)} needs a driver for PostgreSQL:"
+            " pip install 'ironflow-engine[postgres]'"
+        )
+    from ironflow.journal.postgres.store import open_postgres
+
+    return await open_postgres(url, environment=environment)
 
 
 def _path(url: str, rest: str) -> Path:
@@ -66,6 +78,6 @@ def _path(url: str, rest: str) -> Path:
 
 
 def _shown(url: str) -> str:
-    """The URL without what stands before an @: it may be a password."""
+    """The URL without what may hold a password: all before an @ and after a ?."""
     scheme, slashes, rest = url.partition("://")
-    return repr(scheme + slashes + rest.rpartition("@")[2])
+    return repr(scheme + slashes + rest.rpartition("@")[2].partition("?")[0])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ironflow.errors import ConfigurationError, JournalError
+from ironflow.errors import ConfigurationError, JournalError, JournalFailed
 from ironflow.journal.base import RegisterFunctions
 from ironflow.journal.memory import MemoryJournal
 from ironflow.journal.url import open_journal
@@ -60,9 +60,27 @@ async def test_a_malformed_url_is_answered_with_the_forms(url: str) -> None:
             pass
 
 
-async def test_postgresql_says_that_it_is_not_there_without_its_password() -> None:
-    with pytest.raises(ConfigurationError, match="not supported yet") as caught:
-        async with open_journal("postgresql://ann:secret@host/db"):
+async def test_a_server_that_is_away_is_named_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    url = "postgresql://ann:secret@127.0.0.1:1/db?password=secret"
+
+    with pytest.raises(JournalFailed, match="start the server") as caught:
+        async with open_journal(url):
+            pass
+
+    assert "secret" not in str(caught.value)
+    assert "127.0.0.1:1/db" in str(caught.value)
+
+
+async def test_postgresql_without_its_driver_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ironflow.journal.url.find_spec", lambda _: None)
+
+    with pytest.raises(
+        ConfigurationError, match=r"ironflow-engine\[postgres\]"
+    ) as caught:
+        async with open_journal("postgresql://ann:secret@host/db?password=secret"):
             pass
 
     assert "secret" not in str(caught.value)

@@ -1,0 +1,270 @@
+"""Decide and commit what many callers asked for, in one transaction.
+
+Two round trips where everything was foreseen: one takes the lock and reads, one
+writes and commits. In between `apply` decides, in memory.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import trio
+
+from ironflow.journal.apply import apply
+from ironflow.journal.base import Answer, Claim, FunctionRow, JournalCommand
+from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres import rows
+from ironflow.journal.postgres._psycopg import Call, Connection, Row, Statement
+from ironflow.journal.postgres.flush import written
+from ironflow.journal.postgres.foresee import foreseen
+from ironflow.journal.postgres.lookups import Lookup
+from ironflow.journal.postgres.questions import (
+    Answers,
+    Question,
+    Registry,
+    RunOf,
+)
+from ironflow.journal.postgres.tables import Head, PostgresView, Wanted
+
+More = Callable[[Sequence[Question]], None]
+
+PASSES_MAX: Final = 8  # then a thread decides, which may wait for each answer
+
+BEGIN: Final = Statement("begin", "BEGIN")
+COMMIT: Final = Statement("commit", "COMMIT")
+LOCK: Final = Statement("lock", "SELECT pg_advisory_xact_lock($1::bigint)")
+_HEAD: Final = Statement(
+    "head",
+    """SELECT number, events, registry, delivery,
+        (SELECT count(*) FROM nodes WHERE environment = $1::integer AND id <> $2)
+    FROM commits WHERE environment = $1 ORDER BY number DESC LIMIT 1""",
+)
+_PUT_COMMIT: Final = Statement(
+    "put_commit",
+    """INSERT INTO commits
+        (environment, number, batch, node, events, registry, delivery, hint)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+)
+_NOTIFY: Final = Statement("notify", "SELECT pg_notify($1, '')")
+_WAS_COMMITTED: Final = Statement(
+    "was_committed",
+    """SELECT EXISTS (SELECT FROM commits
+        WHERE environment = $1 AND number > $2 AND batch = $3)""",
+)
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Submission:
+    """What one caller asks for and, later, what became of it.
+
+    `claims` are holds that it gives up. `leads`: its task shall commit for all who
+    wait.
+    """
+
+    commands: Sequence[JournalCommand]
+    claims: Sequence[Claim]
+    task: "trio.lowlevel.Task"
+    leads: bool = False
+    is_done: bool = False
+    answers: Sequence[Answer] = ()
+    error: BaseException | None = None
+
+
+@final
+@dataclass(slots=True)
+class Memory:
+    """What a journal knows of its environment; `functions` as of `registry`."""
+
+    environment: int
+    lock: int
+    channel: str
+    name: str
+    node: int
+    registry: int = -1
+    functions: dict[str, FunctionRow] = field(default_factory=dict[str, FunctionRow])
+
+
+@final
+class Batch:
+    """Submissions that share a transaction, and how far it got.
+
+    `is_sent`: the commit was sent, so that after a lost connection only the database
+    knows whether it was made.
+    """
+
+    def __init__(self, memory: Memory, submissions: Sequence[Submission]) -> None:
+        self.submissions: Final = submissions
+        self.is_sent = False
+        self.view: PostgresView | None = None
+        self._memory: Final = memory
+        self._environment: Final = pg.int4(memory.environment)
+        self._id: Final = secrets.token_bytes(16)
+        self._head = Head(0, 0, 0, None)
+
+    async def commit(self, connection: Connection) -> None:
+        """Decide, and make it durable.
+
+        Raises:
+            ServerError: nothing is stored; unless the connection is lost and
+                `is_sent`: then `was_committed` says what became of it.
+        """
+        self.is_sent = False
+        self.view = view = await self._decided(connection)
+        if view.changes.is_empty():
+            await connection.run([(COMMIT, ())])
+            return
+        calls = list(written(view.changes, self._environment))
+        calls += self._sealed(view)
+        self.is_sent = True
+        await connection.run(calls)
+        if view.changes.functions:
+            self._memory.functions = dict(view.functions())
+            self._memory.registry = self._head.number + 1
+
+    async def was_committed(self, connection: Connection) -> bool:
+        """Say whether the commit was made whose answer was lost.
+
+        The lock was held when it was sent, so who has it now sees its end.
+        """
+        number = pg.int8(self._head.number)
+        *_, [[found]], _ = await connection.run(
+            [
+                (BEGIN, ()),
+                (LOCK, [pg.int8(self._memory.lock)]),
+                (_WAS_COMMITTED, [self._environment, number, self._id]),
+                (COMMIT, ()),
+            ]
+        )
+        return pg.to_bool(found)
+
+    # --- decide -----------------------------------------------------------------
+
+    async def _decided(self, connection: Connection) -> PostgresView:
+        answers = Answers()
+        lookup = Lookup(self._questions())
+        head = [self._environment, pg.int8(self._memory.node)]
+        calls: list[Call] = [
+            (BEGIN, ()),
+            (LOCK, [pg.int8(self._memory.lock)]),
+            (_HEAD, head),
+        ]
+        found = await connection.run([*calls, *lookup.calls(self._environment)])
+        self._head = _head(found[2][0])
+        lookup.fill(answers, found[len(calls) :])
+        await self._learn_functions(connection)
+        for _ in range(PASSES_MAX):
+            view, wanted = self._applied(answers)
+            if not wanted:
+                return view
+            lookup = Lookup(wanted)
+            found = await connection.run(lookup.calls(self._environment))
+            lookup.fill(answers, found)
+        return await trio.to_thread.run_sync(self._decide_waiting, connection, answers)
+
+    def _questions(self) -> list[Question]:
+        functions = self._memory.functions
+        questions: list[Question] = []
+        for submission in self.submissions:
+            for command in submission.commands:
+                questions += foreseen(command, functions)
+            questions += [RunOf(pg.run(claim.run_id)) for claim in submission.claims]
+        return questions
+
+    async def _learn_functions(self, connection: Connection) -> None:
+        memory = self._memory
+        if memory.registry == self._head.registry:
+            return
+        answers, lookup = Answers(), Lookup([Registry()])
+        lookup.fill(answers, await connection.run(lookup.calls(self._environment)))
+        assert answers.registry is not None
+        memory.functions, memory.registry = answers.registry, self._head.registry
+
+    def _applied(
+        self, answers: Answers, more: More | None = None
+    ) -> tuple[PostgresView, list[Question]]:
+        """Apply everything that can be applied to a fresh view."""
+        while True:
+            functions = self._memory.functions
+            view = PostgresView(self._head, functions, answers, more=more)
+            try:
+                return view, self._apply(view)
+            except _Excluded:
+                pass
+
+    def _apply(self, view: PostgresView) -> list[Question]:
+        """Apply everything; return what is wanted before it can be done again.
+
+        After the first that wants something, the others are applied only to learn
+        what they want: what they came to is not to be believed.
+        """
+        wanted: list[Question] = []
+        for submission in self.submissions:
+            if submission.error is not None:
+                continue
+            try:
+                self._apply_one(view, submission)
+            except Wanted as more:
+                wanted += more.questions
+            except Exception as error:
+                if not wanted:
+                    submission.error = error
+                    raise _Excluded from error
+        return wanted
+
+    def _apply_one(self, view: PostgresView, submission: Submission) -> None:
+        name = self._memory.name
+        submission.answers = [
+            apply(view, command, environment=name) for command in submission.commands
+        ]
+        view.release(submission.claims)
+
+    def _decide_waiting(self, connection: Connection, answers: Answers) -> PostgresView:
+        """Decide on a thread that waits for each answer where it is wanted."""
+
+        def more(questions: Sequence[Question]) -> None:
+            lookup = Lookup(questions)
+            found = connection.run_blocking(lookup.calls(self._environment))
+            lookup.fill(answers, found)
+
+        return self._applied(answers, more)[0]
+
+    # --- write ------------------------------------------------------------------
+
+    def _sealed(self, view: PostgresView) -> list[Call]:
+        """The calls that end a commit: its own row, a word to the others, COMMIT."""
+        head, memory, changes = self._head, self._memory, view.changes
+        number = head.number + 1
+        log = view.log()
+        others = head.others > 0
+        row = [
+            self._environment,
+            pg.int8(number),
+            self._id,
+            pg.int8(memory.node),
+            pg.int8(log.length),
+            pg.int8(number if changes.functions else head.registry),
+            rows.DELIVERY.encode(log.delivery) if log.delivery else b"",
+            rows.HINT.encode(view.hint) if others else b"",
+        ]
+        calls: list[Call] = [(_PUT_COMMIT, row)]
+        if others:
+            calls.append((_NOTIFY, [pg.text(memory.channel)]))
+        return [*calls, (COMMIT, ())]
+
+
+@final
+class _Excluded(Exception):
+    """A submission has failed by itself; the others are decided without it."""
+
+
+def _head(row: Row) -> Head:
+    number, events, registry, delivery, others = row
+    return Head(
+        number=pg.to_int(number),
+        events=pg.to_int(events),
+        registry=pg.to_int(registry),
+        delivery=rows.DELIVERY.decode(delivery) if delivery else None,
+        others=pg.to_int(others),
+    )

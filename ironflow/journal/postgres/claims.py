@@ -1,0 +1,129 @@
+"""Runs are claimed beside the commits: a claim decides nothing that a commit reads.
+
+A commit that appends reads who holds its run; a claim takes only runs that nobody
+holds, so nobody appends to them. Claims of one environment come one after the other,
+so that lanes keep their limits. A claim need not survive a crash of the server: the
+run is then ready again, and an epoch is never used twice.
+"""
+
+from typing import Final
+
+from ironflow.journal.base import Claim, InboxRow
+from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres import rows
+from ironflow.journal.postgres._psycopg import Call, Row, Statement
+from ironflow.journal.postgres.batch import BEGIN, COMMIT, LOCK, Memory
+
+CLAIMS_PER_NODE: Final = 1 << 32
+
+_RELAXED: Final = Statement("relaxed", "SET LOCAL synchronous_commit = off")
+# Whoever ends this node waits until the claim is made, and ends it too.
+_NODE: Final = Statement(
+    "claim_node", "SELECT id FROM nodes WHERE id = $1::bigint FOR KEY SHARE"
+)
+# One jump in the index for each lane in which runs wait, and as many rows of it as
+# there is room for.
+_TAKE: Final = Statement(
+    "claim",
+    """WITH RECURSIVE wanted (id, concurrency) AS (
+        SELECT id, concurrency FROM functions
+        WHERE environment = $1::integer AND id = ANY ($4::text[])),
+    lanes (id, concurrency, lane) AS (
+        SELECT w.id, w.concurrency, l.lane FROM wanted w
+        CROSS JOIN LATERAL (
+            SELECT lane FROM ready
+            WHERE environment = $1 AND function = w.id AND node IS NULL
+            ORDER BY lane LIMIT 1) l
+        UNION ALL
+        SELECT s.id, s.concurrency, l.lane FROM lanes s
+        CROSS JOIN LATERAL (
+            SELECT lane FROM ready
+            WHERE environment = $1 AND function = s.id AND node IS NULL
+                AND lane > s.lane
+            ORDER BY lane LIMIT 1) l),
+    rooms (id, lane, room) AS (
+        SELECT s.id, s.lane, CASE WHEN s.concurrency = 0 THEN $5::bigint
+            ELSE greatest(0, s.concurrency - (
+                SELECT count(*) FROM ready h
+                WHERE h.environment = $1 AND h.function = s.id AND h.lane = s.lane
+                    AND h.node IS NOT NULL)) END
+        FROM lanes s),
+    taken AS (
+        SELECT r.run FROM rooms o
+        CROSS JOIN LATERAL (
+            SELECT run, place FROM ready
+            WHERE environment = $1 AND function = o.id AND lane = o.lane
+                AND node IS NULL
+            ORDER BY place LIMIT least(o.room, $5)) r
+        ORDER BY r.place LIMIT $5)
+    UPDATE ready t SET node = $2::bigint, epoch = $3::bigint FROM taken
+    WHERE t.environment = $1 AND t.run = taken.run AND t.node IS NULL
+        AND EXISTS (SELECT FROM nodes WHERE id = $2)
+    RETURNING t.run, t.function, t.place, (
+        SELECT l.sequence FROM records l
+        WHERE l.environment = $1 AND l.run = t.run
+        ORDER BY l.sequence DESC LIMIT 1)""",
+)
+_INBOXES: Final = Statement(
+    "claim_inboxes",
+    """SELECT i.run, i.number, i.data FROM ready y
+    JOIN inbox i ON i.environment = y.environment AND i.run = y.run
+    WHERE y.environment = $1::integer AND y.node = $2::bigint AND y.epoch = $3::bigint
+    ORDER BY i.run, i.number""",
+)
+# Holds of this node that nobody knows of: the answer to the claim was lost.
+_FORGOTTEN: Final = Statement(
+    "claim_forgotten",
+    """UPDATE ready SET node = NULL
+    WHERE environment = $1::integer AND node = $2::bigint AND epoch = ANY ($3::bigint[])
+    """,
+)
+
+
+def claim_calls(
+    memory: Memory,
+    functions: frozenset[str],
+    *,
+    epoch: int,
+    limit: int,
+    forgotten: list[int],
+) -> list[Call]:
+    """Return the calls that take runs; `made` reads their answer."""
+    environment, node = pg.int4(memory.environment), pg.int8(memory.node)
+    held = [environment, node, pg.int8(epoch)]
+    names = pg.texts(sorted(functions))
+    calls: list[Call] = [
+        (BEGIN, ()),
+        (_RELAXED, ()),
+        (LOCK, [pg.int8(~memory.lock)]),
+        (_NODE, [node]),
+        (_TAKE, [*held, names, pg.int8(limit)]),
+        (_INBOXES, held),
+        (COMMIT, ()),
+    ]
+    if forgotten:
+        again = (_FORGOTTEN, [environment, node, pg.int8s(forgotten)])
+        calls.insert(4, again)
+    return calls
+
+
+def made(results: list[list[Row]], epoch: int) -> list[Claim] | None:
+    """Return the claims in the order of the queue; None: this node was ended."""
+    *_, taken, waiting, _ = results
+    if not results[3]:
+        return None
+    inboxes: dict[bytes, list[InboxRow]] = {}
+    for run, number, data in waiting:
+        row = rows.decode_inbox(pg.to_int(number), data)
+        inboxes.setdefault(run, []).append(row)
+    found = sorted((pg.to_int(place), run, name, n) for run, name, place, n in taken)
+    return [
+        Claim(
+            pg.shown_run(run),
+            name.decode(),
+            epoch,
+            pg.to_int(length),
+            tuple(inboxes.get(run, ())),
+        )
+        for _, run, name, length in found
+    ]

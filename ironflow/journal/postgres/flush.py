@@ -1,0 +1,361 @@
+"""Changes -> the statements that write them: one for a table, however many rows.
+
+First what goes, then what comes. A statement with much data is cut in pieces, so
+that no message to the server grows without bound.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres import rows
+from ironflow.journal.postgres._psycopg import Call, Statement
+from ironflow.journal.postgres.changes import Changes, RunTable
+
+STATEMENT_BYTES_MAX: Final = 32 * 1024 * 1024
+
+Item = TypeVar("Item")
+Encoder = Callable[[Any], bytes]
+
+
+# --- what goes ------------------------------------------------------------------
+
+
+def _emptied(table: str) -> Statement:
+    return Statement(
+        f"empty_{table}",
+        f"DELETE FROM {table} WHERE environment = $1::integer"  # noqa: S608 - names of tables and columns, none of them from outside
+        " AND run = ANY ($2::uuid[])",
+    )
+
+
+def _dropped(table: str, **keys: str) -> Statement:
+    """Rows by run and these keys, `name="type"`."""
+    arrays = ", ".join(
+        f"${place}::{kind}[]" for place, kind in enumerate(keys.values(), 3)
+    )
+    names = ", ".join(keys)
+    equal = " AND ".join(f"t.{name} = a.{name}" for name in keys)
+    return Statement(
+        f"drop_{table}",
+        f"DELETE FROM {table} t"  # noqa: S608 - names of tables and columns, none of them from outside
+        f" USING unnest($2::uuid[], {arrays}) AS a (run, {names})"
+        f" WHERE t.environment = $1::integer AND t.run = a.run AND {equal}",
+    )
+
+
+_EMPTY_INBOX: Final = _emptied("inbox")
+_EMPTY_TIMERS: Final = _emptied("timers")
+_EMPTY_WAITS: Final = _emptied("waits")
+_EMPTY_CONSUMED: Final = _emptied("consumed")
+_DROP_READY: Final = _emptied("ready")
+_DROP_INBOX: Final = _dropped("inbox", number="bigint")
+_DROP_TIMERS: Final = _dropped("timers", step_key="uuid", kind="text")
+_DROP_WAITS: Final = _dropped("waits", step_key="uuid")
+_DROP_CONSUMED: Final = _dropped("consumed", position="bigint")
+
+_RELEASE: Final = Statement(
+    "release",
+    """UPDATE ready t SET node = NULL, place = a.place
+    FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS a (run, epoch, place)
+    WHERE t.environment = $1::integer AND t.run = a.run AND t.epoch = a.epoch""",
+)
+
+
+# --- what comes -----------------------------------------------------------------
+
+
+def _inserted(table: str, after: str = "", **columns: str) -> Statement:
+    """Rows of these columns, `name="type"`; `after` says what becomes of conflicts."""
+    arrays = ", ".join(
+        f"${place}::{kind}[]" for place, kind in enumerate(columns.values(), 2)
+    )
+    return Statement(
+        f"put_{table}",
+        f"INSERT INTO {table} (environment, {', '.join(columns)})"  # noqa: S608 - names of tables and columns, none of them from outside
+        f" SELECT $1::integer, * FROM unnest({arrays}) {after}",
+    )
+
+
+_PUT_RUNS: Final = Statement(
+    "put_runs",
+    """INSERT INTO runs (environment, run, function, status, attempt, event_name,
+        created_at, ended_at, parent, pause_reason, data)
+    SELECT $1::integer, run, function, status, attempt, event_name, created_at,
+        nullif(ended_at, to_timestamp(0)),
+        nullif(parent, '00000000-0000-0000-0000-000000000000'),
+        nullif(pause_reason, ''), data
+    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::text[],
+        $7::timestamptz[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[])
+        AS a (run, function, status, attempt, event_name, created_at, ended_at,
+        parent, pause_reason, data)
+    ON CONFLICT (environment, run) DO UPDATE SET status = excluded.status,
+        attempt = excluded.attempt, ended_at = excluded.ended_at,
+        pause_reason = excluded.pause_reason, data = excluded.data""",
+)
+_PUT_RECORDS: Final = _inserted(
+    "records",
+    run="uuid",
+    sequence="bigint",
+    kind="text",
+    step="text",
+    recorded_at="timestamptz",
+    data="bytea",
+)
+_PUT_BLOBS: Final = _inserted(
+    "blobs", "ON CONFLICT DO NOTHING", digest="bytea", data="bytea"
+)
+_PUT_EVENTS: Final = Statement(
+    "put_events",
+    """INSERT INTO events (environment, position, id, name, at, key, data)
+    SELECT $1::integer, position, id, name, at,
+        nullif(key, '00000000-0000-0000-0000-000000000000'), data
+    FROM unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[],
+        $7::bytea[]) AS a (position, id, name, at, key, data)""",
+)
+_PUT_FUNCTIONS: Final = _inserted(
+    "functions",
+    "ON CONFLICT (environment, id) DO UPDATE"
+    " SET version = excluded.version, concurrency = excluded.concurrency,"
+    " data = excluded.data",
+    id="text",
+    version="text",
+    concurrency="bigint",
+    data="bytea",
+)
+_PUT_READY: Final = _inserted(
+    "ready",
+    "ON CONFLICT DO NOTHING",
+    run="uuid",
+    function="text",
+    lane="bytea",
+    place="bigint",
+)
+_PUT_INBOX: Final = _inserted(
+    "inbox", run="uuid", number="bigint", kind="text", step="text", data="bytea"
+)
+_PUT_TIMERS: Final = _inserted(
+    "timers",
+    run="uuid",
+    step_key="uuid",
+    kind="text",
+    step="text",
+    due="timestamptz",
+)
+_PUT_WAITS: Final = _inserted(
+    "waits",
+    run="uuid",
+    step_key="uuid",
+    sequence="bigint",
+    event="text",
+    path_key="uuid",
+    match_key="bytea",
+    path="text",
+    step="text",
+    data="bytea",
+)
+_PUT_CONSUMED: Final = _inserted("consumed", run="uuid", position="bigint")
+
+
+def written(changes: Changes, environment: bytes) -> Iterator[Call]:
+    """Yield the calls that make these changes."""
+    yield from _gone(changes, environment)
+    yield from _come(changes, environment)
+
+
+def _gone(changes: Changes, environment: bytes) -> Iterator[Call]:
+    emptied: tuple[tuple[Statement, Iterable[bytes]], ...] = (
+        (_EMPTY_INBOX, changes.inbox.emptied),
+        (_EMPTY_TIMERS, changes.timers.emptied),
+        (_EMPTY_WAITS, changes.waits.emptied),
+        (_EMPTY_CONSUMED, changes.consumed.emptied),
+        (_DROP_READY, changes.ready.drops),
+    )
+    for statement, runs in emptied:
+        if runs:
+            yield statement, [environment, pg.uuids(list(runs))]
+    inbox = _dropped_keys(changes.inbox)
+    yield from _call(_DROP_INBOX, environment, inbox, (pg.uuids, pg.int8s))
+    timers = [(run, *key) for run, key in _dropped_keys(changes.timers)]
+    yield from _call(_DROP_TIMERS, environment, timers, (pg.uuids, pg.uuids, pg.texts))
+    waits = _dropped_keys(changes.waits)
+    yield from _call(_DROP_WAITS, environment, waits, (pg.uuids, pg.uuids))
+    consumed = _dropped_keys(changes.consumed)
+    yield from _call(_DROP_CONSUMED, environment, consumed, (pg.uuids, pg.int8s))
+    released = [(row.run, row.epoch, row.place) for row in changes.released.values()]
+    yield from _call(_RELEASE, environment, released, (pg.uuids, pg.int8s, pg.int8s))
+
+
+def _dropped_keys(table: RunTable[Any, Any]) -> list[tuple[bytes, Any]]:
+    return [(run, key) for run, keys in table.drops.items() for key in keys]
+
+
+def _come(changes: Changes, environment: bytes) -> Iterator[Call]:
+    for make in (_functions, _events, _runs, _records, _blobs):
+        statement, values, encoders = make(changes)
+        yield from _call(statement, environment, values, encoders)
+    for make in (_ready, _inbox, _timers, _waits, _consumed):
+        statement, values, encoders = make(changes)
+        yield from _call(statement, environment, values, encoders)
+
+
+def _call(
+    statement: Statement,
+    environment: bytes,
+    values: Sequence[tuple[Any, ...]],
+    encoders: Sequence[Encoder],
+) -> Iterator[Call]:
+    """Yield a call with these rows, or several if they are large."""
+    for part in _parts(values):
+        columns = zip(*part, strict=True)
+        arrays = [
+            encode(column) for encode, column in zip(encoders, columns, strict=True)
+        ]
+        yield statement, [environment, *arrays]
+
+
+def _parts(values: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Cut rows where their last columns, the data, become too large together."""
+    begun, size = 0, 0
+    for place, value in enumerate(values):
+        size += len(value[-1]) if isinstance(value[-1], bytes) else 0
+        if size > STATEMENT_BYTES_MAX and place > begun:
+            yield values[begun:place]
+            begun, size = place, 0
+    if begun < len(values):
+        yield values[begun:]
+
+
+# --- the rows of each table -------------------------------------------------------
+
+Made = tuple[Statement, list[tuple[Any, ...]], Sequence[Encoder]]
+
+
+def _functions(changes: Changes) -> Made:
+    values = [
+        (row.id, row.version, row.concurrency, rows.FUNCTION.encode(row))
+        for row in {row.id: row for row in changes.functions}.values()
+    ]
+    return _PUT_FUNCTIONS, values, (pg.texts, pg.texts, pg.int8s, pg.byteas)
+
+
+def _events(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = []
+    for stored in changes.events:
+        event = stored.event
+        key = event.idempotency_key
+        values.append(
+            (
+                stored.position,
+                event.id,
+                event.name,
+                event.timestamp,
+                pg.digest(event.name, key) if key else pg.NO_RUN,
+                rows.encode_event(stored),
+            )
+        )
+    encoders = (pg.int8s, pg.texts, pg.texts, pg.timestamps, pg.uuids, pg.byteas)
+    return _PUT_EVENTS, values, encoders
+
+
+def _runs(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (
+            run,
+            row.function_id,
+            row.status,
+            row.attempt,
+            row.event_name,
+            row.created_at,
+            row.ended_at,
+            pg.run(row.parent_run) if row.parent_run else pg.NO_RUN,
+            row.pause.reason if row.pause else "",
+            rows.RUN.encode(row),
+        )
+        for run, row in changes.runs.items()
+    ]
+    return (
+        _PUT_RUNS,
+        values,
+        (
+            *(pg.uuids, pg.texts, pg.texts, pg.int8s, pg.texts),
+            *(pg.timestamps, pg.timestamps, pg.uuids, pg.texts, pg.byteas),
+        ),
+    )
+
+
+def _records(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (row.run, row.sequence, row.kind, row.step, row.recorded_at, row.data)
+        for row in changes.records
+    ]
+    encoders = (pg.uuids, pg.int8s, pg.texts, pg.texts, pg.timestamps, pg.byteas)
+    return _PUT_RECORDS, values, encoders
+
+
+def _blobs(changes: Changes) -> Made:
+    return _PUT_BLOBS, list(changes.blobs.items()), (pg.byteas, pg.byteas)
+
+
+def _ready(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (run, row.function_id, row.lane, row.place)
+        for run, put in changes.ready.puts.items()
+        for row in put.values()
+    ]
+    return _PUT_READY, values, (pg.uuids, pg.texts, pg.byteas, pg.int8s)
+
+
+def _inbox(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = []
+    for run, put in changes.inbox.puts.items():
+        for number, row in put.items():
+            record = row.draft.record
+            data = rows.encode_inbox(row.draft, position=row.position)
+            values.append((run, number, type(record).__name__, record.id, data))
+    return _PUT_INBOX, values, (pg.uuids, pg.int8s, pg.texts, pg.texts, pg.byteas)
+
+
+def _timers(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (run, step, kind, row.step, row.due)
+        for run, put in changes.timers.puts.items()
+        for (step, kind), row in put.items()
+    ]
+    encoders = (pg.uuids, pg.uuids, pg.texts, pg.texts, pg.timestamps)
+    return _PUT_TIMERS, values, encoders
+
+
+def _waits(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (
+            run,
+            step,
+            row.sequence,
+            row.event,
+            pg.digest(row.path),
+            row.match_key if row.path else b"",
+            row.path,
+            row.step,
+            rows.WAIT.encode(row),
+        )
+        for run, put in changes.waits.puts.items()
+        for step, row in put.items()
+    ]
+    return (
+        _PUT_WAITS,
+        values,
+        (
+            *(pg.uuids, pg.uuids, pg.int8s, pg.texts, pg.uuids, pg.byteas),
+            *(pg.texts, pg.texts, pg.byteas),
+        ),
+    )
+
+
+def _consumed(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (run, position)
+        for run, put in changes.consumed.puts.items()
+        for position in put
+    ]
+    return _PUT_CONSUMED, values, (pg.uuids, pg.int8s)

@@ -1,0 +1,120 @@
+"""Which questions a command will ask: a guess that saves round trips, never more.
+
+What is not foreseen is asked when `apply` wants it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, assert_never
+
+from ironflow import ids
+from ironflow.errors import RunNotFound
+from ironflow.journal.base import (
+    AppendRecords,
+    DeliverEvents,
+    EmitEvents,
+    FireTimer,
+    FunctionRow,
+    JournalCommand,
+    PauseRun,
+    RegisterFunctions,
+    RequestCancel,
+    ResumeRun,
+)
+from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres.questions import (
+    EventByKey,
+    InboxOf,
+    PathsOf,
+    PausedOf,
+    Question,
+    RunOf,
+    TimerOf,
+    WaitOf,
+)
+from ironflow.policy.match import pattern_matches
+from ironflow.records import Entry, EventData, Published, StepCompleted
+
+_TOPIC: Final = "topic:"
+_NO_STEP: Final = pg.digest("")
+
+
+def foreseen(
+    command: JournalCommand, functions: Mapping[str, FunctionRow]
+) -> Iterator[Question]:
+    """Yield what a command is likely to ask before anything is known."""
+    try:
+        yield from _foreseen(command, functions)
+    except RunNotFound:
+        return  # its answer will be that there is no such run
+
+
+def _foreseen(
+    command: JournalCommand, functions: Mapping[str, FunctionRow]
+) -> Iterator[Question]:
+    match command:
+        case AppendRecords():
+            yield from _of_append(command)
+        case EmitEvents():
+            yield from _of_events(command.events, functions)
+        case FireTimer():
+            yield from _of_timer(command)
+        case RequestCancel() | PauseRun() | ResumeRun():
+            yield RunOf(pg.run(command.run_id))
+            yield InboxOf(pg.run(command.run_id))
+        case RegisterFunctions():
+            yield from (PausedOf(function.id) for function in command.functions)
+        case DeliverEvents():
+            return
+        case _:
+            assert_never(command)
+
+
+def _of_append(command: AppendRecords) -> Iterator[Question]:
+    run = pg.run(command.run_id)
+    yield RunOf(run)
+    yield InboxOf(run)
+    if command.expected_length == 1:
+        yield TimerOf(run, _NO_STEP, "start")
+    for step in command.abandoned:
+        key = pg.digest(step)
+        yield WaitOf(run, key)
+        yield TimerOf(run, key, "sleep")
+        yield TimerOf(run, key, "wait")
+    for entry in command.entries:
+        if type(entry.record) is not StepCompleted or entry.record.attempt > 1:
+            yield from _of_entry(run, entry)
+
+
+def _of_entry(run: bytes, entry: Entry) -> Iterator[Question]:
+    record = entry.record
+    if isinstance(record, Published):
+        yield PathsOf(_TOPIC + record.topic)
+    elif record.attempt > 1:
+        yield TimerOf(run, pg.digest(record.id), "retry")
+
+
+def _of_events(
+    events: Sequence[EventData], functions: Mapping[str, FunctionRow]
+) -> Iterator[Question]:
+    for event in events:
+        yield PathsOf(event.name)
+        if event.idempotency_key:
+            yield EventByKey(pg.digest(event.name, event.idempotency_key))
+        yield from _of_starts(event, functions)
+
+
+def _of_starts(
+    event: EventData, functions: Mapping[str, FunctionRow]
+) -> Iterator[Question]:
+    for row in functions.values():
+        if any(pattern_matches(pattern, event.name) for pattern in row.triggers):
+            yield RunOf(pg.run(ids.triggered_run_id(event.id, row.id)))
+
+
+def _of_timer(command: FireTimer) -> Iterator[Question]:
+    timer = command.timer
+    run, key = pg.run(timer.run_id), pg.digest(timer.step)
+    yield RunOf(run)
+    yield TimerOf(run, key, timer.kind)
+    if timer.kind == "wait":
+        yield WaitOf(run, key)

@@ -1,0 +1,155 @@
+"""Connections that come back: a server that restarts costs time and nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import trio
+
+from ironflow.errors import JournalError, JournalFailed
+from ironflow.journal.postgres._psycopg import (
+    Call,
+    Connection,
+    ConnectionLost,
+    Row,
+    ServerError,
+    connect,
+)
+from ironflow.journal.postgres.address import Address
+
+READERS_MAX: Final = 4
+_PAUSE_SECONDS: Final = (0.02, 0.1, 0.3, 1.0)  # between tries, the last for ever
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How patient a journal is. Seconds.
+
+    `lease`: how long the others wait for a node that is silent. `poll`: how often it
+    looks for what a lost notification would have told. `patience`: how long it tries
+    to reach a server that went away.
+    """
+
+    lease: float = 10.0
+    poll: float = 5.0
+    patience: float = 60.0
+
+
+@final
+class Server:
+    """Where sessions come from."""
+
+    def __init__(self, address: Address, options: Options) -> None:
+        self.address: Final = address
+        self.options: Final = options
+        held = max(1, round(options.lease * 500))
+        self.settings: Final = {
+            "search_path": f'"{address.schema.replace(chr(34), chr(34) * 2)}"',
+            # Whoever stops while it holds the lock of the environment lets go of it.
+            "idle_in_transaction_session_timeout": f"{held}ms",
+            # All statements name rows by index. A plan made while the tables were
+            # small must not read them whole when they have grown.
+            "plan_cache_mode": "force_generic_plan",
+            "enable_seqscan": "off",
+            "enable_hashjoin": "off",
+            "enable_mergejoin": "off",
+            "jit": "off",
+        }
+
+    async def connection(self) -> Connection:
+        """Open a session, trying again while the server is away.
+
+        Raises:
+            JournalFailed: it did not come back in time, or refuses us.
+        """
+        deadline = trio.current_time() + self.options.patience
+        tries = 0
+        while True:
+            try:
+                return await trio.to_thread.run_sync(
+                    connect, self.address.conninfo, self.settings
+                )
+            except ConnectionLost as error:
+                if trio.current_time() > deadline:
+                    raise self._given_up(error) from error
+            except ServerError as error:
+                raise self._given_up(error) from error
+            await trio.sleep(_PAUSE_SECONDS[min(tries, len(_PAUSE_SECONDS) - 1)])
+            tries += 1
+
+    def _given_up(self, error: ServerError) -> JournalFailed:
+        return JournalFailed(
+            f"the connection to {self.address.shown} was lost and could not be had"
+            f" again within {self.options.patience:g} s ({error}). Nothing that was"
+            " acknowledged is lost; start again when the server is back"
+        )
+
+
+@final
+class Readers:
+    """A few sessions for reads, opened when they are needed."""
+
+    def __init__(self, server: Server) -> None:
+        self._server: Final = server
+        self._idle: Final[list[Connection]] = []
+        self._limit: Final = trio.CapacityLimiter(READERS_MAX)
+        self._closed = False
+
+    async def run(self, calls: Sequence[Call]) -> list[list[Row]]:
+        """Run calls that only read; again, if the session is lost meanwhile.
+
+        Raises:
+            JournalFailed: the server did not come back.
+            JournalError: the journal is closed, or the server refuses a call.
+        """
+        while True:
+            try:
+                return await self.run_once(calls)
+            except ConnectionLost:
+                self._check_open()
+
+    async def run_once(self, calls: Sequence[Call]) -> list[list[Row]]:
+        """Run calls.
+
+        Raises:
+            ConnectionLost: nobody knows what became of them.
+            JournalFailed: the server did not come back.
+            JournalError: the journal is closed, or the server refuses a call.
+        """
+        self._check_open()
+        async with self._limit:
+            connection = (
+                self._idle.pop() if self._idle else await self._server.connection()
+            )
+            try:
+                return await connection.run(calls)
+            except ConnectionLost:
+                raise
+            except ServerError as error:
+                raise JournalError(
+                    f"{self._server.address.shown} refused a read: {error}"
+                ) from error
+            finally:
+                self._put_back(connection)
+
+    def _put_back(self, connection: Connection) -> None:
+        if self._closed:
+            connection.close()
+        elif connection.is_open:
+            self._idle.append(connection)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise closed()
+
+    def close(self) -> None:
+        """End the sessions; those at work end when they are done."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+
+def closed() -> JournalError:
+    """Return the error for a call to a journal that was closed."""
+    return JournalError("this journal is closed; open it again")

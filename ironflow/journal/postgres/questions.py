@@ -1,0 +1,162 @@
+"""What a commit may need to read: questions and their answers, as values.
+
+An answer holds from the moment the commit has its lock to its end: nobody else writes
+meanwhile. So answers are kept by question, whoever asked it.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, final
+
+from ironflow.journal.base import FunctionRow, InboxRow, RunRow, StoredEvent, WaitRow
+
+# --- questions ------------------------------------------------------------------
+
+
+class RunOf(NamedTuple):
+    """The row of a run and what else there is of it."""
+
+    run: bytes
+
+
+class InboxOf(NamedTuple):
+    """The inbox of a run."""
+
+    run: bytes
+
+
+class TimerOf(NamedTuple):
+    """When a timer of a run is due."""
+
+    run: bytes
+    step: bytes
+    kind: str
+
+
+class WaitOf(NamedTuple):
+    """A wait of a run."""
+
+    run: bytes
+    step: bytes
+
+
+class ConsumedBy(NamedTuple):
+    """Whether a run took an event."""
+
+    run: bytes
+    position: int
+
+
+class EventAt(NamedTuple):
+    """The event at a position."""
+
+    position: int
+
+
+class EventsNamed(NamedTuple):
+    """The next events of a name after a position, some at a time."""
+
+    name: str
+    after: int
+
+
+class EventByKey(NamedTuple):
+    """The position of an event by the digest of name and idempotency key."""
+
+    key: bytes
+
+
+class PathsOf(NamedTuple):
+    """The paths at which waits for this event look."""
+
+    event: str
+
+
+class WaitsFor(NamedTuple):
+    """The next waits for this event, path and key, after a run and sequence."""
+
+    event: str
+    path: bytes
+    key: bytes
+    run: bytes
+    sequence: int
+
+
+class PausedOf(NamedTuple):
+    """The paused runs of a function."""
+
+    function: str
+
+
+class Registry(NamedTuple):
+    """Every function."""
+
+
+Question = (
+    RunOf
+    | InboxOf
+    | TimerOf
+    | WaitOf
+    | ConsumedBy
+    | EventAt
+    | EventsNamed
+    | EventByKey
+    | PathsOf
+    | WaitsFor
+    | PausedOf
+    | Registry
+)
+
+
+# --- answers --------------------------------------------------------------------
+
+
+@final
+@dataclass(slots=True)
+class Run:
+    """What is stored of a run. Without a row there is no such run.
+
+    `epoch` is 0 if nobody holds it. The flags say whether there may be such rows.
+    """
+
+    row: RunRow | None = None
+    length: int = 0
+    epoch: int = 0
+    is_ready: bool = False
+    has_timers: bool = False
+    has_waits: bool = False
+    has_consumed: bool = False
+
+
+@final
+@dataclass(slots=True)
+class Answers:
+    """Answers so far, by kind and question."""
+
+    runs: dict[RunOf, Run] = field(default_factory=dict[RunOf, Run])
+    inboxes: dict[InboxOf, list[InboxRow]] = field(
+        default_factory=dict[InboxOf, list[InboxRow]]
+    )
+    timers: dict[TimerOf, int] = field(default_factory=dict[TimerOf, int])
+    waits: dict[WaitOf, WaitRow | None] = field(
+        default_factory=dict[WaitOf, WaitRow | None]
+    )
+    consumed: dict[ConsumedBy, bool] = field(default_factory=dict[ConsumedBy, bool])
+    events: dict[EventAt, StoredEvent] = field(
+        default_factory=dict[EventAt, StoredEvent]
+    )
+    pages: dict[EventsNamed, list[StoredEvent]] = field(
+        default_factory=dict[EventsNamed, list[StoredEvent]]
+    )
+    keys: dict[EventByKey, int | None] = field(
+        default_factory=dict[EventByKey, int | None]
+    )
+    paths: dict[PathsOf, dict[str, bytes]] = field(
+        default_factory=dict[PathsOf, dict[str, bytes]]
+    )
+    fitting: dict[WaitsFor, list[WaitRow]] = field(
+        default_factory=dict[WaitsFor, list[WaitRow]]
+    )
+    paused: dict[PausedOf, list[RunRow]] = field(
+        default_factory=dict[PausedOf, list[RunRow]]
+    )
+    registry: dict[str, FunctionRow] | None = None

@@ -1,0 +1,254 @@
+"""What a journal answers, for its engines and for readers beside them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from ironflow import codec, limits
+from ironflow.errors import JournalDamaged, RunNotFound
+from ironflow.journal.base import (
+    RunQuery,
+    RunSummary,
+    StoredEvent,
+    TimerRow,
+    shown_status,
+)
+from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres import rows
+from ironflow.journal.postgres._psycopg import Row, Statement
+from ironflow.journal.postgres.link import Readers
+from ironflow.policy.match import parse_pattern, pattern_matches
+from ironflow.records import Entry
+
+SEARCHED_EVENTS_MAX: Final = 1_000  # in one statement
+
+_HISTORY: Final = Statement(
+    "history",
+    """SELECT data FROM records
+    WHERE environment = $1::integer AND run = $2::uuid AND sequence > $3::bigint
+        AND sequence <= $3 + $4::bigint
+    ORDER BY sequence""",
+)
+_BLOBS: Final = Statement(
+    "blobs",
+    """SELECT b.digest, b.data FROM unnest($2::bytea[]) AS a (digest)
+    JOIN blobs b ON b.environment = $1::integer AND b.digest = a.digest""",
+)
+_SUMMARY: Final = """SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL, coalesce((
+    SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = r.run
+    ORDER BY l.sequence DESC LIMIT 1), 0)
+FROM runs r LEFT JOIN ready y ON y.environment = $1 AND y.run = r.run
+WHERE r.environment = $1::integer"""
+_RUN: Final = Statement("run", _SUMMARY + " AND r.run = $2::uuid")
+_EVENTS: Final = Statement(
+    "events_after",
+    """SELECT position, data FROM events
+    WHERE environment = $1::integer AND position > $2::bigint
+    ORDER BY position LIMIT $3::bigint""",
+)
+_EVENTS_NAMED: Final = Statement(
+    "events_named_after",
+    """SELECT position, data FROM events
+    WHERE environment = $1::integer AND name = $4::text AND position > $2::bigint
+    ORDER BY position LIMIT $3::bigint""",
+)
+_TIMERS: Final = Statement(
+    "timers_of_run",
+    """SELECT run, step, kind, due FROM timers
+    WHERE environment = $1::integer AND run = $2::uuid ORDER BY due, step, kind""",
+)
+_DUE: Final = Statement(
+    "timers_due",
+    """SELECT run, step, kind, due FROM timers
+    WHERE environment = $1::integer AND due <= $2::timestamptz
+    ORDER BY due, run LIMIT $3::bigint""",
+)
+_NEXT_DUE: Final = Statement(
+    "timers_next",
+    """SELECT due FROM timers
+    WHERE environment = $1::integer ORDER BY due OFFSET $2::bigint LIMIT 1""",
+)
+
+
+class Reads:
+    """The reading half of a journal; `number` is its environment."""
+
+    def __init__(self, readers: Readers, *, environment: str, number: int) -> None:
+        self.environment = environment
+        self._readers: Final = readers
+        self._number: Final = pg.int4(number)
+
+    async def history(
+        self, run_id: str, *, after: int = 0, limit: int = 10_000
+    ) -> Sequence[Entry]:
+        """Return records `after+1 .. after+limit` with their payloads, in order.
+
+        A page has at most `limits.PAGE_RECORDS_MAX`.
+
+        Raises:
+            JournalDamaged: a record or a payload is gone or no record.
+        """
+        try:
+            run = pg.run(run_id)
+        except RunNotFound:
+            return []
+        limit = min(limit, limits.PAGE_RECORDS_MAX)
+        params = [self._number, run, pg.int8(after), pg.int8(limit)]
+        [found] = await self._readers.run([(_HISTORY, params)])
+        entries = [codec.decode(data) for (data,) in found]
+        for place, entry in enumerate(entries, after + 1):
+            if entry.record.sequence != place:
+                raise JournalDamaged(
+                    f"{run_id} lacks record {place}; restore the database from a backup"
+                )
+        if any(not entry.payload and codec.needs_blob(entry) for entry in entries):
+            await self._fill(entries)
+        return entries
+
+    async def _fill(self, entries: list[Entry]) -> None:
+        """Put payloads that lie in the blob table where they belong."""
+        away = {
+            place: entry
+            for place, entry in enumerate(entries)
+            if not entry.payload and codec.needs_blob(entry)
+        }
+        digests = list({entry.record.payload_digest for entry in away.values()})
+        params = [self._number, pg.byteas(digests)]
+        [found] = await self._readers.run([(_BLOBS, params)])
+        blobs = {row[0]: row[1] for row in found}
+        for place, entry in away.items():
+            record = entry.record
+            payload = blobs.get(record.payload_digest)
+            if payload is None:
+                raise JournalDamaged(
+                    f"the payload of record {record.sequence} is gone; restore the"
+                    " database from a backup"
+                )
+            entries[place] = Entry(entry.format, record, entry.digest, payload)
+
+    async def find(self, query: RunQuery) -> Sequence[RunSummary]:
+        """Return a page of runs, newest first, at most `limits.PAGE_RUNS_MAX`."""
+        try:
+            statement, params = _search(query)
+        except RunNotFound:
+            return []
+        [found] = await self._readers.run([(statement, [self._number, *params])])
+        return [_summary(row) for row in found]
+
+    async def run(self, run_id: str) -> RunSummary | None:
+        """Return one run, or None."""
+        try:
+            params = [self._number, pg.run(run_id)]
+        except RunNotFound:
+            return None
+        [found] = await self._readers.run([(_RUN, params)])
+        return _summary(found[0]) if found else None
+
+    async def events(
+        self, pattern: str = ">", *, after: int = 0, limit: int = 100
+    ) -> Sequence[StoredEvent]:
+        """Return events by pattern, in commit order, after a position.
+
+        A page has at most `limits.PAGE_EVENTS_MAX`. Who has seen position n has seen
+        all up to n.
+        """
+        segments = parse_pattern(pattern, option="pattern")
+        limit = min(limit, limits.PAGE_EVENTS_MAX)
+        if not {"*", ">"} & set(segments):
+            return await self._page(_EVENTS_NAMED, after, limit, pattern)
+        found: list[StoredEvent] = []
+        while len(found) < limit:
+            page = await self._page(_EVENTS, after, SEARCHED_EVENTS_MAX)
+            found += [
+                stored
+                for stored in page
+                if segments == (">",) or pattern_matches(segments, stored.event.name)
+            ]
+            if len(page) < SEARCHED_EVENTS_MAX:
+                break
+            after = page[-1].position
+        return found[:limit]
+
+    async def _page(
+        self, statement: Statement, after: int, limit: int, *name: str
+    ) -> list[StoredEvent]:
+        params = [self._number, pg.int8(after), pg.int8(limit), *map(pg.text, name)]
+        [found] = await self._readers.run([(statement, params)])
+        return [rows.decode_event(pg.to_int(place), data) for place, data in found]
+
+    async def timers(self, run_id: str) -> Sequence[TimerRow]:
+        """Return the timers of one run: what it waits for and until when."""
+        try:
+            params = [self._number, pg.run(run_id)]
+        except RunNotFound:
+            return []
+        [found] = await self._readers.run([(_TIMERS, params)])
+        return list(_timers(found))
+
+    async def due(self, now: int, *, limit: int) -> tuple[Sequence[TimerRow], int]:
+        """Return timers due at `now`, earliest first, and when the next is due.
+
+        At most `limits.DUE_TIMERS_MAX`; the second value is 0 if no timer remains.
+        """
+        limit = min(limit, limits.DUE_TIMERS_MAX)
+        first = [self._number, pg.timestamp(now), pg.int8(limit)]
+        [found] = await self._readers.run([(_DUE, first)])
+        timers = list(_timers(found))
+        second = [self._number, pg.int8(len(timers))]
+        [following] = await self._readers.run([(_NEXT_DUE, second)])
+        return timers, pg.to_time(following[0][0]) if following else 0
+
+
+def _timers(found: Sequence[Row]) -> Iterator[TimerRow]:
+    for run, step, kind, due in found:
+        name: Any = kind.decode()
+        yield TimerRow(pg.shown_run(run), step.decode(), name, pg.to_time(due))
+
+
+def _summary(row: Row) -> RunSummary:
+    data, is_ready, is_held, number = row
+    run, length = rows.RUN.decode(data), pg.to_int(number)
+    ready, held = pg.to_bool(is_ready), pg.to_bool(is_held)
+    status = shown_status(run, length=length, ready=ready, held=held)
+    return RunSummary(run, status, length)
+
+
+# --- a search -------------------------------------------------------------------
+
+_FIRST_ONLY: Final = """ AND y.run IS NOT NULL AND {}(y.node IS NULL AND NOT EXISTS (
+    SELECT FROM records l WHERE l.environment = $1 AND l.run = r.run
+        AND l.sequence = 2))"""
+# What the words of `RunSummary.status` mean for the rows.
+_STATUSES: Final = {
+    "waiting": " AND r.status = 'open' AND y.run IS NULL",
+    "queued": " AND r.status = 'open'" + _FIRST_ONLY.format(""),
+    "running": " AND r.status = 'open'" + _FIRST_ONLY.format("NOT "),
+}
+
+
+def _search(query: RunQuery) -> tuple[Statement, list[bytes]]:
+    """Return the statement for a query, and its parameters after the first.
+
+    Raises:
+        RunNotFound: it names a run id that is none, so it finds nothing.
+    """
+    words, params = ["find"], list[bytes]()
+    text = _SUMMARY
+    for word, value, condition, encode in (
+        ("cursor", query.cursor, "r.run < ${}::uuid", pg.run),
+        ("parent", query.parent_run, "r.parent = ${}::uuid", pg.run),
+        ("function", query.function_id, "r.function = ${}::text", pg.text),
+    ):
+        if value:
+            params.append(encode(value))
+            text += " AND " + condition.format(len(params) + 1)
+            words.append(word)
+    if query.status in _STATUSES:
+        text += _STATUSES[query.status]
+        words.append(query.status)
+    elif query.status:
+        params.append(pg.text(query.status))
+        text += f" AND r.status = ${len(params) + 1}::text"
+        words.append("status")
+    params.append(pg.int8(min(query.limit, limits.PAGE_RUNS_MAX)))
+    text += f" ORDER BY r.run DESC LIMIT ${len(params) + 1}::bigint"
+    return Statement("_".join(words), text), params

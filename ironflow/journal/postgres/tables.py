@@ -1,0 +1,440 @@
+"""The View that `apply` works on: answers of the database under what is changed.
+
+It does not wait. A read whose answer is not there raises `Wanted`; whoever decides
+asks for it, with whatever else is wanted, and begins again: `apply` is pure.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from ironflow import codec, limits
+from ironflow.errors import RunNotFound
+from ironflow.journal import matching
+from ironflow.journal.base import (
+    Claim,
+    Delivery,
+    EventLog,
+    FunctionRow,
+    Hint,
+    Hold,
+    InboxRow,
+    RunRow,
+    StoredEvent,
+    TimerKind,
+    TimerRow,
+    WaitRow,
+)
+from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres import questions as ask
+from ironflow.journal.postgres.changes import (
+    Changes,
+    ReadyRow,
+    RecordRow,
+    Released,
+    RunTable,
+)
+from ironflow.journal.postgres.lookups import PAGE_OF_EVENTS
+from ironflow.journal.postgres.questions import Answers, Question
+from ironflow.records import Draft, Entry, EventData
+
+# Numbers of inbox rows and places in the queue begin with the commit's: they grow
+# without a counter to be stored.
+NUMBERS_PER_COMMIT: Final = 1 << 24
+
+_ABSENT: Final = ask.Run()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the last commit left: its number, and what every commit must know."""
+
+    number: int
+    events: int
+    registry: int
+    delivery: Delivery | None
+    others: int = 0  # nodes beside this one
+
+
+@final
+class Wanted(Exception):
+    """`apply` needs answers to these questions: not an error, it begins again."""
+
+    def __init__(self, *questions: Question) -> None:
+        super().__init__(questions)
+        self.questions: Final = questions
+
+
+class _Tables:
+    """What both halves of the view stand on."""
+
+    def __init__(
+        self,
+        head: Head,
+        functions: Mapping[str, FunctionRow],
+        answers: Answers,
+        *,
+        more: Callable[[Sequence[Question]], None] | None = None,
+    ) -> None:
+        self.hint = Hint()
+        self.changes: Final = Changes()
+        self._head: Final = head
+        self._functions = functions
+        self._answers: Final = answers
+        self._more: Final = more
+        self._numbers = 0
+        self._lengths: Final[dict[bytes, int]] = {}
+        # What was looked at last: questions about it are asked together.
+        self._offered: list[bytes] = []
+        self._page: list[int] = []
+        self._created: Final[set[bytes]] = set()
+
+    def _want(self, *questions: Question) -> None:
+        """Get these answers now, if this thread may wait for them."""
+        if self._more is None:
+            raise Wanted(*questions)
+        self._more(questions)
+
+    def _stored(self, run: bytes) -> ask.Run:
+        """What is stored of a run."""
+        if run in self._created:
+            return _ABSENT
+        found = self._answers.runs.get(ask.RunOf(run))
+        if found is None:
+            self._want(ask.RunOf(run))
+            found = self._answers.runs[ask.RunOf(run)]
+        return found
+
+    def _number(self) -> int:
+        """Return a number higher than any before."""
+        self._numbers += 1
+        assert self._numbers < NUMBERS_PER_COMMIT
+        return (self._head.number + 1) * NUMBERS_PER_COMMIT + self._numbers
+
+
+class _EventTables(_Tables):
+    """The registry, the event log, who waits for what and who took what."""
+
+    def functions(self) -> Mapping[str, FunctionRow]:
+        return self._functions
+
+    def put_function(self, row: FunctionRow) -> None:
+        self._functions = dict(sorted({**self._functions, row.id: row}.items()))
+        self.changes.functions.append(row)
+
+    def log(self) -> EventLog:
+        changes, head = self.changes, self._head
+        changed = changes.is_delivery_changed
+        delivery = changes.delivery if changed else head.delivery
+        return EventLog(head.events + len(changes.events), delivery)
+
+    def put_delivery(self, delivery: Delivery | None) -> None:
+        if delivery != self.log().delivery:
+            self.changes.delivery = delivery
+            self.changes.is_delivery_changed = True
+
+    def put_event(self, stored: StoredEvent) -> None:
+        assert stored.position == self.log().length + 1
+        self.changes.events.append(stored)
+
+    def events(self, name: str, *, after: int, limit: int) -> Sequence[StoredEvent]:
+        if name:
+            return self._named(name, after)[:limit]
+        last = min(after + limit, self.log().length)
+        return [self._event_at(position) for position in range(after + 1, last + 1)]
+
+    def _event_at(self, position: int) -> StoredEvent:
+        if position > self._head.events:
+            return self.changes.events[position - self._head.events - 1]
+        question = ask.EventAt(position)
+        if question not in self._answers.events:
+            self._want(question)
+        return self._answers.events[question]
+
+    def _named(self, name: str, after: int) -> list[StoredEvent]:
+        """The next events of a name, some at a time."""
+        stored: list[StoredEvent] = []
+        if after < self._head.events:
+            question = ask.EventsNamed(name, after)
+            if question not in self._answers.pages:
+                self._want(question)
+            stored = self._answers.pages[question]
+            self._page = [event.position for event in stored]
+        if len(stored) == PAGE_OF_EVENTS:
+            return stored
+        return stored + [
+            event
+            for event in self.changes.events
+            if event.event.name == name and event.position > after
+        ]
+
+    def event_by_key(self, name: str, key: str) -> int | None:
+        for stored in self.changes.events:
+            event = stored.event
+            if event.name == name and event.idempotency_key == key:
+                return stored.position
+        question = ask.EventByKey(pg.digest(name, key))
+        if question not in self._answers.keys:
+            self._want(question)
+        return self._answers.keys[question]
+
+    def put_wait(self, row: WaitRow) -> None:
+        self.changes.waits.put(pg.run(row.run_id), pg.digest(row.step), row)
+
+    def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
+        run, key = pg.run(run_id), pg.digest(step)
+        waits = self.changes.waits
+        row = waits.value(run, key)
+        if row is None and not waits.hides(run, key) and self._stored(run).has_waits:
+            question = ask.WaitOf(run, key)
+            if question not in self._answers.waits:
+                self._want(question)
+            row = self._answers.waits[question]
+        if row is not None:
+            waits.drop(run, key)
+        return row
+
+    def waits_for(
+        self, event: EventData, *, after: tuple[str, int], limit: int
+    ) -> Sequence[WaitRow]:
+        place = (after[0], after[1])
+        put = [
+            row
+            for rows_of_run in self.changes.waits.puts.values()
+            for row in rows_of_run.values()
+            if row.event == event.name and (row.run_id, row.sequence) > place
+        ]
+        found = [
+            row for row in put if matching.fits(event, path=row.path, key=row.match_key)
+        ]
+        for path, key in self._keys_sought(event):
+            found += self._stored_waits(event.name, path, key, after=place, limit=limit)
+        found.sort(key=lambda row: (row.run_id, row.sequence))
+        self._ask_of_offered(found[:limit])
+        return found[:limit]
+
+    def _ask_of_offered(self, waits: Sequence[WaitRow]) -> None:
+        """Ask at once what will be asked of each of these runs."""
+        self._offered = [pg.run(row.run_id) for row in waits]
+        unknown = [
+            (run, row)
+            for run, row in zip(self._offered, waits, strict=True)
+            if run not in self._created and ask.RunOf(run) not in self._answers.runs
+        ]
+        if unknown:
+            runs: list[Question] = [ask.RunOf(run) for run, _ in unknown]
+            timers = [
+                ask.TimerOf(run, pg.digest(row.step), "wait") for run, row in unknown
+            ]
+            self._want(*runs, *timers)
+
+    def _keys_sought(self, event: EventData) -> list[tuple[bytes, bytes]]:
+        """Where stored waits look, and what of this event they would find there."""
+        question = ask.PathsOf(event.name)
+        if question not in self._answers.paths:
+            self._want(question)
+        paths = self._answers.paths[question]
+        if not paths:
+            return []
+        return sought(event, paths)
+
+    def _stored_waits(
+        self, name: str, path: bytes, key: bytes, *, after: tuple[str, int], limit: int
+    ) -> list[WaitRow]:
+        """Stored waits that still count: those that were dropped leave room."""
+        found: list[WaitRow] = []
+        waits = self.changes.waits
+        while len(found) < limit:
+            run = pg.run(after[0]) if after[0] else pg.NO_RUN
+            question = ask.WaitsFor(name, path, key, run, after[1])
+            if question not in self._answers.fitting:
+                self._want(question)
+            page = self._answers.fitting[question]
+            found += [
+                row
+                for row in page
+                if not waits.hides(pg.run(row.run_id), pg.digest(row.step))
+            ]
+            if len(page) < limits.DELIVERIES_PER_COMMIT_MAX:
+                break
+            after = (page[-1].run_id, page[-1].sequence)
+        return found
+
+    def consume(self, run_id: str, position: int) -> bool:
+        run = pg.run(run_id)
+        if self._is_consumed(run, position):
+            return False
+        self.changes.consumed.put(run, position, value=True)
+        return True
+
+    def _is_consumed(self, run: bytes, position: int) -> bool:
+        consumed = self.changes.consumed
+        if consumed.value(run, position) is not None:
+            return True
+        if consumed.hides(run, position) or position > self._head.events:
+            return False
+        if not self._stored(run).has_consumed:
+            return False
+        question = ask.ConsumedBy(run, position)
+        if question not in self._answers.consumed:
+            of_runs = [ask.ConsumedBy(other, position) for other in self._offered]
+            of_page = [ask.ConsumedBy(run, other) for other in self._page]
+            self._want(question, *of_runs, *of_page)
+        return self._answers.consumed[question]
+
+    def drop_consumed(self, run_id: str, position: int) -> None:
+        self.changes.consumed.drop(pg.run(run_id), position)
+
+
+class _RunTables(_Tables):
+    """Runs: their rows, histories, inboxes, timers and places in the queue."""
+
+    def run(self, run_id: str) -> RunRow | None:
+        try:
+            run = pg.run(run_id)
+        except RunNotFound:
+            return None
+        return self.changes.runs.get(run) or self._stored(run).row
+
+    def put_run(self, row: RunRow) -> None:
+        self.changes.runs[pg.run(row.run_id)] = row
+
+    def paused(self, function_id: str) -> Sequence[RunRow]:
+        question = ask.PausedOf(function_id)
+        if question not in self._answers.paused:
+            self._want(question)
+        found = {row.run_id: row for row in self._answers.paused[question]}
+        for row in self.changes.runs.values():
+            found.pop(row.run_id, None)
+            if row.status == "paused" and row.function_id == function_id:
+                found[row.run_id] = row
+        return sorted(found.values(), key=lambda row: row.run_id)
+
+    def hold(self, run_id: str) -> Hold:
+        run = pg.run(run_id)
+        stored = self._stored(run)
+        length = self._lengths.get(run, stored.length)
+        changes = self.changes
+        ended = run in changes.released or changes.ready.hides(run, None)
+        return Hold(0 if ended else stored.epoch, length)
+
+    def append(
+        self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
+    ) -> None:
+        if not entries:
+            return
+        run, changes = pg.run(run_id), self.changes
+        if entries[0].record.sequence == 1:
+            self._created.add(run)
+        for entry, header in zip(entries, headers, strict=True):
+            record = entry.record
+            row = RecordRow(
+                run,
+                record.sequence,
+                type(record).__name__,
+                record.id,
+                record.recorded_at,
+                codec.encode(entry, header),
+            )
+            changes.records.append(row)
+            if codec.is_blob(entry.payload):
+                changes.blobs[record.payload_digest] = bytes(entry.payload)
+        self._lengths[run] = entries[-1].record.sequence
+
+    def inbox(self, run_id: str) -> Sequence[InboxRow]:
+        run = pg.run(run_id)
+        inbox = self.changes.inbox
+        put = list(inbox.puts.get(run, {}).values())
+        if run in inbox.emptied or run in self._created:
+            return put
+        question = ask.InboxOf(run)
+        if question not in self._answers.inboxes:
+            self._want(question)
+        stored = self._answers.inboxes[question]
+        return [row for row in stored if not inbox.hides(run, row.number)] + put
+
+    def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
+        number = self._number()
+        row = InboxRow(number, draft, position)
+        self.changes.inbox.put(pg.run(run_id), number, row)
+
+    def drop_inbox(self, run_id: str, numbers: Sequence[int]) -> None:
+        run = pg.run(run_id)
+        for number in numbers:
+            self.changes.inbox.drop(run, number)
+
+    def put_ready(self, row: RunRow) -> None:
+        run, ready = pg.run(row.run_id), self.changes.ready
+        if ready.value(run, None) is not None:
+            return
+        known = self._answers.runs.get(ask.RunOf(run), _ABSENT)
+        if not known.is_ready or ready.hides(run, None):
+            ready.put(run, None, ReadyRow(row.function_id, row.lane, self._number()))
+
+    def drop_ready(self, run_id: str) -> None:
+        self.changes.ready.drop(pg.run(run_id), None)
+
+    def put_timer(self, row: TimerRow) -> None:
+        key = pg.digest(row.step), row.kind
+        self.changes.timers.put(pg.run(row.run_id), key, row)
+
+    def drop_timer(
+        self, run_id: str, step: str, kind: TimerKind, *, due: int = 0
+    ) -> bool:
+        run, key = pg.run(run_id), (pg.digest(step), kind)
+        found = self._due(run, key)
+        if not found or due not in {0, found}:
+            return False
+        self.changes.timers.drop(run, key)
+        return True
+
+    def _due(self, run: bytes, key: tuple[bytes, str]) -> int:
+        """When a timer is due, 0 if there is none."""
+        timers = self.changes.timers
+        row = timers.value(run, key)
+        if row is not None:
+            return row.due
+        if timers.hides(run, key) or not self._stored(run).has_timers:
+            return 0
+        question = ask.TimerOf(run, *key)
+        if question not in self._answers.timers:
+            self._want(question)
+        return self._answers.timers[question]
+
+    def drop_run_tables(self, run_id: str) -> None:
+        run, changes = pg.run(run_id), self.changes
+        changes.ready.drop(run, None)
+        stored = self._stored(run)
+        changes.inbox.empty(run)
+        _empty(changes.timers, run, stored=stored.has_timers)
+        _empty(changes.waits, run, stored=stored.has_waits)
+        _empty(changes.consumed, run, stored=stored.has_consumed)
+
+
+def _empty(table: RunTable[Any, Any], run: bytes, *, stored: bool) -> None:
+    table.empty(run)
+    if not stored:
+        table.emptied.discard(run)
+
+
+@final
+class PostgresView(_EventTables, _RunTables):
+    """All tables of one environment; see `journal.view.View`."""
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Give up holds of these epochs; the runs go to the end of the queue."""
+        for claim in claims:
+            run = pg.run(claim.run_id)
+            if self.hold(claim.run_id).epoch == claim.epoch:
+                row = Released(run, claim.epoch, self._number())
+                self.changes.released[run] = row
+                self.hint.ready.add(claim.run_id)
+
+
+def sought(event: EventData, paths: Mapping[str, bytes]) -> list[tuple[bytes, bytes]]:
+    """Return key of path and match key of what an event has where waits look."""
+    keys = matching.keys_at(event, filter(None, paths))
+    if "" in paths:
+        keys[""] = b""
+    return [(paths[path], key) for path, key in keys.items()]

@@ -1,0 +1,58 @@
+"""A server for the session, a schema for each test, and a scene on it."""
+
+import os
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
+
+import pytest
+
+from ironflow.journal.base import Journal
+from ironflow.journal.postgres.link import Options
+from ironflow.journal.postgres.store import open_postgres
+from ironflow.testing.checks_scene import Scene
+from tests.journal.postgres.server import NoServer, Server
+
+_schemas = count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Start a server; without one the tests are skipped, except in CI."""
+    try:
+        started = Server()
+    except NoServer as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"{error}; CI needs one: install postgresql")
+        pytest.skip(str(error))
+    try:
+        yield started
+    finally:
+        started.remove()
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    """Return the URL of a journal that nobody has opened yet."""
+    return server.url(f"test_{next(_schemas)}")
+
+
+def store_at(
+    url: str, *, environment: str = "default", options: Options | None = None
+) -> Callable[[], AbstractAsyncContextManager[Journal]]:
+    """Return a function that opens the journal each time it is called."""
+
+    @asynccontextmanager
+    async def open_journal() -> AsyncGenerator[Journal]:
+        journal = await open_postgres(url, environment=environment, options=options)
+        try:
+            yield journal
+        finally:
+            await journal.close()
+
+    return open_journal
+
+
+@pytest.fixture
+def scene(url: str) -> Scene:
+    return Scene("postgres", store_at(url))

@@ -1,0 +1,116 @@
+"""A PostgreSQL server of our own for tests: made once, in a directory that goes."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+SUPERUSER = "ironflow"
+_SETTINGS = """
+listen_addresses = ''
+fsync = on
+max_connections = 100
+shared_buffers = 32MB
+max_wal_size = 512MB
+autovacuum_naptime = 10s
+"""
+
+
+class NoServer(Exception):
+    """No PostgreSQL is installed here."""
+
+
+def programs() -> Path:
+    """Return the directory of initdb and pg_ctl.
+
+    Raises:
+        NoServer: there is none.
+    """
+    for folder in _folders():
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
+            return folder
+    raise NoServer("neither initdb nor pg_ctl of a PostgreSQL server was found")
+
+
+def _folders() -> Iterator[Path]:
+    config = shutil.which("pg_config")
+    if config:
+        found = subprocess.run(
+            [config, "--bindir"], capture_output=True, text=True, check=False
+        )
+        yield Path(found.stdout.strip())
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    yield from (Path(folder) for folder in os.environ.get("PATH", "").split(":"))
+
+
+class Server:
+    """A server on a socket in a directory of its own."""
+
+    def __init__(self) -> None:
+        self._programs = programs()
+        # A path that fits into the address of a socket, open to the server's user.
+        self.directory = Path(tempfile.mkdtemp(prefix="ironflow-pg-", dir="/tmp"))
+        self._user = _other_user()
+        if self._user:
+            shutil.chown(self.directory, self._user)
+        self.directory.chmod(0o755)
+        self._data = self.directory / "data"
+        self._run(
+            "initdb",
+            *("-D", str(self._data), "-U", SUPERUSER, "-A", "trust"),
+            *("-E", "UTF8", "--locale=C", "--no-sync"),
+        )
+        sockets = f"unix_socket_directories = '{self.directory}'\n"
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(_SETTINGS + sockets)
+        self.start()
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        log = str(self.directory / "log")
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", log, "start")
+
+    def stop(self) -> None:
+        """Stop as a crash would, and wait for the end."""
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        """Stop, and delete everything."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def url(self, schema: str = "", *, database: str = "postgres") -> str:
+        """Return the URL of a journal in a schema."""
+        place = f"host={self.directory}&user={SUPERUSER}"
+        return f"postgresql:///{database}?{place}" + (schema and f"&schema={schema}")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), *arguments]
+        if self._user:
+            group = pwd.getpwnam(self._user).pw_gid
+            identity = [f"--reuid={self._user}", f"--regid={group}", "--clear-groups"]
+            command = ["setpriv", *identity, *command]
+        # A file, not a pipe: the server that pg_ctl starts would keep it open.
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                timeout=60,
+                check=False,
+            )
+            output.seek(0)
+            assert done.returncode == 0, output.read()
+
+
+def _other_user() -> str:
+    """The server refuses to run as root: then it is somebody else's."""
+    if os.geteuid() != 0:
+        return ""
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
