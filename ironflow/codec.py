@@ -15,8 +15,9 @@ chain starts from H(format, environment, run id). H is BLAKE2b with 16 bytes
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Final
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, cast
 
 import msgspec
 
@@ -43,6 +44,7 @@ _NIL: Final = msgspec.Raw(b"\xc0")
 _FOUR: Final = b"\x94" + bytes([FORMAT])
 _THREE: Final = b"\x93" + bytes([FORMAT])
 _DIGEST_HEAD: Final = b"\xc4\x10"
+_ARRAY: Final = struct.Struct(">BI")  # MessagePack's array 32
 
 _encode_header = msgspec.msgpack.Encoder().encode
 _decode_header = msgspec.msgpack.Decoder(Record).decode
@@ -62,6 +64,8 @@ class _StoredHeader(msgspec.Struct, array_like=True, gc=False):
 
 
 _decode_entry = msgspec.msgpack.Decoder(_StoredEntry).decode
+_decode_entries = msgspec.msgpack.Decoder(list[_StoredEntry]).decode
+_split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_stored_header = msgspec.msgpack.Decoder(_StoredHeader).decode
 
 
@@ -132,6 +136,42 @@ def decode(data: bytes) -> Entry:
     if entry.format != FORMAT:
         _check_format(data)
     return entry
+
+
+def page(records: Sequence[bytes]) -> bytes:
+    """Return the bytes that hold encoded records together: an array of them."""
+    return b"".join((_ARRAY.pack(0xDD, len(records)), *records))
+
+
+def decode_page(data: bytes) -> list[Entry]:
+    """Return the entries of a page, as `decode` returns each.
+
+    Raises:
+        JournalNewer: the format number of one is higher than ours.
+        JournalDamaged: the bytes are not records.
+    """
+    try:
+        entries = _decode_entries(data)
+    except UNREADABLE as error:
+        for record in split_page(data):
+            decode(record)
+        raise _damaged(data, error) from error
+    for entry in entries:
+        if entry.format != FORMAT:
+            raise _damaged(data, ValueError(f"there is no format {entry.format}"))
+    return cast("list[Entry]", entries)
+
+
+def split_page(data: bytes) -> list[bytes]:
+    """Return the encoded records of a page one by one.
+
+    Raises:
+        JournalDamaged: the bytes are not a page.
+    """
+    try:
+        return list(map(bytes, _split(data)))
+    except UNREADABLE as error:
+        raise _damaged(data, error) from error
 
 
 def _check_format(data: bytes) -> None:

@@ -6,7 +6,6 @@ call and never crosses an await; a write is whole or absent.
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Final, Self, cast, final
 
@@ -82,13 +81,6 @@ class Snapshot:
                 yield key, cursor.value()
                 found = cursor.prev()
 
-    def values(self, table: str, start: bytes, *, limit: int) -> list[bytes]:
-        """Return the values of the next `limit` rows, whatever their keys."""
-        with self._txn.cursor(self._tables[table]) as cursor:
-            if not cursor.set_range(start):
-                return []
-            return list(islice(cursor.iternext(keys=False, values=True), limit))
-
     def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
         """Return the last key that is the prefix and `width` bytes more."""
         with self._txn.cursor(self._tables[table]) as cursor:
@@ -117,6 +109,7 @@ class Environment:
         self._tables: Final = {
             name: environment.open_db(name.encode(), create=make) for name in tables
         }
+        self._page_bytes: Final = int(environment.stat()["psize"])
 
     def snapshot(self) -> Snapshot:
         """Return what is committed now, to be read in a `with` block.
@@ -155,6 +148,11 @@ class Environment:
     def map_bytes(self) -> int:
         """How large the file may become."""
         return self._environment.info()["map_size"]
+
+    def room(self) -> int:
+        """Return how many bytes the map has behind its last page in use."""
+        used = (self._environment.info()["last_pgno"] + 1) * self._page_bytes
+        return self.map_bytes - used
 
     def reader_check(self) -> int:
         """Forget readers of processes that have died; return how many."""

@@ -17,9 +17,9 @@ from ironflow import limits
 from ironflow.errors import IronflowError
 from ironflow.journal.apply import apply
 from ironflow.journal.base import Answer, Hint, JournalCommand
-from ironflow.journal.lmdb import keys, rows
-from ironflow.journal.lmdb._lmdb import Changes, Environment
-from ironflow.journal.lmdb.overlay import Overlay
+from ironflow.journal.lmdb import wal
+from ironflow.journal.lmdb.checkpoint import Committed
+from ironflow.journal.lmdb.layers import Overlay
 from ironflow.journal.lmdb.tables import LmdbView, Memory, Staged
 
 DECIDE_SECONDS_MAX: Final = 0.003
@@ -46,20 +46,24 @@ class Submission:
 @final
 @dataclass(slots=True)
 class Batch:
-    """Submissions that share a transaction, and what it shall write."""
+    """Submissions that share a transaction, and what it shall write.
+
+    `commit` and `frame` are None where nothing changes. `past_log`: it goes straight
+    into LMDB.
+    """
 
     submissions: list[Submission]
-    changes: Changes
     staged: Staged
     hint: Hint
-    number: int
-    head: bytes
+    commit: wal.Commit | None = None
+    frame: wal.Frame | None = None
+    past_log: bool = False
     error: IronflowError | None = None
     seconds: float = field(default=0.0)
 
 
 def decide(
-    environment: Environment, memory: Memory, waiting: deque[Submission], *, name: str
+    committed: Committed, memory: Memory, waiting: deque[Submission], *, name: str
 ) -> Batch:
     """Take submissions off `waiting` and decide them; nothing is written yet.
 
@@ -68,15 +72,15 @@ def decide(
     """
     taken: list[Submission] = []
     try:
-        return _decided(environment, memory, taken, waiting, name=name)
+        return _decided(committed, memory, taken, waiting, name=name)
     except Exception as error:  # noqa: BLE001 - it is raised in the callers' tasks
         taken += waiting
         waiting.clear()
-        return _undecided(memory, taken, error)
+        return _undecided(taken, error)
 
 
 def _decided(
-    environment: Environment,
+    committed: Committed,
     memory: Memory,
     taken: list[Submission],
     waiting: deque[Submission],
@@ -84,24 +88,22 @@ def _decided(
     name: str,
 ) -> Batch:
     while True:
-        with environment.snapshot() as snapshot:
-            overlay = Overlay(snapshot)
+        with committed.overlay() as overlay:
             view = LmdbView(overlay, memory)
             if _decide(view, taken, waiting, name=name):
                 break
-    number, head = memory.commit_number, memory.head
-    if overlay.changes:
-        number += 1
-        head = _seal(overlay, memory, view.staged, number=number)
-    return Batch(taken, overlay.changes, view.staged, view.hint, number, head)
+    batch = Batch(taken, view.staged, view.hint)
+    if overlay.own:
+        batch.commit = _commit(overlay, memory, view.staged)
+        batch.frame = wal.seal(batch.commit, after=memory.head)
+    return batch
 
 
-def _undecided(memory: Memory, taken: list[Submission], error: Exception) -> Batch:
+def _undecided(taken: list[Submission], error: Exception) -> Batch:
     """A batch that writes nothing: the store could not be read."""
     for submission in taken:
         submission.error = submission.error or error
-    number, head = memory.commit_number, memory.head
-    return Batch(taken, {}, Staged(), Hint(), number, head)
+    return Batch(taken, Staged(), Hint())
 
 
 def _decide(
@@ -139,20 +141,22 @@ def _apply(view: LmdbView, submission: Submission, *, name: str) -> None:
     ]
 
 
-def _seal(overlay: Overlay, memory: Memory, staged: Staged, *, number: int) -> bytes:
-    """Add the commit's own row; return the head digest after it."""
-    body = rows.CommitBody(
-        number, memory.environment, list(staged.runs.values()), staged.events
+def _commit(overlay: Overlay, memory: Memory, staged: Staged) -> wal.Commit:
+    return wal.Commit(
+        memory.commit_number + 1,
+        memory.environment,
+        list(staged.runs.values()),
+        staged.events,
+        overlay.own.tails,
+        overlay.own.tables,
     )
-    data, head = rows.encode_commit(memory.head, body)
-    overlay.put(keys.COMMITS, keys.number(number), data)
-    return head
 
 
 def remember(memory: Memory, batch: Batch) -> None:
     """Take what a batch changed into memory, now that it is durable."""
     staged = batch.staged
-    memory.commit_number, memory.head = batch.number, batch.head
+    if batch.frame is not None:
+        memory.commit_number, memory.head = batch.frame.number, batch.frame.head
     if staged.functions is not None:
         memory.take_functions(staged.functions)
     memory.event_log = staged.event_log or memory.event_log

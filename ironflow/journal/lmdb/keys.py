@@ -13,9 +13,9 @@ from typing import Final
 from ironflow.errors import RunNotFound
 from ironflow.journal.base import TimerKind
 
-META: Final = "meta"  # format, owner, environments by name, deliveries
-LOG: Final = "log"  # run, sequence -> codec.encode
-COMMITS: Final = "commits"  # number -> rows.CommitRow
+META: Final = "meta"  # layout, store id, owner, environments by name, deliveries
+LOG: Final = "log"  # run, sequence of the last record -> codec.page
+COMMITS: Final = "commits"  # number of the last commit -> rows.CommitBody
 BLOBS: Final = "blobs"  # payload digest -> payload
 RUNS: Final = "runs"  # run -> RunRow
 READY: Final = "ready"  # run -> place in the queue, function id
@@ -50,16 +50,14 @@ TABLES: Final = (
     CONSUMED,
     FUNCTIONS,
 )
-# Only these are ever read by range inside a write; their changes are kept in order.
-SCANNED: Final = frozenset(
-    {PAUSED, INBOX, RUN_TIMERS, WAITS, RUN_WAITS, EVENTS, EVENT_NAMES, CONSUMED}
-)
-
+LAYOUT: Final = 2  # of the tables; records have a format of their own
 FORMAT_KEY: Final = b"format"
+STORE_KEY: Final = b"store"
 OWNER_KEY: Final = b"owner"
 ENVIRONMENT_KEY: Final = b"environment:"
 DELIVERY_KEY: Final = b"delivery:"
 
+STORE_BYTES: Final = 16
 ENVIRONMENT_BYTES: Final = 2
 NUMBER_BYTES: Final = 8
 RUN_BYTES: Final = 16

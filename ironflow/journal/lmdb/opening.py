@@ -6,8 +6,10 @@ byte by byte before LMDB maps it, because a map that ends early kills the proces
 """
 
 import os
+import secrets
 import shutil
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +21,7 @@ from ironflow.errors import (
     JournalFull,
     JournalNewer,
 )
-from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb import keys, rows, wal
 from ironflow.journal.lmdb._lmdb import (
     Environment,
     Snapshot,
@@ -27,7 +29,7 @@ from ironflow.journal.lmdb._lmdb import (
     open_environment,
 )
 from ironflow.journal.lmdb.head import Head
-from ironflow.records import FORMAT
+from ironflow.journal.lmdb.layers import Layered
 
 DATA: Final = "data.mdb"
 _MAKING: Final = "creating"
@@ -48,12 +50,25 @@ _PAGE_BYTES: Final = range(256, 65_536 + 1)
 
 
 @dataclass(frozen=True, slots=True)
+class LastCommits:
+    """The newest commits that LMDB has.
+
+    `number` is the last one's, `head` the head digest after it, from where the
+    write-ahead log goes on; `digest` is the digest of their row.
+    """
+
+    number: int = 0
+    head: bytes = rows.HEAD_START
+    digest: bytes = rows.HEAD_START
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a store says of itself."""
 
     owner: int
     environments: dict[str, int]
-    head: Head | None
+    last: LastCommits
 
 
 def prepare(directory: Path) -> None:
@@ -66,9 +81,11 @@ def prepare(directory: Path) -> None:
     shutil.rmtree(directory / _MAKING, ignore_errors=True)
     if (directory / DATA).exists():
         return
-    foreign = sorted({path.name for path in directory.iterdir()} - _OURS)
+    foreign = {path.name for path in directory.iterdir()} - _OURS
+    if foreign == {wal.NAME} and _is_unused(directory / wal.NAME):
+        foreign = set()  # a crash left it alone while the store was being made
     if foreign:
-        raise _foreign_files(directory, foreign)
+        raise _foreign_files(directory, sorted(foreign))
     try:
         _make(directory)
     except OSError as error:
@@ -78,24 +95,44 @@ def prepare(directory: Path) -> None:
         ) from error
 
 
+def _is_unused(path: Path) -> bool:
+    """Say whether a log has no frame, so that nothing was ever acknowledged by it."""
+    try:
+        log = wal.WalFile(path)
+    except (JournalDamaged, JournalNewer):
+        return False
+    try:
+        return not log.frames(0, rows.HEAD_START)
+    except JournalDamaged:
+        return False
+    finally:
+        log.close()
+
+
 def _make(directory: Path) -> None:
     making = directory / _MAKING
     making.mkdir(mode=0o700)
+    store_id = secrets.token_bytes(keys.STORE_BYTES)
     environment = open_environment(making, keys.TABLES, map_bytes=1 << 24, make=True)
     meta: dict[bytes, bytes | None] = {
-        keys.FORMAT_KEY: keys.number(FORMAT),
+        keys.FORMAT_KEY: keys.number(keys.LAYOUT),
+        keys.STORE_KEY: store_id,
         keys.OWNER_KEY: keys.number(0),
     }
     environment.write({keys.META: meta})
     environment.close()
-    _sync(making / DATA)
+    sync(making / DATA)
+    wal.make(making / wal.NAME, store_id=store_id)
+    # The store last: a directory that has one is whole.
+    (making / wal.NAME).rename(directory / wal.NAME)
     (making / DATA).rename(directory / DATA)
-    _sync(directory)
-    _sync(directory.absolute().parent)
+    sync(directory)
+    sync(directory.absolute().parent)
     shutil.rmtree(making)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Let what a file or a directory holds reach the disk."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)
@@ -227,45 +264,53 @@ def _check_format(directory: Path, snapshot: Snapshot) -> None:
             " name another directory"
         )
     found = keys.to_number(data)
-    if found > FORMAT:
+    if found > keys.LAYOUT:
         raise JournalNewer(
             f"{directory} was written in format {found}; this ironflow reads up to"
-            f" format {FORMAT}: upgrade ironflow to open it"
+            f" format {keys.LAYOUT}: upgrade ironflow to open it"
         )
 
 
 def inspect(snapshot: Snapshot) -> Found:
     """Return what the store says of its owners, environments and last commit."""
     owner = keys.to_number(snapshot.get(keys.META, keys.OWNER_KEY) or b"")
-    return Found(owner, environments(snapshot), last_commit(snapshot))
+    return Found(owner, environments(snapshot), last_commits(snapshot))
 
 
-def environments(snapshot: Snapshot) -> dict[str, int]:
+def environments(snapshot: Snapshot | Layered) -> dict[str, int]:
     """Return the numbers of the environments by their names."""
     named = snapshot.scan(keys.META, keys.ENVIRONMENT_KEY)
     skipped = len(keys.ENVIRONMENT_KEY)
     return {key[skipped:].decode(): keys.to_number(value) for key, value in named}
 
 
-def last_commit(snapshot: Snapshot) -> Head | None:
-    """Return the newest commit of the store."""
+def last_commits(snapshot: Snapshot) -> LastCommits:
+    """Return the newest commits that LMDB has."""
     key = snapshot.last_key(keys.COMMITS, b"", width=keys.NUMBER_BYTES)
     data = None if key is None else snapshot.get(keys.COMMITS, key)
     if key is None or data is None:
-        return None
-    return Head(keys.to_number(key), rows.commit_digest(data))
+        return LastCommits()
+    body, digest = rows.read_commit(data)
+    return LastCommits(keys.to_number(key), body.head, digest)
 
 
-def check_head(directory: Path, snapshot: Snapshot, *, head: Head | None) -> None:
-    """Compare the store with its head file, which was read before the snapshot.
+def check_head(
+    directory: Path,
+    *,
+    head: Head | None,
+    last: LastCommits,
+    frames: Sequence[wal.Frame],
+) -> None:
+    """Compare what LMDB and the log have with the head file, which was read first.
+
+    Of a commit that a checkpoint has merged with later ones nobody knows the digest.
 
     Raises:
         JournalDamaged: the store is older than the head file, or another one.
     """
     if head is None or head.number == 0:
         return
-    last = last_commit(snapshot)
-    stored = 0 if last is None else last.number
+    stored = frames[-1].number if frames else last.number
     if head.number > stored:
         raise JournalDamaged(
             f"the store in {directory} is older than its head file says: it ends at"
@@ -274,8 +319,8 @@ def check_head(directory: Path, snapshot: Snapshot, *, head: Head | None) -> Non
             f" without the last {head.number - stored} commits, move the file 'head'"
             " away"
         )
-    data = snapshot.get(keys.COMMITS, keys.number(head.number))
-    if data is None or rows.commit_digest(data) != head.digest:
+    known = {frame.number: frame.head for frame in frames} | {last.number: last.head}
+    if known.get(head.number, head.digest) != head.digest:
         raise JournalDamaged(
             f"the store in {directory} is not the one that its head file was written"
             f" for: commit {head.number} has another digest. Put the right store back;"

@@ -7,7 +7,7 @@ between two pages.
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -23,7 +23,8 @@ from ironflow.journal.base import (
     shown_status,
 )
 from ironflow.journal.lmdb import keys, rows
-from ironflow.journal.lmdb._lmdb import Environment, Snapshot
+from ironflow.journal.lmdb._lmdb import Environment
+from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.tables import read_run
 from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
@@ -32,12 +33,25 @@ SEARCHED_ROWS_MAX: Final = 2_000  # in one snapshot, then other tasks run
 READS_IN_A_ROW_MAX: Final = 32  # of one journal, until other tasks get a turn
 
 
+class Source(Protocol):
+    """Where a journal reads: an owner's memory and LMDB, or another process's."""
+
+    @property
+    def environment(self) -> Environment:
+        """The LMDB file below."""
+        ...
+
+    def snapshot(self) -> Layered:
+        """Return all that is committed, to be read in a `with` block."""
+        ...
+
+
 class Reads:
     """The reading half of a journal; `environment` names the part that is read."""
 
-    def __init__(self, store: Environment, *, environment: str, number: int) -> None:
+    def __init__(self, source: Source, *, environment: str, number: int) -> None:
         self.environment = environment
-        self.store: Final = store
+        self.source: Final = source
         self._prefix: Final = keys.environment_prefix(number)
         self._closed = False
         self._reads = 0
@@ -54,7 +68,7 @@ class Reads:
             JournalDamaged: a record or a payload is gone or no record.
         """
         await self._checkpoint()
-        with self.store.snapshot() as snapshot:
+        with self.source.snapshot() as snapshot:
             try:
                 return read_history(
                     snapshot,
@@ -73,13 +87,13 @@ class Reads:
         before = _before(self._prefix, query.cursor)
         while before and len(found) < limit:
             await self._checkpoint()
-            with self.store.snapshot() as snapshot:
+            with self.source.snapshot() as snapshot:
                 before = self._search(snapshot, query, before, found)
         return found[:limit]
 
     def _search(
         self,
-        snapshot: Snapshot,
+        snapshot: Layered,
         query: RunQuery,
         before: bytes,
         found: list[RunSummary],
@@ -104,15 +118,15 @@ class Reads:
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
         await self._checkpoint()
-        with self.store.snapshot() as snapshot:
+        with self.source.snapshot() as snapshot:
             return self._summary(snapshot, run_id)
 
-    def _summary(self, snapshot: Snapshot, run_id: str) -> RunSummary | None:
+    def _summary(self, snapshot: Layered, run_id: str) -> RunSummary | None:
         row = read_run(snapshot, self._prefix, run_id)
         if row is None:
             return None
         key = self._prefix + keys.run(run_id)
-        length = read_length(snapshot, key)
+        length = snapshot.length(key)
         ready = snapshot.get(keys.READY, key) is not None
         held = self._is_held(run_id)
         status = shown_status(row, length=length, ready=ready, held=held)
@@ -137,7 +151,7 @@ class Reads:
         position: int | None = after
         while position is not None and len(found) < limit:
             await self._checkpoint()
-            with self.store.snapshot() as snapshot:
+            with self.source.snapshot() as snapshot:
                 if plain:
                     return list(islice(self._named(snapshot, pattern, after), limit))
                 position = self._matching(
@@ -145,9 +159,7 @@ class Reads:
                 )
         return found
 
-    def _named(
-        self, snapshot: Snapshot, name: str, after: int
-    ) -> Iterator[StoredEvent]:
+    def _named(self, snapshot: Layered, name: str, after: int) -> Iterator[StoredEvent]:
         prefix = self._prefix + keys.text(name)
         start = prefix + keys.number(after + 1)
         for key, _ in snapshot.scan(keys.EVENT_NAMES, prefix, start=start):
@@ -162,7 +174,7 @@ class Reads:
 
     def _matching(
         self,
-        snapshot: Snapshot,
+        snapshot: Layered,
         segments: tuple[str, ...],
         after: int,
         *,
@@ -185,7 +197,7 @@ class Reads:
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         """Return the timers of one run: what it waits for and until when."""
         await self._checkpoint()
-        with self.store.snapshot() as snapshot:
+        with self.source.snapshot() as snapshot:
             try:
                 run = self._prefix + keys.run(run_id)
             except RunNotFound:
@@ -205,7 +217,7 @@ class Reads:
         await self._checkpoint()
         limit = min(limit, limits.DUE_TIMERS_MAX)
         timers: list[TimerRow] = []
-        with self.store.snapshot() as snapshot:
+        with self.source.snapshot() as snapshot:
             for _, data in snapshot.scan(keys.TIMERS, self._prefix):
                 timer = rows.TIMER.decode(data)
                 if timer.due > now or len(timers) == limit:
@@ -234,27 +246,17 @@ def closed() -> JournalError:
 
 
 def read_history(
-    snapshot: Snapshot, environment: bytes, run: bytes, *, after: int, limit: int
+    snapshot: Layered, environment: bytes, run: bytes, *, after: int, limit: int
 ) -> list[Entry]:
     """Return a page of a history with its payloads."""
-    prefix = environment + run
-    count = min(limit, read_length(snapshot, prefix) - after)
-    if count <= 0:
-        return []
-    data = snapshot.values(keys.LOG, prefix + keys.number(after + 1), limit=count)
-    entries = list(map(codec.decode, data))
-    if entries[-1].record.sequence != after + count:
-        raise JournalDamaged(
-            f"{keys.shown_run(run)} lacks a record between {after + 1} and"
-            f" {after + count}; 'ironflow verify' shows what else is damaged"
-        )
+    entries = snapshot.records(environment + run, after=after, limit=limit)
     for index, entry in enumerate(entries):
         if not entry.payload and codec.needs_blob(entry):
             entries[index] = with_blob(snapshot, environment, entry)
     return entries
 
 
-def with_blob(snapshot: Snapshot, environment: bytes, entry: Entry) -> Entry:
+def with_blob(snapshot: Layered, environment: bytes, entry: Entry) -> Entry:
     """Return the entry with its payload from the blob table.
 
     Raises:
@@ -270,13 +272,7 @@ def with_blob(snapshot: Snapshot, environment: bytes, entry: Entry) -> Entry:
     return Entry(entry.format, record, entry.digest, payload)
 
 
-def read_length(snapshot: Snapshot, run: bytes) -> int:
-    """Return the length of a history by its key."""
-    key = snapshot.last_key(keys.LOG, run, width=keys.NUMBER_BYTES)
-    return 0 if key is None else keys.to_number(key[len(run) :])
-
-
-def read_inbox(snapshot: Snapshot, run: bytes) -> tuple[InboxRow, ...]:
+def read_inbox(snapshot: Layered, run: bytes) -> tuple[InboxRow, ...]:
     """Return the inbox of a run by its key."""
     return tuple(
         rows.decode_inbox(keys.to_number(key[len(run) :]), data)

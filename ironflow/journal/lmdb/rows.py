@@ -206,12 +206,17 @@ class EventChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class CommitBody(msgspec.Struct, frozen=True, array_like=True):
-    """What a commit did to the logs of one environment."""
+    """What the commits of one checkpoint did to the logs of one environment.
+
+    `number` is the last one's, `head` the head digest after it: there the
+    write-ahead log goes on.
+    """
 
     number: int
     environment: int
     runs: list[RunChange]
     events: list[EventChange]
+    head: bytes
 
 
 class _Commit(msgspec.Struct, array_like=True):
@@ -226,31 +231,33 @@ HEAD_START: Final = bytes(keys.DIGEST_BYTES)
 
 
 def encode_commit(previous: bytes, body: CommitBody) -> tuple[bytes, bytes]:
-    """Return the row `[head digest, body]` and the new head digest."""
+    """Return the row `[digest, body]` and its digest, which the next one follows."""
     data = _encode(body)
-    digest = _chained(previous, data)
+    digest = chained(previous, data)
     return b"".join((_DIGESTED, digest, data)), digest
 
 
-def commit_digest(data: bytes) -> bytes:
-    """Return the head digest that a commit's row names."""
+def read_commit(data: bytes) -> tuple[CommitBody, bytes]:
+    """Return a commit's row and the digest that it names, which is not checked."""
     row: _Commit = decoded(_decode_commit, data, name="a commit")
-    return row.digest
+    body: CommitBody = decoded(_decode_commit_body, row.body, name="a commit")
+    return body, row.digest
 
 
 def open_commit(previous: bytes, data: bytes) -> tuple[CommitBody, bytes]:
-    """Return what a commit did and its head digest, checked against the chain.
+    """Return what commits did and the row's digest, checked against the chain.
 
     Raises:
         JournalDamaged: it or a commit before it is not what was written.
     """
     row: _Commit = decoded(_decode_commit, data, name="a commit")
     body = bytes(row.body)
-    if _chained(previous, body) != row.digest:
+    if chained(previous, body) != row.digest:
         raise JournalDamaged("the commit has another digest than the chain of commits")
     found: CommitBody = decoded(_decode_commit_body, body, name="a commit")
     return found, row.digest
 
 
-def _chained(previous: bytes, body: bytes) -> bytes:
+def chained(previous: bytes, body: bytes) -> bytes:
+    """Return the digest of what follows the digest `previous` in a chain."""
     return hashlib.blake2b(previous + body, digest_size=keys.DIGEST_BYTES).digest()

@@ -7,7 +7,7 @@ from typing import Final, final
 import trio
 
 from ironflow import limits
-from ironflow.errors import ConfigurationError, JournalDamaged
+from ironflow.errors import ConfigurationError, JournalDamaged, JournalFull
 from ironflow.journal.base import (
     Answer,
     Claim,
@@ -16,11 +16,13 @@ from ironflow.journal.base import (
     Hint,
     JournalCommand,
 )
-from ironflow.journal.lmdb import keys, opening, owner, rows
+from ironflow.journal.lmdb import keys, opening, owner, recovery, rows, wal
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
 from ironflow.journal.lmdb.batch import Batch
+from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.head import read_head
-from ironflow.journal.lmdb.reads import Reads, read_inbox, read_length
+from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.lmdb.reads import Reads, read_inbox
 from ironflow.journal.lmdb.tables import Known, Memory, read_run
 from ironflow.journal.lmdb.writer import Writer
 from ironflow.journal.ready import ReadyQueue
@@ -53,9 +55,13 @@ async def open_lmdb(
     try:
         store = _open_owned(directory, map_bytes=map_bytes)
         try:
-            memory = _begin(store, environment)
+            memory, digest = _begin(store, environment)
             return LmdbJournal(
-                store, memory, lock, directory=directory, environment=environment
+                Committed(store, digest=digest),
+                memory,
+                lock,
+                directory=directory,
+                environment=environment,
             )
         except BaseException:
             store.close()
@@ -72,12 +78,28 @@ def _open_owned(directory: Path, *, map_bytes: int) -> Environment:
     store = opening.open_store(directory, readonly=False, map_bytes=map_bytes)
     store.reader_check()
     try:
-        with store.snapshot() as snapshot:
-            opening.check_head(directory, snapshot, head=head)
+        recovery.recover(directory, store, head=head)
+        _renew_log(directory, store)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _renew_log(directory: Path, store: Environment) -> None:
+    """Make the log again if it is gone and nothing was lost with it."""
+    path = directory / wal.NAME
+    if path.exists():
+        return
+    with store.snapshot() as snapshot:
+        store_id = snapshot.get(keys.META, keys.STORE_KEY) or b""
+    try:
+        wal.make(path, store_id=store_id)
+        opening.sync(directory)
+    except OSError as error:
+        raise JournalFull(
+            f"{path} cannot be made: {error.strerror}; make room, then try again"
+        ) from error
 
 
 async def open_reader(
@@ -100,15 +122,16 @@ async def open_reader(
     store = opening.open_store(directory, readonly=True, map_bytes=MAP_BYTES_MAX)
     try:
         with store.snapshot() as snapshot:
-            opening.check_head(directory, snapshot, head=head)
             found = opening.inspect(snapshot)
+        follower = recovery.Follower(directory, store)
+        follower.check(head)
         number = found.environments.get(environment)
         if number is None:
             known = ", ".join(sorted(found.environments)) or "none yet"
             raise ConfigurationError(
                 f"{directory} has no environment {environment!r}; it has: {known}"
             )
-        return LmdbReader(store, environment=environment, number=number)
+        return LmdbReader(follower, environment=environment, number=number)
     except BaseException:
         store.close()
         raise
@@ -125,20 +148,22 @@ def _check_to_read(directory: Path) -> None:
         opening.check_file(directory, is_still=False)
 
 
-def _begin(store: Environment, environment: str) -> Memory:
-    """Count this owner, in a commit of its own, and load what it needs to know."""
+def _begin(store: Environment, environment: str) -> tuple[Memory, bytes]:
+    """Count this owner, in a commit of its own, and load what it needs to know.
+
+    Return also the digest of that commit's row.
+    """
     with store.snapshot() as snapshot:
         found = opening.inspect(snapshot)
-    last = found.head
-    commit_number = (last.number if last else 0) + 1
+    commit_number = found.last.number + 1
     number = found.environments.get(environment, len(found.environments))
     if number >= ENVIRONMENTS_MAX:
         raise ConfigurationError(
             f"a journal has at most {ENVIRONMENTS_MAX} environments"
         )
-    data, head = rows.encode_commit(
-        last.digest if last else rows.HEAD_START,
-        rows.CommitBody(commit_number, number, [], []),
+    head = rows.chained(found.last.head, keys.number(commit_number))
+    data, digest = rows.encode_commit(
+        found.last.digest, rows.CommitBody(commit_number, number, [], [], head)
     )
     meta: dict[bytes, bytes | None] = {
         keys.OWNER_KEY: keys.number(found.owner + 1),
@@ -148,7 +173,7 @@ def _begin(store: Environment, environment: str) -> Memory:
     with store.snapshot() as snapshot:
         memory = _load(snapshot, number, owner_number=found.owner + 1)
     memory.commit_number, memory.head = commit_number, head
-    return memory
+    return memory, digest
 
 
 def _load(snapshot: Snapshot, number: int, *, owner_number: int) -> Memory:
@@ -228,7 +253,7 @@ class LmdbReader(Reads):
         """Close the files. Idempotent."""
         if not self._closed:
             self._closed = True
-            self.store.close()
+            self.source.environment.close()
 
 
 def _only_reads(what: str) -> ConfigurationError:
@@ -248,20 +273,22 @@ class LmdbJournal(Reads):
 
     def __init__(
         self,
-        store: Environment,
+        committed: Committed,
         memory: Memory,
         lock: owner.OwnerLock,
         *,
         directory: Path,
         environment: str,
     ) -> None:
-        super().__init__(store, environment=environment, number=memory.environment)
+        super().__init__(committed, environment=environment, number=memory.environment)
         self._memory: Final = memory
         self._lock: Final = lock
         self._callbacks: Final[list[Callable[[Hint], None]]] = []
+        log = wal.open_wal(directory / wal.NAME)
         self._writer: Final = Writer(
-            store,
+            committed,
             memory,
+            log,
             directory=directory,
             name=environment,
             settled=self._settled,
@@ -299,17 +326,17 @@ class LmdbJournal(Reads):
         await self._checkpoint()
         queue = self._memory.queue
         taken = queue.claim(functions, limit=min(limit, limits.CLAIM_RUNS_MAX))
-        with self.store.snapshot() as snapshot:
+        with self.source.snapshot() as snapshot:
             return [self._claim(snapshot, run_id) for run_id in taken]
 
     def _is_held(self, run_id: str) -> bool:
         return run_id in self._memory.queue.holds
 
-    def _claim(self, snapshot: Snapshot, run_id: str) -> Claim:
+    def _claim(self, snapshot: Layered, run_id: str) -> Claim:
         queue = self._memory.queue
         key = self._prefix + keys.run(run_id)
         row = read_run(snapshot, self._prefix, run_id)
-        length, inbox = read_length(snapshot, key), read_inbox(snapshot, key)
+        length, inbox = snapshot.length(key), read_inbox(snapshot, key)
         self._memory.held[run_id] = Known(key, row, length)
         function_id = queue.function_of(run_id)
         return Claim(run_id, function_id, queue.holds[run_id], length, inbox)
@@ -339,7 +366,7 @@ class LmdbJournal(Reads):
         return stop
 
     def _settled(self, batch: Batch) -> None:
-        if batch.changes:
+        if batch.frame is not None:
             self._tell(batch.hint)
 
     def _tell(self, hint: Hint) -> None:
@@ -352,5 +379,5 @@ class LmdbJournal(Reads):
             return
         self._closed = True
         await self._writer.close()
-        self.store.close()
+        self.source.environment.close()
         self._lock.release()

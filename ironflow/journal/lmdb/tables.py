@@ -27,8 +27,7 @@ from ironflow.journal.base import (
     WaitRow,
 )
 from ironflow.journal.lmdb import keys, rows
-from ironflow.journal.lmdb._lmdb import Snapshot
-from ironflow.journal.lmdb.overlay import Overlay
+from ironflow.journal.lmdb.layers import Layered, Overlay, Tail
 from ironflow.journal.ready import ReadyQueue
 from ironflow.records import Draft, Entry, EventData
 
@@ -281,7 +280,7 @@ class _RunTables(_Tables):
         data = self._overlay.get(keys.RUNS, key)
         if data is None:
             return Known(key, None, 0)
-        length = self._overlay.last_sequence(key)
+        length = self._overlay.length(key)
         return Known(key, rows.RUN.decode(data), length)
 
     def put_run(self, row: RunRow) -> None:
@@ -312,10 +311,10 @@ class _RunTables(_Tables):
         if not entries:
             return
         known = self._known(run_id)
-        key, log = known.key, self._overlay.changes[keys.LOG]
-        for entry, header in zip(entries, headers, strict=True):
-            place = keys.number(entry.record.sequence)
-            log[key + place] = codec.encode(entry, header)
+        key = known.key
+        records = list(map(codec.encode, entries, headers))
+        self._overlay.append(key, Tail(known.length + 1, records))
+        for entry in entries:
             if codec.is_blob(entry.payload):
                 blob = self._prefix + entry.record.payload_digest
                 self._overlay.put(keys.BLOBS, blob, bytes(entry.payload))
@@ -338,7 +337,7 @@ class _RunTables(_Tables):
 
     def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
         # Numbers come from the commit's: they grow without a counter to be stored.
-        used = len(self._overlay.changes[keys.INBOX])
+        used = len(self._overlay.own.tables.get(keys.INBOX, ()))
         number = (self._memory.commit_number + 1) * INBOX_ROWS_PER_COMMIT_MAX + used
         known = self._known(run_id)
         known.inbox_is_empty = False
@@ -413,9 +412,7 @@ class LmdbView(_EventTables, _RunTables):
     """All tables of one environment; see `journal.view.View`."""
 
 
-def read_run(
-    tables: Overlay | Snapshot, environment: bytes, run_id: str
-) -> RunRow | None:
+def read_run(tables: Layered, environment: bytes, run_id: str) -> RunRow | None:
     """Return the row of a run; text that is no run id names none."""
     try:
         key = environment + keys.run(run_id)

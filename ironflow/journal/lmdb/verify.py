@@ -1,7 +1,8 @@
 """Prove that what is stored is what was written, a page at a time.
 
 It walks the chain of commits, then every history and its digests, the payloads,
-the events, and the rows that name runs. Each page is one short snapshot, so an
+the events, and the rows that name runs; of the newest commits the write-ahead log has
+checksums of its own. Each page is one short snapshot, so an
 engine may own the directory meanwhile. A file that nobody owns is first checked
 page by page without LMDB, which a damaged page can crash.
 """
@@ -15,14 +16,12 @@ from typing import Final
 from ironflow import codec
 from ironflow.errors import JournalDamaged, JournalNewer
 from ironflow.journal.lmdb import keys, opening, owner, rows
-from ironflow.journal.lmdb._lmdb import (
-    MAP_BYTES_MAX,
-    Environment,
-    Snapshot,
-    check_pages,
-)
+from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, check_pages
+from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.head import read_head
-from ironflow.journal.lmdb.reads import Reads, with_blob
+from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.lmdb.reads import Reads, Source, with_blob
+from ironflow.journal.lmdb.recovery import Follower
 from ironflow.records import Entry
 
 PAGE_ROWS: Final = 1_000
@@ -68,7 +67,7 @@ def verify(source: str | Path | Reads) -> Report:
         JournalOwned: this process owns it; give the open journal instead.
     """
     if isinstance(source, Reads):
-        yield from _walk(source.store)
+        yield from _walk(source.source)
         return
     directory = Path(source)
     opening.check_directory(directory)
@@ -84,40 +83,45 @@ def verify(source: str | Path | Reads) -> Report:
     head = read_head(directory)
     store = opening.open_store(directory, readonly=True, map_bytes=MAP_BYTES_MAX)
     try:
-        with store.snapshot() as snapshot:
-            try:
-                opening.check_head(directory, snapshot, head=head)
-            except JournalDamaged as error:
-                yield Finding(str(error))
-        yield from _walk(store)
+        follower = Follower(directory, store)
+        try:
+            follower.check(head)
+        except JournalDamaged as error:
+            yield Finding(str(error))
+        try:
+            follower.snapshot().__exit__(None, None, None)
+        except JournalDamaged:
+            yield from _walk(Committed(store, digest=b""))  # LMDB alone
+        else:
+            yield from _walk(follower)
     finally:
         store.close()
 
 
-def _walk(store: Environment) -> Report:
-    yield from _commits(store)
-    names = _environments(store)
-    yield from _histories(store, names)
-    yield from _events(store)
+def _walk(source: Source) -> Report:
+    yield from _commits(source)
+    names = _environments(source)
+    yield from _histories(source, names)
+    yield from _events(source)
     for table, width in _NAMES_RUN.items():
-        yield from _references(store, table, width)
+        yield from _references(source, table, width)
 
 
-def _environments(store: Environment) -> dict[bytes, str]:
-    with store.snapshot() as snapshot:
+def _environments(source: Source) -> dict[bytes, str]:
+    with source.snapshot() as snapshot:
         found = opening.environments(snapshot)
     return {keys.environment_prefix(number): name for name, number in found.items()}
 
 
 def _pages(
-    store: Environment, table: str, look: Callable[[Snapshot, list[_Row]], Report]
+    source: Source, table: str, look: Callable[[Layered, list[_Row]], Report]
 ) -> Report:
     """Let `look` see all rows of a table, one page and one snapshot at a time."""
-    with store.snapshot() as snapshot:
+    with source.snapshot() as snapshot:
         total = snapshot.entries(table)
     done, start = 0, b""
     while True:
-        with store.snapshot() as snapshot:
+        with source.snapshot() as snapshot:
             page = list(islice(snapshot.scan(table, b"", start=start), PAGE_ROWS))
             findings = [
                 found for found in look(snapshot, page) if isinstance(found, Finding)
@@ -134,28 +138,27 @@ def _pages(
 # --- the chain of commits -------------------------------------------------------
 
 
-def _commits(store: Environment) -> Report:
+def _commits(source: Source) -> Report:
     chain = _CommitChain()
-    yield from _pages(store, keys.COMMITS, chain.look)
+    yield from _pages(source, keys.COMMITS, chain.look)
 
 
 class _CommitChain:
     """Follows the chain; what a commit did must be in the logs."""
 
     def __init__(self) -> None:
-        self._head = rows.HEAD_START
+        self._digest = rows.HEAD_START
         self._number = 0
 
-    def look(self, snapshot: Snapshot, page: list[_Row]) -> Report:
+    def look(self, snapshot: Layered, page: list[_Row]) -> Report:
         for key, data in page:
-            number, expected = keys.to_number(key), self._number + 1
+            number, first = keys.to_number(key), self._number + 1
             self._number = number
             try:
-                body, self._head = rows.open_commit(self._head, data)
+                body, self._digest = rows.open_commit(self._digest, data)
             except JournalDamaged as error:
-                gap = "" if number == expected else f" (commit {expected} is missing)"
-                yield Finding(f"commit {number}: {error}{gap}")
-                self._head = _named_digest(data) or self._head
+                yield Finding(f"commits {first} to {number}: {error}")
+                self._digest = _named_digest(data) or self._digest
                 continue
             if body.number != number:
                 yield Finding(f"commit {body.number} stands in the place of {number}")
@@ -164,17 +167,17 @@ class _CommitChain:
 
 def _named_digest(data: bytes) -> bytes | None:
     try:
-        return rows.commit_digest(data)
+        return rows.read_commit(data)[1]
     except JournalDamaged:
         return None
 
 
-def _commit_holds(snapshot: Snapshot, body: rows.CommitBody) -> Report:
+def _commit_holds(snapshot: Layered, body: rows.CommitBody) -> Report:
     prefix = keys.environment_prefix(body.environment)
     for change in body.runs:
-        data = snapshot.get(keys.LOG, prefix + change.run + keys.number(change.length))
-        if data is None or _digest(data) != change.digest:
-            what = "is gone" if data is None else "is not what was written"
+        digest = _digest(snapshot, prefix + change.run, change.length)
+        if digest != change.digest:
+            what = "is gone" if digest is None else "is not what was written"
             yield Finding(
                 f"record {change.length} of commit {body.number} {what}",
                 keys.shown_run(change.run),
@@ -187,19 +190,23 @@ def _commit_holds(snapshot: Snapshot, body: rows.CommitBody) -> Report:
             yield Finding(f"event {event.position} of commit {body.number} {what}")
 
 
-def _digest(data: bytes) -> bytes:
+def _digest(snapshot: Layered, run: bytes, sequence: int) -> bytes | None:
+    """The digest that a record names; None if it is gone."""
     try:
-        return codec.decode(data).digest
+        entries = snapshot.records(run, after=sequence - 1, limit=1)
     except (JournalDamaged, JournalNewer):
         return b""
+    return entries[0].digest if entries else None
 
 
 # --- histories -------------------------------------------------------------------
 
 
-def _histories(store: Environment, names: dict[bytes, str]) -> Report:
+def _histories(source: Source, names: dict[bytes, str]) -> Report:
     histories = _Histories(names)
-    yield from _pages(store, keys.LOG, histories.look)
+    yield from _pages(source, keys.LOG, histories.look)
+    with source.snapshot() as snapshot:
+        yield from histories.end(snapshot)
 
 
 class _Histories:
@@ -211,15 +218,37 @@ class _Histories:
         self._length = 0
         self._previous = b""
         self._is_broken = False
+        self._with_tail: set[bytes] = set()  # runs whose tails were looked at
 
-    def look(self, snapshot: Snapshot, page: list[_Row]) -> Report:
+    def look(self, snapshot: Layered, page: list[_Row]) -> Report:
         width = keys.ENVIRONMENT_BYTES + keys.RUN_BYTES
-        for run, records in groupby(page, key=lambda row: row[0][:width]):
+        for run, pages in groupby(page, key=lambda row: row[0][:width]):
             if run != self._run:
-                self._begin(run)
-                yield from self._row_of(snapshot, run)
-            if not self._is_broken:
-                yield from self._follow(snapshot, [data for _, data in records])
+                yield from self._follow_tail(snapshot)
+                yield from self._begin_with(snapshot, run)
+            for _, data in pages:
+                yield from self._follow(snapshot, data)
+
+    def end(self, snapshot: Layered) -> Report:
+        """Look at what LMDB does not have yet."""
+        yield from self._follow_tail(snapshot)
+        for run in snapshot.tails():
+            if run not in self._with_tail:
+                yield from self._begin_with(snapshot, run)
+                yield from self._follow_tail(snapshot)
+
+    def _begin_with(self, snapshot: Layered, run: bytes) -> Report:
+        self._begin(run)
+        yield from self._row_of(snapshot, run)
+
+    def _follow_tail(self, snapshot: Layered) -> Report:
+        """Look at the records of the run that are above LMDB."""
+        if self._run:
+            self._with_tail.add(self._run)
+        while not self._is_broken and (
+            tail := snapshot.tail(self._run, after=self._length)
+        ):
+            yield from self._follow(snapshot, codec.page(tail))
 
     def _begin(self, run: bytes) -> None:
         self._run, self._length, self._is_broken = run, 0, False
@@ -230,7 +259,7 @@ class _Histories:
     def _shown(self) -> str:
         return keys.shown_run(self._run[keys.ENVIRONMENT_BYTES :])
 
-    def _row_of(self, snapshot: Snapshot, run: bytes) -> Report:
+    def _row_of(self, snapshot: Layered, run: bytes) -> Report:
         data = snapshot.get(keys.RUNS, run)
         if data is None:
             yield Finding("the run has records, but no row", self._shown)
@@ -243,10 +272,12 @@ class _Histories:
         if row.run_id != self._shown:
             yield Finding(f"the run's row names {row.run_id}", self._shown)
 
-    def _follow(self, snapshot: Snapshot, records: list[bytes]) -> Report:
+    def _follow(self, snapshot: Layered, page: bytes) -> Report:
+        if self._is_broken:
+            return
         environment = self._run[: keys.ENVIRONMENT_BYTES]
-        entries = _filled(snapshot, environment, records)
         try:
+            entries = _filled(snapshot, environment, codec.split_page(page))
             for entry in codec.verify_chain(
                 entries, start=self._previous, after=self._length
             ):
@@ -259,7 +290,7 @@ class _Histories:
 
 
 def _filled(
-    snapshot: Snapshot, environment: bytes, records: list[bytes]
+    snapshot: Layered, environment: bytes, records: list[bytes]
 ) -> Iterator[tuple[bytes, Entry]]:
     for data in records:
         entry = codec.decode(data)
@@ -271,11 +302,11 @@ def _filled(
 # --- events and rows that name runs ------------------------------------------------
 
 
-def _events(store: Environment) -> Report:
-    yield from _pages(store, keys.EVENTS, _look_at_events)
+def _events(source: Source) -> Report:
+    yield from _pages(source, keys.EVENTS, _look_at_events)
 
 
-def _look_at_events(snapshot: Snapshot, page: list[_Row]) -> Report:
+def _look_at_events(snapshot: Layered, page: list[_Row]) -> Report:
     for key, data in page:
         environment, place = (
             key[: keys.ENVIRONMENT_BYTES],
@@ -310,15 +341,14 @@ _NAMES_RUN: Final = {
 }
 
 
-def _references(store: Environment, table: str, at: int) -> Report:
-    def look(snapshot: Snapshot, page: list[_Row]) -> Report:
+def _references(source: Source, table: str, at: int) -> Report:
+    def look(snapshot: Layered, page: list[_Row]) -> Report:
         for key, _ in page:
             run = key[at : at + keys.RUN_BYTES]
-            first = key[: keys.ENVIRONMENT_BYTES] + run + keys.number(1)
-            if snapshot.get(keys.LOG, first) is None:
+            if not snapshot.length(key[: keys.ENVIRONMENT_BYTES] + run):
                 yield Finding(
                     f"the table {table!r} names a run without records",
                     keys.shown_run(run),
                 )
 
-    yield from _pages(store, table, look)
+    yield from _pages(source, table, look)

@@ -4,14 +4,16 @@ There is no timer: the first caller lets the tasks that can run do so, then take
 all who wait along. One batch is under way at a time. It is decided in the event
 loop and written there or by the one writer thread (`pace.py` says which); either
 way every waiter of a batch is woken by one call.
+
+A batch goes into the write-ahead log. When a good part of it is full, a checkpoint
+brings it into LMDB beside the commits that follow.
 """
 
 import resource
 import shutil
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Final, final
@@ -20,14 +22,21 @@ import trio
 
 from ironflow.errors import IronflowError, JournalError, JournalFailed, JournalFull
 from ironflow.journal.base import Answer, JournalCommand
-from ironflow.journal.lmdb._lmdb import Environment
 from ironflow.journal.lmdb.batch import Batch, Submission, decide, remember
+from ironflow.journal.lmdb.checkpoint import Committed, Worker
 from ironflow.journal.lmdb.head import HeadFile
 from ironflow.journal.lmdb.pace import Pace
 from ironflow.journal.lmdb.tables import Memory
+from ironflow.journal.lmdb.wal import Frame, Wal
 
 GATHER_PASSES_MAX: Final = 8
 READER_CHECK_SECONDS: Final = 60.0
+# So much of the log, or so many rows, make a checkpoint worth while.
+CHECKPOINT_BYTES: Final = 1024 * 1024
+CHECKPOINT_ROWS: Final = 8 * 1024
+# A checkpoint must never find the map full: each of its rows may need a page of its
+# own. With less room than two of them could take, commits go straight into LMDB.
+ROOM_BYTES_MIN: Final = 4 * CHECKPOINT_ROWS * 4096
 
 
 @final
@@ -40,15 +49,17 @@ class Writer:
 
     def __init__(
         self,
-        environment: Environment,
+        committed: Committed,
         memory: Memory,
+        wal: Wal,
         *,
         directory: Path,
         name: str,
         settled: Callable[[Batch], None],
     ) -> None:
         self.pace: Final = Pace()
-        self._environment: Final = environment
+        self._committed: Final = committed
+        self._wal: Final = wal
         self._memory: Final = memory
         self._directory: Final = directory
         self._name: Final = name
@@ -59,7 +70,10 @@ class Writer:
         self._busy = False
         self._idle = trio.Event()
         self._refusal: str | None = None
-        self._thread: _Thread | None = None
+        self._thread: Worker | None = None
+        self._checkpoints: Worker | None = None
+        self._checkpointed = trio.Event()
+        self._has_room = committed.environment.room() >= ROOM_BYTES_MIN
         self._readers_checked = perf_counter()
 
     @trio.lowlevel.enable_ki_protection
@@ -90,16 +104,21 @@ class Writer:
             while self._busy:
                 self._idle = trio.Event()
                 await self._idle.wait()
-        if self._thread is not None:
-            self._thread.stop()
-            self._thread = None
+            await self._empty_log()
+        for thread in (self._thread, self._checkpoints):
+            if thread is not None:
+                thread.stop()
+        self._thread = self._checkpoints = None
+        self._wal.close()
         self._head.close()
 
     async def _lead(self, submission: Submission) -> None:
         """Commit for all who wait; the caller is one of them."""
         await self._gather()
-        batch = decide(self._environment, self._memory, self._waiting, name=self._name)
-        if self.pace.stays_in_loop():
+        batch = decide(self._committed, self._memory, self._waiting, name=self._name)
+        if batch.frame is not None:
+            await self._make_room(batch, batch.frame)
+        if self.pace.stays_in_loop() and not self._committed.is_freezing:
             self._write(batch)
             self._finish(batch, running=submission)
         else:
@@ -116,15 +135,15 @@ class Writer:
     def _write(self, batch: Batch) -> None:
         """Make a batch durable; on either thread, one batch at a time."""
         begun = perf_counter()
-        if batch.changes:
+        if batch.commit is not None and batch.frame is not None and not batch.error:
             try:
-                self._environment.write(batch.changes)
-                self._head.write(batch.number, batch.head)
+                if batch.past_log:
+                    self._committed.write_now(batch.commit, batch.frame)
+                else:
+                    self._wal.append(batch.frame)
+                self._head.write(batch.frame.number, batch.frame.head)
             except Exception as error:  # noqa: BLE001 - on this thread nobody sees it
                 batch.error = self._failure(error)
-            if begun - self._readers_checked > READER_CHECK_SECONDS:
-                self._readers_checked = begun
-                self._environment.reader_check()
         batch.seconds = perf_counter() - begun
 
     def _failure(self, error: Exception) -> JournalError:
@@ -159,10 +178,14 @@ class Writer:
             self._idle.set()
         if batch.error is None:
             self._settled(batch)
+            if self._log_is_long() and not self._committed.is_freezing:
+                self._begin_checkpoint()
 
     def _settle(self, batch: Batch, running: Submission | None) -> None:
         if batch.error is None:
             remember(self._memory, batch)
+            if batch.commit and batch.frame and not batch.past_log:
+                self._committed.active.take(batch.commit, batch.frame)
         else:
             self._fail(batch, batch.error)
         for submission in batch.submissions:
@@ -187,49 +210,70 @@ class Writer:
 
     def _hand_over(self, batch: Batch) -> None:
         if self._thread is None:
-            self._thread = _Thread(self._write, self._finish)
-        self._thread.write(batch)
+            self._thread = Worker("ironflow-journal")
+        self._thread.begin(partial(self._write, batch), partial(self._finish, batch))
 
+    # --- the log and LMDB behind it ---------------------------------------------------
 
-@final
-class _Thread:
-    """The writer thread: takes a batch, writes it, answers by one call."""
+    def _log_is_long(self) -> bool:
+        rows = self._committed.active.layer.rows
+        return self._wal.used >= CHECKPOINT_BYTES or rows >= CHECKPOINT_ROWS
 
-    def __init__(
-        self, write: Callable[[Batch], None], finish: Callable[[Batch], object]
-    ) -> None:
-        self._write_batch: Final = write
-        self._finish: Final = finish
-        self._token: Final = trio.lowlevel.current_trio_token()
-        self._batch: Batch | None = None
-        # A lock as a semaphore: it wakes faster than threading's own.
-        self._wake: Final = threading.Lock()
-        self._wake.acquire()
-        self._thread: Final = threading.Thread(
-            target=self._run, name="ironflow-journal", daemon=True
+    async def _make_room(self, batch: Batch, frame: Frame) -> None:
+        """Wait until the log can take a frame, or LMDB if it is too large for it."""
+        batch.past_log = not (self._has_room and self._wal.could_fit(frame))
+        if batch.past_log:
+            await self._empty_log()
+        while not self._wal.fits(frame) and self._refusal is None:
+            if not self._committed.is_freezing:
+                self._begin_checkpoint()
+            else:
+                await self._checkpointed.wait()
+        if self._refusal is not None:
+            batch.error = JournalFailed(self._refusal)
+
+    async def _empty_log(self) -> None:
+        """Bring all that the log has into LMDB."""
+        committed = self._committed
+        while self._refusal is None:
+            if committed.is_freezing:
+                await self._checkpointed.wait()
+            elif committed.active.last is not None:
+                self._begin_checkpoint()
+            else:
+                break
+
+    def _begin_checkpoint(self) -> None:
+        """Go on in the other half of the log; bring this one into LMDB."""
+        if self._checkpoints is None:
+            self._checkpoints = Worker("ironflow-checkpoint")
+        self._checkpointed = trio.Event()
+        self._committed.freeze()
+        self._wal.switch()
+        errors: list[Exception] = []
+        self._checkpoints.begin(
+            partial(self._checkpoint, errors), partial(self._end_checkpoint, errors)
         )
-        self._thread.start()
 
-    def write(self, batch: Batch) -> None:
-        """Write this batch; the one before has been answered."""
-        self._batch = batch
-        self._wake.release()
+    def _checkpoint(self, errors: list[Exception]) -> None:
+        try:
+            self._committed.write()
+        except Exception as error:  # noqa: BLE001 - on this thread nobody sees it
+            errors.append(error)
 
-    def stop(self) -> None:
-        """End the thread, which has nothing to do."""
-        self._batch = None
-        self._wake.release()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.acquire()
-            batch = self._batch
-            if batch is None:
-                return
-            self._write_batch(batch)
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._finish, batch)
+    def _end_checkpoint(self, errors: list[Exception]) -> None:
+        environment = self._committed.environment
+        if errors:
+            # The log has it all, so nothing is lost; but it could grow for ever.
+            self._refusal = str(self._failure(errors[0]))
+        else:
+            self._committed.thaw()
+            self._has_room = environment.room() >= ROOM_BYTES_MIN
+        now = perf_counter()
+        if now - self._readers_checked > READER_CHECK_SECONDS:
+            self._readers_checked = now
+            environment.reader_check()
+        self._checkpointed.set()
 
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:

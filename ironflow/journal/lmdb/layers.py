@@ -1,0 +1,313 @@
+"""What was committed of late and is not in LMDB yet, in memory, and views over it.
+
+A commit is durable in the write-ahead log (`wal.py`); its changes wait in a *layer*
+until a checkpoint puts them into LMDB, many commits at a time. Who reads looks through
+the layers, newest first, down to a snapshot of LMDB. A transaction under way is one
+more layer, on top.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from heapq import merge
+from typing import Final, Self, final
+
+import msgspec
+
+from ironflow import codec
+from ironflow.errors import JournalDamaged
+from ironflow.journal.lmdb import keys
+from ironflow.journal.lmdb._lmdb import Environment, Snapshot
+from ironflow.records import Entry
+
+_Row = tuple[bytes, bytes | None]
+
+
+class Tail(msgspec.Struct, array_like=True):
+    """Encoded records at the end of a history; `first` is the first one's sequence."""
+
+    first: int
+    records: list[bytes]
+
+    @property
+    def last(self) -> int:
+        """Return the sequence of the last record."""
+        return self.first + len(self.records) - 1
+
+
+@final
+class Layer:
+    """Changed rows by table and key (None: deleted), and the ends of histories."""
+
+    __slots__ = ("_order", "rows", "tables", "tails")
+
+    def __init__(self) -> None:
+        self.tables: Final[dict[str, dict[bytes, bytes | None]]] = {}
+        self.tails: Final[dict[bytes, Tail]] = {}
+        self.rows = 0
+        self._order: Final[dict[str, list[bytes]]] = {}  # of tables that were scanned
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.tails)
+
+    def change(self, table: str, key: bytes, value: bytes | None) -> None:
+        """Put a row, or with None delete it."""
+        changed = self.tables.get(table)
+        if changed is None:
+            changed = self.tables[table] = {}
+        if key not in changed:
+            self.rows += 1
+            order = self._order.get(table)
+            if order is not None:
+                insort(order, key)
+        changed[key] = value
+
+    def extend(self, run: bytes, tail: Tail) -> None:
+        """Add records to the end of a history."""
+        known = self.tails.get(run)
+        if known is None:
+            self.tails[run] = Tail(tail.first, tail.records.copy())
+            self.rows += 1
+        else:
+            assert tail.first == known.last + 1
+            known.records += tail.records
+
+    def take(
+        self,
+        tables: Mapping[str, Mapping[bytes, bytes | None]],
+        tails: Mapping[bytes, Tail],
+    ) -> None:
+        """Take over the changes of a commit that came after those in here."""
+        for table, changes in tables.items():
+            changed = self.tables.get(table)
+            if changed is None:
+                self.tables[table] = dict(changes)
+                self.rows += len(changes)
+            elif table in self._order:
+                for key, value in changes.items():
+                    self.change(table, key, value)
+            else:
+                before = len(changed)
+                changed.update(changes)
+                self.rows += len(changed) - before
+        for run, tail in tails.items():
+            self.extend(run, tail)
+
+    def scan(self, table: str, prefix: bytes, start: bytes) -> Iterator[_Row]:
+        """Yield changed rows with this prefix in order, from `start` on."""
+        order, changed = self._sorted(table)
+        at = bisect_left(order, max(prefix, start))
+        while at < len(order) and order[at].startswith(prefix):
+            yield order[at], changed[order[at]]
+            at += 1
+
+    def scan_back(self, table: str, prefix: bytes, before: bytes) -> Iterator[_Row]:
+        """Yield changed rows with this prefix that come before `before`, last first."""
+        order, changed = self._sorted(table)
+        at = bisect_left(order, before) - 1
+        while at >= 0 and order[at].startswith(prefix):
+            yield order[at], changed[order[at]]
+            at -= 1
+
+    def _sorted(self, table: str) -> tuple[list[bytes], dict[bytes, bytes | None]]:
+        """The keys of a table in order: made when first asked for, then kept."""
+        changed = self.tables.get(table, {})
+        order = self._order.get(table)
+        if order is None:
+            order = sorted(changed)
+            if changed:
+                self._order[table] = order
+        return order, changed
+
+
+class Layered:
+    """Rows as the layers above a snapshot have left them; `with` closes the snapshot.
+
+    The snapshot is opened when a read first needs it. Like any snapshot it must not
+    be kept over an await: then layers may have gone into LMDB.
+    """
+
+    __slots__ = ("_environment", "_layers", "_opened")
+
+    def __init__(
+        self,
+        environment: Environment,
+        layers: tuple[Layer, ...],
+        *,
+        opened: Snapshot | None = None,
+    ) -> None:
+        self._environment: Final = environment
+        self._layers: Final = layers  # newest first
+        self._opened = opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, where: object
+    ) -> None:
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            opened.__exit__(kind, error, where)
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """Return the value of a key."""
+        for layer in self._layers:
+            changed = layer.tables.get(table)
+            if changed is not None and key in changed:
+                return changed[key]
+        return self._snapshot().get(table, key)
+
+    def scan(
+        self, table: str, prefix: bytes, *, start: bytes = b""
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield rows with this prefix in order, from `start` on.
+
+        Rows may be changed only after the last one was taken.
+        """
+        stored = self._snapshot().scan(table, prefix, start=start)
+        changed = [
+            layer.scan(table, prefix, start)
+            for layer in self._layers
+            if table in layer.tables
+        ]
+        return _merged(changed, stored) if changed else stored
+
+    def scan_back(
+        self, table: str, prefix: bytes, *, before: bytes
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield rows with this prefix whose keys come before `before`, last first."""
+        stored = self._snapshot().scan_back(table, prefix, before=before)
+        changed = [
+            layer.scan_back(table, prefix, before)
+            for layer in self._layers
+            if table in layer.tables
+        ]
+        return _merged(changed, stored, reverse=True) if changed else stored
+
+    def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
+        """Return the last key that is the prefix and `width` bytes more."""
+        end = prefix + b"\xff" * width
+        return next((key for key, _ in self.scan_back(table, prefix, before=end)), None)
+
+    def length(self, run: bytes) -> int:
+        """Return the length of a history."""
+        for layer in self._layers:
+            tail = layer.tails.get(run)
+            if tail is not None:
+                return tail.last
+        key = self._snapshot().last_key(keys.LOG, run, width=keys.NUMBER_BYTES)
+        return 0 if key is None else keys.to_number(key[len(run) :])
+
+    def records(self, run: bytes, *, after: int, limit: int) -> list[Entry]:
+        """Return records `after+1 .. after+limit` as they are stored, in order.
+
+        Raises:
+            JournalDamaged: a record is no record, or one is missing.
+        """
+        tails = [
+            tail
+            for layer in reversed(self._layers)
+            if (tail := layer.tails.get(run)) is not None
+        ]
+        entries: list[Entry] = []
+        if not tails or tails[0].first > after + 1:
+            entries = self._stored(run, after=after, limit=limit)
+        for tail in tails:
+            skipped = max(0, after + len(entries) + 1 - tail.first)
+            room = limit - len(entries)
+            data = tail.records[skipped : skipped + room]
+            entries += map(codec.decode, data)
+        if entries and entries[-1].record.sequence != after + len(entries):
+            raise JournalDamaged(
+                f"{keys.shown_run(run[keys.ENVIRONMENT_BYTES :])} lacks a record between"
+                f" {after + 1} and {after + len(entries)}; 'ironflow verify' shows what"
+                " else is damaged"
+            )
+        return entries
+
+    def _stored(self, run: bytes, *, after: int, limit: int) -> list[Entry]:
+        """Records of LMDB: a row holds as many as came with one checkpoint."""
+        entries: list[Entry] = []
+        start = run + keys.number(after + 1)
+        for key, data in self._snapshot().scan(keys.LOG, run, start=start):
+            page = codec.decode_page(data)
+            first = keys.to_number(key[len(run) :]) - len(page) + 1
+            skipped = max(0, after + len(entries) + 1 - first)
+            entries += page[skipped:] if skipped else page
+            if len(entries) >= limit:
+                return entries[:limit]
+        return entries
+
+    def tails(self) -> list[bytes]:
+        """Return the keys of runs with records above LMDB, in order."""
+        return sorted({run for layer in self._layers for run in layer.tails})
+
+    def tail(self, run: bytes, *, after: int) -> list[bytes]:
+        """Return the encoded records above LMDB that one layer has after `after`."""
+        for layer in reversed(self._layers):
+            tail = layer.tails.get(run)
+            if tail is not None and tail.first <= after + 1 <= tail.last:
+                return tail.records[after + 1 - tail.first :]
+        return []
+
+    def entries(self, table: str) -> int:
+        """Return how many rows a table has in LMDB."""
+        return self._snapshot().entries(table)
+
+    def _snapshot(self) -> Snapshot:
+        if self._opened is None:
+            self._opened = self._environment.snapshot()
+        return self._opened
+
+
+def _merged(
+    changed: list[Iterator[_Row]],
+    stored: Iterator[tuple[bytes, bytes]],
+    *,
+    reverse: bool = False,
+) -> Iterator[tuple[bytes, bytes]]:
+    """Merge rows in order of their keys; of a key the first source's row counts."""
+    sources: list[Iterator[_Row]] = [*changed, stored]
+    ranked = [
+        _ranked(source, -rank if reverse else rank)
+        for rank, source in enumerate(sources)
+    ]
+    last = None
+    for key, _, value in merge(*ranked, reverse=reverse):
+        if key != last:
+            last = key
+            if value is not None:
+                yield key, value
+
+
+def _ranked(
+    source: Iterator[_Row], rank: int
+) -> Iterator[tuple[bytes, int, bytes | None]]:
+    return ((key, rank, value) for key, value in source)
+
+
+@final
+class Overlay(Layered):
+    """Writes that are decided but not made yet, over what is committed.
+
+    A batch is decided in the event loop, in memory, and made durable afterwards by
+    whichever thread is free. A batch that is dropped has changed nothing.
+    """
+
+    __slots__ = ("own",)
+
+    def __init__(self, environment: Environment, layers: tuple[Layer, ...]) -> None:
+        self.own: Final = Layer()
+        super().__init__(environment, (self.own, *layers))
+
+    def put(self, table: str, key: bytes, value: bytes) -> None:
+        """Put a value in place of the one before."""
+        self.own.change(table, key, value)
+
+    def delete(self, table: str, key: bytes) -> None:
+        """Delete a key if it is there."""
+        self.own.change(table, key, None)
+
+    def append(self, run: bytes, tail: Tail) -> None:
+        """Add records to the end of a history."""
+        self.own.extend(run, tail)

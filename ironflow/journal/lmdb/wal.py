@@ -1,0 +1,291 @@
+"""The write-ahead log: a file written in place, one flush a commit.
+
+LMDB needs two flushes a commit, and writes whole pages of every table that it
+touches. So a commit goes into this file first, as one *frame*, and is durable; a
+checkpoint brings many of them into LMDB later. The file is written full once, so that
+a frame changes no metadata of the file system.
+
+After a page of its own (`_FIRST`) the file has two halves. Frames fill one while those
+of the other go into LMDB; a half is written again only when LMDB has all of it. A frame
+begins at a multiple of `SECTOR_BYTES` and names its commit's number, so a reader knows
+where the frames end: at the first that is torn or old. A whole frame of a later commit
+behind that place proves that an acknowledged commit is gone.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, final
+
+import msgspec
+
+from ironflow.errors import JournalDamaged, JournalNewer
+from ironflow.journal.lmdb import rows
+from ironflow.journal.lmdb.layers import Tail
+
+NAME: Final = "wal"
+HALF_BYTES: Final = 4 * 1024 * 1024
+SECTOR_BYTES: Final = 512
+WAL_FORMAT: Final = 1
+
+# magic, format, bytes of a half, id of the store; then CRC-32
+_FIRST: Final = struct.Struct(">8sIQ16s")
+_FIRST_MAGIC: Final = b"ironwal\0"
+_FIRST_BYTES: Final = 4096
+# magic, CRC-32 of what follows it, bytes of the body, commit number, head digest
+_FRAME: Final = struct.Struct(">4sIIQ16s")
+_MAGIC: Final = b"\xf1ifw"
+_CRC_AT: Final = 8  # behind magic and CRC
+_CRC: Final = struct.Struct(">I")
+
+
+class Commit(msgspec.Struct, array_like=True):
+    """What a commit changed: the body of a frame."""
+
+    number: int
+    environment: int
+    runs: list[rows.RunChange]
+    events: list[rows.EventChange]
+    tails: dict[bytes, Tail]
+    tables: dict[str, dict[bytes, bytes | None]]
+
+
+class Frame(NamedTuple):
+    """A commit as the log has it: its number, the head digest after it, its body."""
+
+    number: int
+    head: bytes
+    body: bytes
+
+    def commit(self) -> Commit:
+        """Return what the commit changed.
+
+        Raises:
+            JournalDamaged: the body is no commit.
+        """
+        found: Commit = rows.decoded(_decode_commit, self.body, name="a commit")
+        return found
+
+
+_decode_commit: Final = msgspec.msgpack.Decoder(Commit).decode
+_encode_commit: Final = msgspec.msgpack.Encoder().encode
+
+
+def seal(commit: Commit, *, after: bytes) -> Frame:
+    """Return the frame of a commit that follows the head digest `after`."""
+    body = _encode_commit(commit)
+    return Frame(commit.number, rows.chained(after, body), body)
+
+
+@final
+class Wal:
+    """The log of an open journal: frames are appended to one half at a time."""
+
+    def __init__(self, file: int, *, half_bytes: int) -> None:
+        self.half_bytes: Final = half_bytes
+        self.used = 0  # bytes of the half that is being filled
+        self._file = file
+        self._half = 0
+
+    def fits(self, frame: Frame) -> bool:
+        """Say whether the half that is being filled has room for a frame."""
+        return self.used + _frame_bytes(frame) <= self.half_bytes
+
+    def could_fit(self, frame: Frame) -> bool:
+        """Say whether an empty half has room for a frame."""
+        return _frame_bytes(frame) <= self.half_bytes
+
+    def append(self, frame: Frame) -> None:
+        """Write a frame; on return it is durable.
+
+        Raises:
+            OSError: the disk failed; nobody knows what is stored.
+        """
+        data = _framed(frame)
+        at = _FIRST_BYTES + self._half * self.half_bytes + self.used
+        written = os.pwrite(self._file, data, at)
+        if written != len(data):
+            raise OSError(f"{written} of {len(data)} bytes were written")
+        self.used += len(data)
+
+    def switch(self) -> None:
+        """Go on in the other half, of which LMDB has everything."""
+        self._half = 1 - self._half
+        self.used = 0
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _frame_bytes(frame: Frame) -> int:
+    return -(-(_FRAME.size + len(frame.body)) // SECTOR_BYTES) * SECTOR_BYTES
+
+
+def _framed(frame: Frame) -> bytes:
+    """The bytes of a frame, filled up to whole sectors."""
+    size = len(frame.body)
+    head = _FRAME.pack(_MAGIC, 0, size, frame.number, frame.head)
+    crc = zlib.crc32(frame.body, zlib.crc32(head[_CRC_AT:]))
+    fill = bytes(_frame_bytes(frame) - _FRAME.size - size)
+    return b"".join((_MAGIC, _CRC.pack(crc), head[_CRC_AT:], frame.body, fill))
+
+
+# --- making and opening -------------------------------------------------------------
+
+
+def make(path: Path, *, store_id: bytes, half_bytes: int = HALF_BYTES) -> None:
+    """Write a log without frames, whole and durable.
+
+    Raises:
+        OSError: there is no space.
+    """
+    first = _FIRST.pack(_FIRST_MAGIC, WAL_FORMAT, half_bytes, store_id)
+    first += _CRC.pack(zlib.crc32(first))
+    making = path.with_name(path.name + ".new")
+    file = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, first.ljust(_FIRST_BYTES, b"\0"))
+        for _ in range(2):
+            # Real zeros: space that was only reserved would be converted at each write.
+            os.write(file, bytes(half_bytes))
+        os.fsync(file)
+    finally:
+        os.close(file)
+    making.rename(path)
+
+
+def open_wal(path: Path) -> Wal:
+    """Open a log whose frames are all in LMDB, to append to it."""
+    found = WalFile(path)
+    found.close()
+    # Each write returns when it is durable: one call where pwrite and fdatasync are two.
+    flags = os.O_WRONLY | os.O_DSYNC | os.O_CLOEXEC
+    return Wal(os.open(path, flags), half_bytes=found.half_bytes)
+
+
+# --- reading ------------------------------------------------------------------------
+
+
+@final
+class WalFile:
+    """The bytes of a log, to be read by an owner that opens it or by others.
+
+    Raises:
+        FileNotFoundError: there is no log.
+        JournalNewer: it was written by a newer ironflow.
+        JournalDamaged: its first page is not what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.store_id, self.half_bytes = _read_first(self._file, path)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def frames(self, after: int, head: bytes) -> list[Frame]:
+        """Return the frames of the commits after number `after`, in order.
+
+        Raises:
+            JournalDamaged: a commit is missing, or does not follow the one before.
+        """
+        halves = [self._read_half(0), self._read_half(1)]
+        found: list[Frame] = []
+        for data in sorted(halves, key=_first_number):
+            for frame in _whole_frames(data):
+                if frame.number == after + len(found) + 1:
+                    found.append(frame)
+        _check_chain(found, head)
+        self._check_rest(halves, after + len(found))
+        return found
+
+    def _read_half(self, half: int) -> bytes:
+        at = _FIRST_BYTES + half * self.half_bytes
+        return os.pread(self._file, self.half_bytes, at)
+
+    def _check_rest(self, halves: list[bytes], last: int) -> None:
+        """No frame may be from after the last one that was found."""
+        for data in halves:
+            for at in range(0, len(data), SECTOR_BYTES):
+                frame = _frame_at(data, at) if data.startswith(_MAGIC, at) else None
+                if frame is not None and frame.number > last:
+                    raise JournalDamaged(
+                        f"commit {last + 1} is not what was written, but commit"
+                        f" {frame.number} follows it in the file 'wal': what was"
+                        " acknowledged is damaged. Take a copy of the directory;"
+                        " 'ironflow verify' shows what is left, a backup brings back"
+                        " the rest"
+                    )
+
+
+def _read_first(file: int, path: Path) -> tuple[bytes, int]:
+    data = os.pread(file, _FIRST.size + _CRC.size, 0)
+    if len(data) == _FIRST.size + _CRC.size:
+        magic, format_, half_bytes, store_id = _FIRST.unpack_from(data)
+        crc = _CRC.unpack_from(data, _FIRST.size)[0]
+        if magic == _FIRST_MAGIC and crc == zlib.crc32(data[: _FIRST.size]):
+            if format_ > WAL_FORMAT:
+                raise JournalNewer(
+                    f"{path} was written in format {format_}; this ironflow reads up to"
+                    f" format {WAL_FORMAT}: upgrade ironflow to open it"
+                )
+            size = os.fstat(file).st_size
+            if size >= _FIRST_BYTES + 2 * half_bytes:
+                return store_id, half_bytes
+            raise JournalDamaged(
+                f"{path} was cut off at {size} bytes: put a backup back, or move the"
+                " file away to go on with what LMDB has (the newest commits are lost)"
+            )
+    raise JournalDamaged(
+        f"{path} does not begin as a write-ahead log: put a backup back, or move the"
+        " file away to go on with what LMDB has (the newest commits are lost)"
+    )
+
+
+def _first_number(data: bytes) -> int:
+    frame = _frame_at(data, 0)
+    return 0 if frame is None else frame.number
+
+
+def _whole_frames(data: bytes) -> Iterator[Frame]:
+    """Yield frames from the start of a half, as long as they are whole and in order."""
+    at, last = 0, 0
+    while (frame := _frame_at(data, at)) is not None and frame.number > last:
+        yield frame
+        at += _frame_bytes(frame)
+        last = frame.number
+
+
+def _frame_at(data: bytes, at: int) -> Frame | None:
+    if at + _FRAME.size > len(data):
+        return None
+    magic, crc, size, number, head = _FRAME.unpack_from(data, at)
+    end = at + _FRAME.size + size
+    if magic != _MAGIC or end > len(data):
+        return None
+    if crc != zlib.crc32(memoryview(data)[at + _CRC_AT : end]):
+        return None
+    return Frame(number, head, data[at + _FRAME.size : end])
+
+
+def _check_chain(frames: list[Frame], head: bytes) -> None:
+    for frame in frames:
+        if rows.chained(head, frame.body) != frame.head:
+            raise JournalDamaged(
+                f"commit {frame.number} in the file 'wal' does not follow the one before"
+                " it: the file belongs to another copy of this journal. Put the right"
+                " one back; to go on with what LMDB has, move the file away"
+            )
+        head = frame.head
