@@ -83,7 +83,7 @@ def prepare(directory: Path) -> None:
         return
     foreign = {path.name for path in directory.iterdir()} - _OURS
     if foreign == {wal.NAME} and _is_unused(directory / wal.NAME):
-        foreign = set()  # a crash left it alone while the store was being made
+        foreign = set[str]()  # a crash left it alone while the store was being made
     if foreign:
         raise _foreign_files(directory, sorted(foreign))
     try:
