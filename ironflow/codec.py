@@ -156,9 +156,9 @@ def decode_page(data: bytes) -> list[Entry]:
         for record in split_page(data):
             decode(record)
         raise _damaged(data, error) from error
-    for entry in entries:
-        if entry.format != FORMAT:
-            raise _damaged(data, ValueError(f"there is no format {entry.format}"))
+    if any(entry.format != FORMAT for entry in entries):
+        for record in split_page(data):
+            _check_format(record)
     return cast("list[Entry]", entries)
 
 

@@ -30,6 +30,7 @@ class Memtable:
         self.layer: Final = Layer()
         self.last: Frame | None = None
         self._environment = 0
+        self._heads: Final[list[bytes]] = []
         self._runs: Final[dict[bytes, rows.RunChange]] = {}
         self._events: Final[list[rows.EventChange]] = []
 
@@ -40,6 +41,7 @@ class Memtable:
         for change in commit.runs:
             self._runs[change.run] = change
         self._events.extend(commit.events)
+        self._heads.append(frame.head)
         self.last = frame
 
     def changes(self, previous: bytes) -> tuple[Changes, bytes]:
@@ -53,7 +55,7 @@ class Memtable:
             self._environment,
             list(self._runs.values()),
             self._events,
-            self.last.head,
+            b"".join(self._heads),
         )
         data, digest = rows.encode_commit(previous, body)
         pages: dict[bytes, bytes | None] = {}
@@ -101,6 +103,11 @@ class Committed:
         if self._frozen is None:
             return (self.active.layer,)
         return (self.active.layer, self._frozen.layer)
+
+    @property
+    def rows(self) -> int:
+        """How many changed rows are not in LMDB yet."""
+        return sum(layer.rows for layer in self._layers())
 
     @property
     def is_freezing(self) -> bool:

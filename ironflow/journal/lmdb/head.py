@@ -17,21 +17,22 @@ from ironflow.records import FORMAT
 
 HEAD_BYTES: Final = 64
 _MAGIC: Final = b"ironhead"
-_FIELDS: Final = struct.Struct(">8sIQ16s24x")  # then 4 bytes of CRC-32
+_FIELDS: Final = struct.Struct(">8sIQ16s16s8x")  # then 4 bytes of CRC-32
 _CRC: Final = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last commit: its number and the head digest after it."""
+    """The last commit: its number, the head digest after it, the id of its store."""
 
     number: int
     digest: bytes
+    store_id: bytes
 
 
 def frame(head: Head) -> bytes:
     """Return the 64 bytes of the file."""
-    body = _FIELDS.pack(_MAGIC, FORMAT, head.number, head.digest)
+    body = _FIELDS.pack(_MAGIC, FORMAT, head.number, head.digest, head.store_id)
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -40,10 +41,10 @@ def parse(data: bytes) -> Head | None:
     if len(data) != HEAD_BYTES:
         return None
     body, crc = data[: _FIELDS.size], data[_FIELDS.size :]
-    magic, _, number, digest = _FIELDS.unpack(body)
+    magic, _, number, digest, store_id = _FIELDS.unpack(body)
     if magic != _MAGIC or _CRC.unpack(crc)[0] != zlib.crc32(body):
         return None
-    return Head(number, digest)
+    return Head(number, digest, store_id)
 
 
 def read_head(directory: Path) -> Head | None:
@@ -58,12 +59,13 @@ def read_head(directory: Path) -> Head | None:
 class HeadFile:
     """The head file of an open journal."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, store_id: bytes) -> None:
+        self._store_id = store_id
         self._file = os.open(directory / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
 
     def write(self, number: int, digest: bytes) -> None:
         """Say that this commit is durable."""
-        os.pwrite(self._file, frame(Head(number, digest)), 0)
+        os.pwrite(self._file, frame(Head(number, digest, self._store_id)), 0)
 
     def close(self) -> None:
         """Close the file; idempotent."""

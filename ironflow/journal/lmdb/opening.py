@@ -294,16 +294,21 @@ def last_commits(snapshot: Snapshot) -> LastCommits:
     return LastCommits(keys.to_number(key), body.head, digest)
 
 
+def _head_at(snapshot: Snapshot | Layered, number: int) -> bytes:
+    """The head digest after a commit that LMDB has."""
+    found = next(snapshot.scan(keys.COMMITS, b"", start=keys.number(number)), None)
+    return b"" if found is None else rows.read_commit(found[1])[0].head_at(number)
+
+
 def check_head(
     directory: Path,
+    snapshot: Snapshot | Layered,
     *,
     head: Head | None,
     last: LastCommits,
     frames: Sequence[wal.Frame],
 ) -> None:
     """Compare what LMDB and the log have with the head file, which was read first.
-
-    Of a commit that a checkpoint has merged with later ones nobody knows the digest.
 
     Raises:
         JournalDamaged: the store is older than the head file, or another one.
@@ -319,8 +324,12 @@ def check_head(
             f" without the last {head.number - stored} commits, move the file 'head'"
             " away"
         )
-    known = {frame.number: frame.head for frame in frames} | {last.number: last.head}
-    if known.get(head.number, head.digest) != head.digest:
+    if head.number > last.number:
+        digest = frames[head.number - last.number - 1].head
+    else:
+        digest = _head_at(snapshot, head.number)
+    store_id = snapshot.get(keys.META, keys.STORE_KEY)
+    if (digest, store_id) != (head.digest, head.store_id):
         raise JournalDamaged(
             f"the store in {directory} is not the one that its head file was written"
             f" for: commit {head.number} has another digest. Put the right store back;"

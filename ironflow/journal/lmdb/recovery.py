@@ -31,7 +31,7 @@ def recover(directory: Path, store: Environment, *, head: Head | None) -> None:
     with store.snapshot() as snapshot:
         last = opening.last_commits(snapshot)
         frames = _frames(directory, snapshot, last)
-    opening.check_head(directory, head=head, last=last, frames=frames)
+        opening.check_head(directory, snapshot, head=head, last=last, frames=frames)
     memtable = Memtable()
     for frame in frames:
         memtable.take(frame.commit(), frame)
@@ -63,8 +63,8 @@ def check_store(directory: Path, snapshot: Snapshot, log: wal.WalFile) -> None:
     if snapshot.get(keys.META, keys.STORE_KEY) != log.store_id:
         raise JournalDamaged(
             f"the files 'wal' and 'data.mdb' in {directory} belong to two journals: put"
-            " the right ones back together; to go on with what LMDB has, move 'wal'"
-            " away"
+            " the right ones back together; to go on with what is in"
+            " data.mdb, move the files 'wal' and 'head' away"
         )
 
 
@@ -85,10 +85,14 @@ class Follower:
         Raises:
             JournalDamaged: the store is older than the head file, or another one.
         """
-        with self.snapshot():
+        with self.snapshot() as layered:
             assert self._above is not None
             opening.check_head(
-                self._directory, head=head, last=self._above, frames=self._frames
+                self._directory,
+                layered,
+                head=head,
+                last=self._above,
+                frames=self._frames,
             )
 
     def snapshot(self) -> Layered:

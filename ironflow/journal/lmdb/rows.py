@@ -208,15 +208,25 @@ class EventChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     """What the commits of one checkpoint did to the logs of one environment.
 
-    `number` is the last one's, `head` the head digest after it: there the
-    write-ahead log goes on.
+    `number` is the last one's. `heads` has the head digest after each of them, one
+    behind the other: after the last one the write-ahead log goes on.
     """
 
     number: int
     environment: int
     runs: list[RunChange]
     events: list[EventChange]
-    head: bytes
+    heads: bytes
+
+    @property
+    def head(self) -> bytes:
+        """Return the head digest after the last commit."""
+        return self.heads[-keys.DIGEST_BYTES :]
+
+    def head_at(self, number: int) -> bytes:
+        """Return the head digest after one of the commits; empty if it is none."""
+        end = len(self.heads) - (self.number - number) * keys.DIGEST_BYTES
+        return self.heads[max(0, end - keys.DIGEST_BYTES) : max(0, end)]
 
 
 class _Commit(msgspec.Struct, array_like=True):

@@ -163,7 +163,7 @@ def _begin(store: Environment, environment: str) -> tuple[Memory, bytes]:
         )
     head = rows.chained(found.last.head, keys.number(commit_number))
     data, digest = rows.encode_commit(
-        found.last.digest, rows.CommitBody(commit_number, number, [], [], head)
+        found.last.digest, rows.CommitBody(commit_number, number, [], [], heads=head)
     )
     meta: dict[bytes, bytes | None] = {
         keys.OWNER_KEY: keys.number(found.owner + 1),

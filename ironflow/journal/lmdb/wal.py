@@ -83,10 +83,12 @@ def seal(commit: Commit, *, after: bytes) -> Frame:
 class Wal:
     """The log of an open journal: frames are appended to one half at a time."""
 
-    def __init__(self, file: int, *, half_bytes: int) -> None:
+    def __init__(self, file: int, *, half_bytes: int, store_id: bytes) -> None:
         self.half_bytes: Final = half_bytes
+        self.store_id: Final = store_id
         self.used = 0  # bytes of the half that is being filled
         self._file = file
+        self._seed = zlib.crc32(store_id)
         self._half = 0
 
     def fits(self, frame: Frame) -> bool:
@@ -103,7 +105,7 @@ class Wal:
         Raises:
             OSError: the disk failed; nobody knows what is stored.
         """
-        data = _framed(frame)
+        data = _framed(frame, self._seed)
         at = _FIRST_BYTES + self._half * self.half_bytes + self.used
         written = os.pwrite(self._file, data, at)
         if written != len(data):
@@ -126,11 +128,14 @@ def _frame_bytes(frame: Frame) -> int:
     return -(-(_FRAME.size + len(frame.body)) // SECTOR_BYTES) * SECTOR_BYTES
 
 
-def _framed(frame: Frame) -> bytes:
-    """The bytes of a frame, filled up to whole sectors."""
+def _framed(frame: Frame, seed: int) -> bytes:
+    """The bytes of a frame, filled up to whole sectors.
+
+    `seed` is of the store: a payload that holds a frame of another log is no frame.
+    """
     size = len(frame.body)
     head = _FRAME.pack(_MAGIC, 0, size, frame.number, frame.head)
-    crc = zlib.crc32(frame.body, zlib.crc32(head[_CRC_AT:]))
+    crc = zlib.crc32(frame.body, zlib.crc32(head[_CRC_AT:], seed))
     fill = bytes(_frame_bytes(frame) - _FRAME.size - size)
     return b"".join((_MAGIC, _CRC.pack(crc), head[_CRC_AT:], frame.body, fill))
 
@@ -149,14 +154,21 @@ def make(path: Path, *, store_id: bytes, half_bytes: int = HALF_BYTES) -> None:
     making = path.with_name(path.name + ".new")
     file = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(file, first.ljust(_FIRST_BYTES, b"\0"))
+        _write(file, first.ljust(_FIRST_BYTES, b"\0"))
         for _ in range(2):
             # Real zeros: space that was only reserved would be converted at each write.
-            os.write(file, bytes(half_bytes))
+            _write(file, bytes(half_bytes))
         os.fsync(file)
     finally:
         os.close(file)
     making.rename(path)
+
+
+def _write(file: int, data: bytes) -> None:
+    """Write all; a disk that fills up takes a part and says so at the next write."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def open_wal(path: Path) -> Wal:
@@ -164,8 +176,8 @@ def open_wal(path: Path) -> Wal:
     found = WalFile(path)
     found.close()
     # Each write returns when it is durable: one call where pwrite and fdatasync are two.
-    flags = os.O_WRONLY | os.O_DSYNC | os.O_CLOEXEC
-    return Wal(os.open(path, flags), half_bytes=found.half_bytes)
+    file = os.open(path, os.O_WRONLY | os.O_DSYNC | os.O_CLOEXEC)
+    return Wal(file, half_bytes=found.half_bytes, store_id=found.store_id)
 
 
 # --- reading ------------------------------------------------------------------------
@@ -188,6 +200,7 @@ class WalFile:
         except BaseException:
             self.close()
             raise
+        self._seed = zlib.crc32(self.store_id)
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -203,8 +216,8 @@ class WalFile:
         """
         halves = [self._read_half(0), self._read_half(1)]
         found: list[Frame] = []
-        for data in sorted(halves, key=_first_number):
-            for frame in _whole_frames(data):
+        for data in sorted(halves, key=self._first_number):
+            for frame in self._whole_frames(data):
                 if frame.number == after + len(found) + 1:
                     found.append(frame)
         _check_chain(found, head)
@@ -219,15 +232,39 @@ class WalFile:
         """No frame may be from after the last one that was found."""
         for data in halves:
             for at in range(0, len(data), SECTOR_BYTES):
-                frame = _frame_at(data, at) if data.startswith(_MAGIC, at) else None
+                frame = self._frame_at(data, at)
                 if frame is not None and frame.number > last:
                     raise JournalDamaged(
-                        f"commit {last + 1} is not what was written, but commit"
-                        f" {frame.number} follows it in the file 'wal': what was"
-                        " acknowledged is damaged. Take a copy of the directory;"
-                        " 'ironflow verify' shows what is left, a backup brings back"
-                        " the rest"
+                        f"what is stored ends at commit {last}, and the file 'wal' has"
+                        f" commit {frame.number} without commit {last + 1}, which was"
+                        " acknowledged: it is damaged, or an old copy of data.mdb was"
+                        " put back. Put the newest copy back; to go on without what"
+                        " follows, move the files 'wal' and 'head' away"
                     )
+
+    def _first_number(self, data: bytes) -> int:
+        frame = self._frame_at(data, 0)
+        return 0 if frame is None else frame.number
+
+    def _whole_frames(self, data: bytes) -> Iterator[Frame]:
+        """Yield frames from the start of a half, while they are whole and in order."""
+        at, last = 0, 0
+        while (frame := self._frame_at(data, at)) is not None and frame.number > last:
+            yield frame
+            at += _frame_bytes(frame)
+            last = frame.number
+
+    def _frame_at(self, data: bytes, at: int) -> Frame | None:
+        if not data.startswith(_MAGIC, at) or at + _FRAME.size > len(data):
+            return None
+        _, crc, size, number, head = _FRAME.unpack_from(data, at)
+        body = at + _FRAME.size
+        end = body + size
+        if end > len(data):
+            return None
+        if crc != zlib.crc32(memoryview(data)[at + _CRC_AT : end], self._seed):
+            return None
+        return Frame(number, head, data[body:end])
 
 
 def _read_first(file: int, path: Path) -> tuple[bytes, int]:
@@ -245,39 +282,13 @@ def _read_first(file: int, path: Path) -> tuple[bytes, int]:
             if size >= _FIRST_BYTES + 2 * half_bytes:
                 return store_id, half_bytes
             raise JournalDamaged(
-                f"{path} was cut off at {size} bytes: put a backup back, or move the"
-                " file away to go on with what LMDB has (the newest commits are lost)"
+                f"{path} was cut off at {size} bytes: put a backup back; to go on"
+                " without the newest commits, move the files 'wal' and 'head' away"
             )
     raise JournalDamaged(
-        f"{path} does not begin as a write-ahead log: put a backup back, or move the"
-        " file away to go on with what LMDB has (the newest commits are lost)"
+        f"{path} does not begin as a write-ahead log: put a backup back; to go on"
+        " without the newest commits, move the files 'wal' and 'head' away"
     )
-
-
-def _first_number(data: bytes) -> int:
-    frame = _frame_at(data, 0)
-    return 0 if frame is None else frame.number
-
-
-def _whole_frames(data: bytes) -> Iterator[Frame]:
-    """Yield frames from the start of a half, as long as they are whole and in order."""
-    at, last = 0, 0
-    while (frame := _frame_at(data, at)) is not None and frame.number > last:
-        yield frame
-        at += _frame_bytes(frame)
-        last = frame.number
-
-
-def _frame_at(data: bytes, at: int) -> Frame | None:
-    if at + _FRAME.size > len(data):
-        return None
-    magic, crc, size, number, head = _FRAME.unpack_from(data, at)
-    end = at + _FRAME.size + size
-    if magic != _MAGIC or end > len(data):
-        return None
-    if crc != zlib.crc32(memoryview(data)[at + _CRC_AT : end]):
-        return None
-    return Frame(number, head, data[at + _FRAME.size : end])
 
 
 def _check_chain(frames: list[Frame], head: bytes) -> None:
@@ -286,6 +297,6 @@ def _check_chain(frames: list[Frame], head: bytes) -> None:
             raise JournalDamaged(
                 f"commit {frame.number} in the file 'wal' does not follow the one before"
                 " it: the file belongs to another copy of this journal. Put the right"
-                " one back; to go on with what LMDB has, move the file away"
+                " one back; to go on without its commits, move the files 'wal' and 'head' away"
             )
         head = frame.head

@@ -27,16 +27,18 @@ from ironflow.journal.lmdb.checkpoint import Committed, Worker
 from ironflow.journal.lmdb.head import HeadFile
 from ironflow.journal.lmdb.pace import Pace
 from ironflow.journal.lmdb.tables import Memory
-from ironflow.journal.lmdb.wal import Frame, Wal
+from ironflow.journal.lmdb.wal import Commit, Frame, Wal
 
 GATHER_PASSES_MAX: Final = 8
 READER_CHECK_SECONDS: Final = 60.0
 # So much of the log, or so many rows, make a checkpoint worth while.
 CHECKPOINT_BYTES: Final = 1024 * 1024
 CHECKPOINT_ROWS: Final = 8 * 1024
-# A checkpoint must never find the map full: each of its rows may need a page of its
-# own. With less room than two of them could take, commits go straight into LMDB.
-ROOM_BYTES_MIN: Final = 4 * CHECKPOINT_ROWS * 4096
+# A checkpoint must never find the map full: a row may need a leaf and a branch of its
+# own, and half of each when they split. With less room than the rows and the bytes of
+# both halves could take, commits go straight into LMDB.
+ROOM_BYTES_PER_ROW: Final = 4 * 4096
+ROOM_HALVES: Final = 4
 
 
 @final
@@ -64,7 +66,7 @@ class Writer:
         self._directory: Final = directory
         self._name: Final = name
         self._settled: Final = settled
-        self._head: Final = HeadFile(directory)
+        self._head: Final = HeadFile(directory, store_id=wal.store_id)
         self._head.write(memory.commit_number, memory.head)
         self._waiting: Final[deque[Submission]] = deque()
         self._busy = False
@@ -72,8 +74,8 @@ class Writer:
         self._refusal: str | None = None
         self._thread: Worker | None = None
         self._checkpoints: Worker | None = None
-        self._checkpointed = trio.Event()
-        self._has_room = committed.environment.room() >= ROOM_BYTES_MIN
+        self._parked: trio.lowlevel.Task | None = None  # waits for a checkpoint
+        self._room = committed.environment.room()
         self._readers_checked = perf_counter()
 
     @trio.lowlevel.enable_ki_protection
@@ -116,8 +118,8 @@ class Writer:
         """Commit for all who wait; the caller is one of them."""
         await self._gather()
         batch = decide(self._committed, self._memory, self._waiting, name=self._name)
-        if batch.frame is not None:
-            await self._make_room(batch, batch.frame)
+        if batch.commit is not None and batch.frame is not None:
+            await self._make_room(batch, batch.commit, batch.frame)
         if self.pace.stays_in_loop() and not self._committed.is_freezing:
             self._write(batch)
             self._finish(batch, running=submission)
@@ -139,6 +141,7 @@ class Writer:
             try:
                 if batch.past_log:
                     self._committed.write_now(batch.commit, batch.frame)
+                    self._room = self._committed.environment.room()
                 else:
                     self._wal.append(batch.frame)
                 self._head.write(batch.frame.number, batch.frame.head)
@@ -149,13 +152,18 @@ class Writer:
     def _failure(self, error: Exception) -> JournalError:
         if isinstance(error, JournalFull):
             return error
+        return JournalFailed(
+            f"a commit failed ({error}) and nobody knows whether it is stored, so the"
+            f" journal takes no more. {self._space()}"
+        )
+
+    def _space(self) -> str:
         free = shutil.disk_usage(self._directory).free
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         allowed = "any size" if limit == resource.RLIM_INFINITY else f"{limit} bytes"
-        return JournalFailed(
-            f"a commit failed ({error}) and nobody knows whether it is stored, so the"
-            f" journal takes no more. {self._directory} has {free} bytes free, and files"
-            f" may have {allowed}. Make room or repair the disk, then start again"
+        return (
+            f"{self._directory} has {free} bytes free, and files may have {allowed}."
+            " Make room or repair the disk, then start again"
         )
 
     def _finish(self, batch: Batch, running: Submission | None = None) -> None:
@@ -219,35 +227,44 @@ class Writer:
         rows = self._committed.active.layer.rows
         return self._wal.used >= CHECKPOINT_BYTES or rows >= CHECKPOINT_ROWS
 
-    async def _make_room(self, batch: Batch, frame: Frame) -> None:
-        """Wait until the log can take a frame, or LMDB if it is too large for it."""
-        batch.past_log = not (self._has_room and self._wal.could_fit(frame))
+    async def _make_room(self, batch: Batch, commit: Commit, frame: Frame) -> None:
+        """Wait until the log can take a frame, or LMDB if the log never can."""
+        batch.past_log = not (self._wal.could_fit(frame) and self._has_room(commit))
         if batch.past_log:
             await self._empty_log()
-        while not self._wal.fits(frame) and self._refusal is None:
-            if not self._committed.is_freezing:
-                self._begin_checkpoint()
-            else:
-                await self._checkpointed.wait()
+        while not (batch.past_log or self._wal.fits(frame) or self._refusal):
+            await self._next_checkpoint()
         if self._refusal is not None:
             batch.error = JournalFailed(self._refusal)
+
+    def _has_room(self, commit: Commit) -> bool:
+        """Say whether LMDB has room for what the log would hold with this commit."""
+        rows = self._committed.rows + len(commit.tails)
+        rows += sum(map(len, commit.tables.values()))
+        needed = rows * ROOM_BYTES_PER_ROW + ROOM_HALVES * self._wal.half_bytes
+        return needed <= self._room
 
     async def _empty_log(self) -> None:
         """Bring all that the log has into LMDB."""
         committed = self._committed
-        while self._refusal is None:
-            if committed.is_freezing:
-                await self._checkpointed.wait()
-            elif committed.active.last is not None:
-                self._begin_checkpoint()
-            else:
-                break
+        while self._refusal is None and (
+            committed.is_freezing or committed.active.last
+        ):
+            await self._next_checkpoint()
+
+    async def _next_checkpoint(self) -> None:
+        """Begin a checkpoint, or wait for the end of the one under way."""
+        if not self._committed.is_freezing:
+            self._begin_checkpoint()
+        else:
+            # Neither a cancel nor an interrupt may lose the batch that waits.
+            self._parked = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(_not_aborted)
 
     def _begin_checkpoint(self) -> None:
         """Go on in the other half of the log; bring this one into LMDB."""
         if self._checkpoints is None:
             self._checkpoints = Worker("ironflow-checkpoint")
-        self._checkpointed = trio.Event()
         self._committed.freeze()
         self._wal.switch()
         errors: list[Exception] = []
@@ -264,16 +281,22 @@ class Writer:
     def _end_checkpoint(self, errors: list[Exception]) -> None:
         environment = self._committed.environment
         if errors:
-            # The log has it all, so nothing is lost; but it could grow for ever.
-            self._refusal = str(self._failure(errors[0]))
+            # The other half may not be overwritten, so the log has no room for long.
+            self._refusal = (
+                f"the log could not be brought into the store ({errors[0]}), so the"
+                " journal takes no more commits; all that was acknowledged is in the"
+                f" log. {self._space()}"
+            )
         else:
             self._committed.thaw()
-            self._has_room = environment.room() >= ROOM_BYTES_MIN
+            self._room = environment.room()
         now = perf_counter()
         if now - self._readers_checked > READER_CHECK_SECONDS:
             self._readers_checked = now
             environment.reader_check()
-        self._checkpointed.set()
+        if self._parked is not None:
+            parked, self._parked = self._parked, None
+            trio.lowlevel.reschedule(parked)
 
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:

@@ -18,7 +18,7 @@ from ironflow.journal.lmdb import keys, opening
 from ironflow.journal.lmdb.store import open_lmdb, open_reader
 from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.testing.checks_scene import Scene
-from tests.journal.lmdb.conftest import Program
+from tests.journal.lmdb.conftest import Program, store_in
 
 
 async def made(scene: Scene) -> None:
@@ -31,7 +31,7 @@ async def test_a_new_directory_becomes_a_journal(directory: Path) -> None:
     journal = await open_lmdb(directory)
     await journal.close()
 
-    assert names_in(directory) == {"data.mdb", "lock.mdb", "head", "owner"}
+    assert names_in(directory) == {"data.mdb", "lock.mdb", "head", "owner", "wal"}
 
 
 async def test_what_a_crash_left_of_the_making_is_made_again(directory: Path) -> None:
@@ -117,7 +117,7 @@ async def test_a_newer_format_asks_for_an_upgrade(
     scene: Scene, directory: Path
 ) -> None:
     await made(scene)
-    put_meta(directory, keys.FORMAT_KEY, keys.number(2))
+    put_meta(directory, keys.FORMAT_KEY, keys.number(keys.LAYOUT + 1))
 
     with pytest.raises(JournalNewer, match="upgrade ironflow"):
         await open_lmdb(directory)
@@ -196,16 +196,39 @@ async def test_an_old_copy_put_back_is_refused(scene: Scene, directory: Path) ->
     write(directory / "data.mdb", old)
 
     with pytest.raises(
-        JournalDamaged, match=r"older than its head file.*move the file"
+        JournalDamaged, match=r"ends at commit 3.*wal' has commit 5.*move the files"
     ):
         await open_lmdb(directory)
-    with pytest.raises(JournalDamaged, match="older than its head file"):
+    with pytest.raises(JournalDamaged, match=r"old copy of data\.mdb"):
         await open_reader(directory)
-    [found] = [found for found in verify(directory) if isinstance(found, Finding)]
-    assert "older than its head file" in found.message
+    found = [found for found in verify(directory) if isinstance(found, Finding)]
+    assert "old copy of data.mdb" in found[0].message
+    assert content_of(directory / "data.mdb") == old
 
 
-async def test_without_its_head_file_an_old_copy_opens(
+@pytest.mark.parametrize("name", ["wal", "data.mdb"])
+async def test_an_old_copy_is_known_by_the_head_file_too(
+    scene: Scene, directory: Path, name: str
+) -> None:
+    await made(scene)
+    old = {path: content_of(path) for path in (directory / "wal", directory / name)}
+    async with scene.open():
+        await scene.emit(scene.event("later"))
+        copy = copied(directory)  # the commit is in the log alone
+    for path, content in old.items():
+        write(copy / path.name, content)
+
+    with pytest.raises(
+        JournalDamaged, match=r"older than its head file.*move the file 'head'"
+    ):
+        await open_lmdb(copy)
+    with pytest.raises(JournalDamaged, match="older than its head file"):
+        await open_reader(copy)
+    found = [found for found in verify(copy) if isinstance(found, Finding)]
+    assert "older than its head file" in found[0].message
+
+
+async def test_without_log_and_head_file_an_old_copy_opens(
     scene: Scene, directory: Path
 ) -> None:
     await made(scene)
@@ -214,6 +237,7 @@ async def test_without_its_head_file_an_old_copy_opens(
         await scene.emit(scene.event("later"))
     write(directory / "data.mdb", old)
     remove(directory / "head")
+    remove(directory / "wal")
 
     async with scene.open() as journal:
         assert len(await journal.events()) == 1
@@ -229,6 +253,26 @@ async def test_the_store_of_another_directory_is_refused(
         other = await open_lmdb(tmp_path / "other")
         await other.close()
     shutil.copy(tmp_path / "other" / "data.mdb", directory / "data.mdb")
+
+    with pytest.raises(JournalDamaged, match="belong to two journals"):
+        await open_lmdb(directory)
+
+    shutil.copy(tmp_path / "other" / "wal", directory / "wal")
+    with pytest.raises(JournalDamaged, match="not the one that its head file"):
+        await open_lmdb(directory)
+
+
+async def test_a_copy_that_went_its_own_way_is_refused(
+    scene: Scene, directory: Path
+) -> None:
+    await made(scene)
+    copy = copied(directory)
+    for place in (directory, copy, copy, copy):
+        other = Scene(place.name, store_in(place))
+        async with other.open():
+            await other.emit(other.event("e"))
+    shutil.copy(copy / "data.mdb", directory / "data.mdb")
+    shutil.copy(copy / "wal", directory / "wal")
 
     with pytest.raises(JournalDamaged, match="not the one that its head file"):
         await open_lmdb(directory)
@@ -269,7 +313,7 @@ async def test_a_limit_of_address_space_makes_the_map_smaller(
         "resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
         "async def main():\n"
         "    journal = await open_lmdb(sys.argv[1])\n"
-        "    print(journal.store.map_bytes)\n"
+        "    print(journal.source.environment.map_bytes)\n"
         "    await journal.close()\n"
         "trio.run(main)\n"
     )
@@ -301,6 +345,14 @@ async def test_environments_do_not_see_each_other(
 
 def make(directory: Path) -> None:
     directory.mkdir(parents=True)
+
+
+def copied(directory: Path) -> Path:
+    return shutil.copytree(
+        directory,
+        directory.with_name("copy"),
+        ignore=shutil.ignore_patterns("owner*", "lock.mdb"),
+    )
 
 
 def names_in(directory: Path) -> set[str]:

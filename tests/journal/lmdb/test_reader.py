@@ -113,7 +113,7 @@ async def test_a_reader_that_was_killed_is_forgotten(
             process.kill()
             process.wait()
 
-        assert journal.store.reader_check() == 1  # type: ignore[attr-defined]  # LMDB's own
+        assert journal.source.environment.reader_check() == 1  # type: ignore[attr-defined]
 
 
 async def test_text_that_is_no_run_id_finds_nothing(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""The parts that stand on nothing: overlay, head file, keys."""
+"""The parts that stand on nothing: the driver's door, head file, keys."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from ironflow.errors import JournalFull, JournalOwned, RunNotFound
 from ironflow.journal.lmdb import _lmdb, keys
 from ironflow.journal.lmdb.head import HEAD_BYTES, Head, frame, parse
-from ironflow.journal.lmdb.overlay import Overlay
 
-KEYS = st.binary(min_size=1, max_size=3)
-CHANGES = st.lists(st.tuples(KEYS, st.none() | st.binary(max_size=2)), max_size=30)
+SIXTEEN = st.binary(min_size=16, max_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -23,51 +21,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterable[_lmdb.Environmen
     )
     yield environment
     environment.close()
-
-
-@given(
-    stored=st.dictionaries(KEYS, st.binary(max_size=2)),
-    changes=CHANGES,
-    place=st.tuples(st.binary(max_size=1), KEYS),
-)
-def test_an_overlay_reads_like_the_store_after_the_write(
-    store: _lmdb.Environment,
-    stored: dict[bytes, bytes],
-    changes: list[tuple[bytes, bytes | None]],
-    place: tuple[bytes, bytes],
-) -> None:
-    clear(store)
-    store.write({keys.INBOX: dict(stored)})
-    expected: dict[bytes, bytes | None] = {**stored}
-    expected.update(changes)
-    prefix, start = place[0], place[0] + place[1]
-    with store.snapshot() as snapshot:
-        overlay = Overlay(snapshot)
-        change(overlay, changes)
-        seen = list(overlay.scan(keys.INBOX, prefix, start=start))
-        for key, value in expected.items():
-            assert overlay.get(keys.INBOX, key) == value
-    store.write(overlay.changes)
-
-    with store.snapshot() as snapshot:
-        assert seen == list(snapshot.scan(keys.INBOX, prefix, start=start))
-        assert dict(snapshot.scan(keys.INBOX, b"")) == {
-            key: value for key, value in expected.items() if value is not None
-        }
-
-
-def change(overlay: Overlay, changes: list[tuple[bytes, bytes | None]]) -> None:
-    for key, value in changes:
-        if value is None:
-            overlay.delete(keys.INBOX, key)
-        else:
-            overlay.put(keys.INBOX, key, value)
-
-
-def clear(store: _lmdb.Environment) -> None:
-    with store.snapshot() as snapshot:
-        gone = [key for key, _ in snapshot.scan(keys.INBOX, b"")]
-    store.write({keys.INBOX: dict.fromkeys(gone)})
 
 
 def test_ends_of_tables_are_ends_of_scans(store: _lmdb.Environment) -> None:
@@ -80,7 +33,6 @@ def test_ends_of_tables_are_ends_of_scans(store: _lmdb.Environment) -> None:
             b"\xff\xfe",
             b"3",
         )
-        assert not snapshot.values(keys.LOG, b"\xff\xff\xff", limit=3)
 
 
 def test_a_map_that_is_full_stores_nothing(tmp_path: Path) -> None:
@@ -95,17 +47,17 @@ def test_a_map_that_is_full_stores_nothing(tmp_path: Path) -> None:
     store.close()
 
 
-@given(st.integers(0, 2**64 - 1), st.binary(min_size=16, max_size=16))
-def test_a_head_reads_back(number: int, digest: bytes) -> None:
-    data = frame(Head(number, digest))
+@given(st.integers(0, 2**64 - 1), SIXTEEN, SIXTEEN)
+def test_a_head_reads_back(number: int, digest: bytes, store_id: bytes) -> None:
+    data = frame(Head(number, digest, store_id))
 
     assert len(data) == HEAD_BYTES
-    assert parse(data) == Head(number, digest)
+    assert parse(data) == Head(number, digest, store_id)
 
 
 @given(st.integers(0, HEAD_BYTES * 8 - 1))
 def test_a_torn_head_says_nothing(bit: int) -> None:
-    data = bytearray(frame(Head(7, b"d" * 16)))
+    data = bytearray(frame(Head(7, b"d" * 16, b"s" * 16)))
     data[bit // 8] ^= 1 << bit % 8
 
     assert parse(bytes(data)) is None

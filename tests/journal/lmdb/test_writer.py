@@ -1,8 +1,6 @@
 """Group commit: who waits together commits together, and fails alone."""
 
-import resource
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -29,52 +27,22 @@ from ironflow.journal.lmdb import batch, writer
 from ironflow.journal.lmdb._lmdb import READERS_MAX, Environment
 from ironflow.journal.lmdb.head import Head, read_head
 from ironflow.journal.lmdb.pace import LOOP_SECONDS_MAX, Pace
-from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
-from ironflow.journal.lmdb.verify import Finding, verify
+from ironflow.journal.lmdb.store import LmdbJournal
+from ironflow.journal.lmdb.verify import verify
+from ironflow.journal.lmdb.wal import HALF_BYTES, Wal
 from ironflow.journal.view import View
 from ironflow.testing.checks_scene import Scene
-
-
-@asynccontextmanager
-async def opened(
-    directory: Path, *, map_bytes: int = 1 << 30
-) -> AsyncGenerator[LmdbJournal]:
-    journal = await open_lmdb(directory, map_bytes=map_bytes)
-    try:
-        yield journal
-    finally:
-        await journal.close()
-
-
-def slow_disk(journal: LmdbJournal) -> None:
-    """Let the journal believe that commits take long, so that it hands them over."""
-    journal._writer.pace.seconds = 1e9
-
-
-async def commit_all(
-    journal: LmdbJournal, commands: Sequence[JournalCommand]
-) -> list[Answer | BaseException]:
-    """Commit each command in a task of its own; return what became of each."""
-    found: dict[int, Answer | BaseException] = {}
-
-    async def commit(index: int, command: JournalCommand) -> None:
-        try:
-            [found[index]] = await journal.commit([command])
-        except (JournalError, ZeroDivisionError) as error:
-            found[index] = error
-
-    async with trio.open_nursery() as nursery:
-        for index, command in enumerate(commands):
-            nursery.start_soon(commit, index, command)
-    return [found[index] for index in range(len(commands))]
-
-
-def emits(scene: Scene, count: int, *, data: object = None) -> list[JournalCommand]:
-    return [EmitEvents((scene.event("e", data),), scene.now) for _ in range(count)]
-
-
-def commits(journal: LmdbJournal) -> int:
-    return journal._memory.commit_number
+from tests.journal.lmdb.commits import (
+    broken,
+    commit_all,
+    commits,
+    emits,
+    file_size_limited_to,
+    is_finding,
+    opened,
+    size_of,
+    slow_disk,
+)
 
 
 async def test_many_tasks_share_a_commit(
@@ -168,21 +136,25 @@ async def test_a_store_that_cannot_be_read_fails_who_waits_and_goes_on(
 def use_up(readers: ExitStack, journal: LmdbJournal) -> None:
     with suppress(JournalError):
         for _ in range(READERS_MAX + 1):
-            readers.enter_context(journal.store.snapshot())
+            readers.enter_context(journal.source.environment.snapshot())
 
 
+@pytest.mark.parametrize("door", [Wal, Environment])
 @pytest.mark.parametrize("in_thread", [False, True], ids=["loop", "thread"])
 async def test_no_error_of_a_commit_leaves_a_caller_waiting(
-    scene: Scene, directory: Path, monkeypatch: pytest.MonkeyPatch, *, in_thread: bool
+    scene: Scene,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    door: type,
+    *,
+    in_thread: bool,
 ) -> None:
-    def broken(_: object, __: object) -> None:
-        raise ZeroDivisionError
-
     async with opened(directory) as journal:
         if in_thread:
             slow_disk(journal)
-        monkeypatch.setattr(Environment, "write", broken)
-        answers = await commit_all(journal, emits(scene, 3))
+        monkeypatch.setattr(door, "append" if door is Wal else "write", broken)
+        data = "x" * (HALF_BYTES if door is Environment else 1)
+        answers = await commit_all(journal, emits(scene, 3, data=data))
 
         assert all(isinstance(answer, JournalFailed) for answer in answers)
 
@@ -215,20 +187,6 @@ async def test_what_does_not_fit_is_refused_and_the_rest_is_stored(
             await journal.commit(large)
         await journal.commit(emits(scene, 1))
     assert not list(filter(is_finding, verify(directory)))
-
-
-def size_of(path: Path) -> int:
-    return path.stat().st_size
-
-
-@contextmanager
-def file_size_limited_to(size: int) -> Generator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("in_thread", [False, True], ids=["loop", "thread"])
@@ -317,13 +275,18 @@ async def test_dead_readers_are_looked_for_now_and_then(
 ) -> None:
     async with opened(directory) as journal:
         checked = journal._writer._readers_checked
-        await journal.commit(emits(scene, 1))
+        await commit_and_checkpoint(journal, scene)
         assert journal._writer._readers_checked == checked
 
         monkeypatch.setattr(writer, "READER_CHECK_SECONDS", -1.0)
-        await journal.commit(emits(scene, 1))
+        await commit_and_checkpoint(journal, scene)
 
         assert journal._writer._readers_checked > checked
+
+
+async def commit_and_checkpoint(journal: LmdbJournal, scene: Scene) -> None:
+    await journal.commit(emits(scene, 1))
+    await journal._writer._empty_log()
 
 
 async def test_a_hint_tells_of_each_commit_until_it_is_stopped(
@@ -350,7 +313,9 @@ async def test_the_head_file_is_behind_no_acknowledged_commit(
         await journal.commit(emits(scene, 1))
 
         memory = journal._memory
-        assert read_head(directory) == Head(memory.commit_number, memory.head)
+        store_id = journal._writer._wal.store_id
+        expected = Head(memory.commit_number, memory.head, store_id)
+        assert read_head(directory) == expected
 
 
 def test_a_stall_is_remembered_for_a_while() -> None:
@@ -362,7 +327,3 @@ def test_a_stall_is_remembered_for_a_while() -> None:
         pace.observe(LOOP_SECONDS_MAX / 20)
 
     assert pace.stays_in_loop()
-
-
-def is_finding(found: object) -> bool:
-    return isinstance(found, Finding)
