@@ -152,14 +152,17 @@ def decode_page(data: bytes) -> list[Entry]:
     """
     try:
         entries = _decode_entries(data)
-    except UNREADABLE as error:
-        for record in split_page(data):
-            decode(record)
-        raise _damaged(data, error) from error
-    if any(entry.format != FORMAT for entry in entries):
-        for record in split_page(data):
-            _check_format(record)
+    except UNREADABLE:
+        return _decode_each(data)
+    for entry in entries:
+        if entry.format != FORMAT:
+            return _decode_each(data)
     return cast("list[Entry]", entries)
+
+
+def _decode_each(data: bytes) -> list[Entry]:
+    """The first record of the page that cannot be read says why."""
+    return list(map(decode, split_page(data)))
 
 
 def split_page(data: bytes) -> list[bytes]:

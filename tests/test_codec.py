@@ -127,15 +127,18 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 
 def read_or_refused(data: bytes) -> None:
-    for read in (codec.decode, codec.decode_draft):
+    for read in (codec.decode, codec.decode_draft, codec.decode_page, codec.split_page):
         with suppress(JournalDamaged, JournalNewer):
             read(data)
 
 
-@given(DRAFTS, st.data())
-def test_a_changed_record_is_read_or_refused(draft: Draft, data: st.DataObject) -> None:
+@given(DRAFTS, st.integers(0, 3), st.data())
+def test_a_changed_record_is_read_or_refused(
+    draft: Draft, count: int, data: st.DataObject
+) -> None:
     """Bytes that are nearly right come to the same two errors."""
-    stored = bytearray(codec.encode(sealed(draft)))
+    record = codec.encode(sealed(draft))
+    stored = bytearray(codec.page([record] * count) if count else record)
     for at in data.draw(st.lists(st.integers(0, len(stored) - 1), max_size=3)):
         stored[at] = data.draw(st.integers(0, 255))
     cut = stored[: data.draw(st.integers(0, len(stored)))]
@@ -160,6 +163,35 @@ def test_a_newer_format_is_refused_whatever_it_looks_like(newer: int) -> None:
     for rest in ([], ["what", "we", "cannot", "know"], [[1], b"d" * 16]):
         with pytest.raises(JournalNewer, match=f"format {newer}.*upgrade ironflow"):
             codec.decode(msgpack.packb([newer, *rest]))
+
+
+@given(st.lists(DRAFTS, max_size=5))
+def test_a_page_holds_records_as_they_are(drafts: list[Draft]) -> None:
+    """One decode reads what `decode` reads one by one; any reader can too."""
+    records = [codec.encode(sealed(draft)) for draft in drafts]
+
+    page = codec.page(records)
+
+    assert codec.split_page(page) == records
+    assert [*map(codec.encode, codec.decode_page(page))] == records
+    assert msgpack.packb(msgpack.unpackb(page, strict_map_key=False)[0:1])[1:] == (
+        records[0] if records else b""
+    )
+
+
+@pytest.mark.parametrize("newer", [[2], [2, [1], b"d" * 16]])
+def test_a_newer_record_in_a_page_is_refused(newer: list[object]) -> None:
+    old = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
+
+    with pytest.raises(JournalNewer, match="upgrade ironflow"):
+        codec.decode_page(codec.page([old, msgpack.packb(newer)]))
+
+
+def test_a_newer_format_of_records_that_look_alike_is_refused() -> None:
+    old = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
+
+    with pytest.raises(JournalNewer, match="upgrade ironflow"):
+        codec.decode_page(codec.page([old, b"\x93\x02" + old[2:]]))
 
 
 def test_a_format_that_never_was_is_damage() -> None:

@@ -8,7 +8,7 @@ import pytest
 from ironflow.errors import ConfigurationError, JournalError
 from ironflow.journal.base import RunQuery
 from ironflow.journal.lmdb import reads
-from ironflow.journal.lmdb.store import open_reader
+from ironflow.journal.lmdb.store import LmdbJournal, open_reader
 from ironflow.records import Draft, SleepStarted, StepCompleted
 from ironflow.testing.checks_scene import Scene, encoded
 from tests.journal.lmdb.conftest import Program, started
@@ -16,7 +16,7 @@ from tests.journal.lmdb.conftest import Program, started
 READ = """
 import json, sys, trio
 from ironflow.journal.base import RunQuery
-from ironflow.journal.lmdb.store import open_reader
+from ironflow.journal.lmdb.store import LmdbJournal, open_reader
 async def main():
     reader = await open_reader(sys.argv[1])
     [run] = await reader.find(RunQuery())
@@ -113,7 +113,8 @@ async def test_a_reader_that_was_killed_is_forgotten(
             process.kill()
             process.wait()
 
-        assert journal.source.environment.reader_check() == 1  # type: ignore[attr-defined]
+        assert isinstance(journal, LmdbJournal)
+        assert journal.source.environment.reader_check() == 1
 
 
 async def test_text_that_is_no_run_id_finds_nothing(scene: Scene) -> None:
