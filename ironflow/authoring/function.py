@@ -98,7 +98,7 @@ def function(
         run_timeout: From a run's start to its end, waits included.
         step_timeout: For each attempt of a step that says nothing else.
         start_timeout: From the event until somebody takes the run up.
-        concurrency: How many of its runs go on at once; what sleeps or waits is none.
+        concurrency: How many of its runs go on at once; what waits is not counted.
         concurrency_key: A path into the event; then so many for each value there.
         history_limit: The most records of a run; loop with `ctx.continue_as_new`.
         patches: What `ctx.patched` may be asked for.

@@ -2,8 +2,8 @@
 
 `apply` is pure over a `View` and runs inside a store's write transaction. Each
 command checks everything before its first write, so `Refused` means that
-nothing has changed. The parts: `apply_events.py`, `apply_records.py`,
-`apply_runs.py`.
+nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
+`apply_records.py`, `apply_runs.py`.
 """
 
 from dataclasses import replace

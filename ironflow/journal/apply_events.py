@@ -1,10 +1,11 @@
-"""Events enter the log, start runs and find the waits that seek them.
+"""Events enter the log, start runs and find the waits for them.
 
 An event and the waits for it meet in one transaction, in both orders of
 arrival: a new event is offered to the waits there are, and a new wait looks at
-the events there were. What is too much for one commit is offered later, in the
-order of the log; meanwhile newer events queue behind it, and a wait looks back
-only as far as events have been offered, so that none is missed or taken twice.
+the events there were (`apply_waits.py`). What is too much for one commit is offered
+later, in the order of the log; meanwhile newer events queue behind it, and a wait
+looks back only as far as events have been offered, so that none is missed or taken
+twice.
 """
 
 from collections.abc import Mapping
@@ -16,22 +17,20 @@ import msgspec
 from ironflow import ids, limits
 from ironflow.errors import EventConflict
 from ironflow.journal import apply_runs as runs
+from ironflow.journal import apply_waits as waits
 from ironflow.journal.base import (
     Delivery,
     EmitEvents,
     Emitted,
-    EventLog,
     FunctionRow,
     Receipt,
     Refused,
     RunRow,
     StoredEvent,
-    WaitRow,
 )
-from ironflow.journal.matching import fits
 from ironflow.journal.view import View
 from ironflow.policy.match import pattern_matches
-from ironflow.records import Draft, EventData, EventReceived
+from ironflow.records import EventData
 
 TOPIC: Final = "topic:"
 
@@ -95,7 +94,7 @@ def _planned(view: View, event: EventData) -> _Plan:
     if event.idempotency_key:
         position = view.event_by_key(event.name, event.idempotency_key)
         if position is not None:
-            return _Plan(event, at(view, position), {})
+            return _Plan(event, waits.at(view, position), {})
     starts = {
         ids.triggered_run_id(event.id, function.id): function
         for function in _triggered(view, event.name)
@@ -153,15 +152,11 @@ def _started(view: View, plan: _Plan, *, environment: str, now: int) -> StoredEv
 # --- an event looks for waits -----------------------------------------------------
 
 
-def at(view: View, position: int) -> StoredEvent:
-    """Return the event at a position that is known to be taken."""
-    return view.events("", after=position - 1, limit=1)[0]
-
-
 def store(view: View, stored: StoredEvent, *, budget: int) -> int:
     """Store an event and offer it to the waits; return what that cost."""
     unfinished = view.log().delivery is not None
     view.put_event(stored)
+    waits.index(view, stored)
     if unfinished:
         return 0  # events reach a wait in the order of the log
     cost, delivery = _offer(view, stored, Delivery(stored.position), budget=budget)
@@ -177,17 +172,18 @@ def deliver(view: View) -> bool:
     delivery = log.delivery
     if delivery is None:
         return False
+    if not waits.seek(view):
+        view.hint.undelivered = True
+        return True
     budget = limits.DELIVERIES_PER_COMMIT_MAX
-    while delivery is not None and budget > 0:
-        stored = at(view, delivery.position)
+    while delivery.position <= log.length and budget > 0:
+        stored = waits.at(view, delivery.position)
         cost, rest = _offer(view, stored, delivery, budget=budget)
         budget -= cost + 1
-        if rest is not None or stored.position == log.length:
-            delivery = rest
-        else:
-            delivery = Delivery(stored.position + 1)
-    view.put_delivery(delivery)
-    view.hint.undelivered |= delivery is not None
+        delivery = rest or Delivery(stored.position + 1)
+    left = delivery.position <= log.length
+    view.put_delivery(delivery if left else None)
+    view.hint.undelivered |= left
     return True
 
 
@@ -197,74 +193,9 @@ def _offer(
     """Offer an event to at most `budget` waits; return the cost and the rest."""
     assert budget > 0, "whoever has no budget left does not offer"
     after = (start.run_id, start.sequence)
-    waits = view.waits_for(stored.event, after=after, limit=budget)
-    for wait in waits:
-        _give(view, wait, stored)
-    if len(waits) < budget:
-        return len(waits), None
-    return len(waits), Delivery(stored.position, waits[-1].run_id, waits[-1].sequence)
-
-
-def _give(view: View, wait: WaitRow, stored: StoredEvent) -> bool:
-    """Let a wait have an event, if it is new to the wait and to its run."""
-    if stored.position <= wait.after or not view.consume(wait.run_id, stored.position):
-        return False
-    view.drop_wait(wait.run_id, wait.step)
-    view.drop_timer(wait.run_id, wait.step, "wait")
-    _put_received(view, runs.existing(view, wait.run_id), wait.step, stored)
-    return True
-
-
-def _put_received(view: View, row: RunRow, step: str, stored: StoredEvent) -> None:
-    received = EventReceived(id=step, event_id=stored.event.id)
-    draft = Draft(received, runs.encode(stored.event))
-    runs.wake(view, row, draft, position=stored.position)
-
-
-# --- a wait looks for events -----------------------------------------------------
-
-
-def take_earlier(view: View, row: RunRow, wait: WaitRow) -> bool:
-    """Give a new wait the oldest event after `wait.after` that it may have."""
-    through = _offered_through(view.log(), row.run_id)
-    after = wait.after
-    while after < through:
-        page = view.events(wait.event, after=after, limit=limits.PAGE_EVENTS_MAX)
-        if not page:
-            break
-        for stored in page:
-            if stored.position <= through and _takes(view, wait, stored):
-                _put_received(view, row, wait.step, stored)
-                return True
-        after = page[-1].position
-    return False
-
-
-def _offered_through(log: EventLog, run_id: str) -> int:
-    """The last event that the waits of this run have been offered.
-
-    Later ones come to the new wait by the delivery: it is behind the cursor.
-    """
-    if log.delivery is None:
-        return log.length
-    if run_id < log.delivery.run_id:
-        return log.delivery.position
-    return log.delivery.position - 1
-
-
-def _takes(view: View, wait: WaitRow, stored: StoredEvent) -> bool:
-    return fits(stored.event, path=wait.path, key=wait.match_key) and view.consume(
-        wait.run_id, stored.position
-    )
-
-
-def give_back(view: View, run_id: str, position: int) -> None:
-    """An event was not used after all: another wait of the run may have it."""
-    view.drop_consumed(run_id, position)
-    stored = at(view, position)
-    waits = view.waits_for(
-        stored.event, after=(run_id, 0), limit=limits.DELIVERIES_PER_COMMIT_MAX
-    )
-    for wait in waits:
-        if wait.run_id != run_id or _give(view, wait, stored):
-            break
+    found = view.waits_for(stored.event, after=after, limit=budget)
+    for wait in found:
+        waits.give(view, wait, stored)
+    if len(found) < budget:
+        return len(found), None
+    return len(found), Delivery(stored.position, found[-1].run_id, found[-1].sequence)

@@ -15,6 +15,7 @@ from ironflow import ids, limits
 from ironflow.errors import Conflict, IronflowError, LeaseLost, MisusedOperation
 from ironflow.journal import apply_events as events
 from ironflow.journal import apply_runs as runs
+from ironflow.journal import apply_waits as waits
 from ironflow.journal.base import (
     CLOSED,
     Appended,
@@ -158,7 +159,7 @@ def _clear(view: View, command: AppendRecords) -> None:
             view.drop_timer(run_id, step, kind)
     for row in unwanted:
         if row.position:
-            events.give_back(view, run_id, row.position)
+            waits.give_back(view, run_id, row.position)
 
 
 def _put_back(under_way: _Append, awaited: Sequence[Record]) -> None:
@@ -268,10 +269,7 @@ def _start_wait(under_way: _Append, record: WaitStarted) -> None:
         match_key=record.match_key,
         after=after,
     )
-    if events.take_earlier(view, row, wait):
-        return
-    view.put_wait(wait)
-    if record.timeout_at:
+    if not waits.ask(view, row, wait) and record.timeout_at:
         _set_timer(under_way, record.id, "wait", due=record.timeout_at)
 
 

@@ -27,6 +27,7 @@ from ironflow.journal.rows import (
     FunctionRow,
     Hold,
     InboxRow,
+    MatchPath,
     Pause,
     RunRow,
     RunStatus,
@@ -45,6 +46,7 @@ __all__ = [
     "FunctionRow",
     "Hold",
     "InboxRow",
+    "MatchPath",
     "Pause",
     "RunRow",
     "RunStatus",
@@ -87,7 +89,8 @@ class DeliverEvents:
     """Go on with an unfinished delivery of events to waits. Answer: `Done`.
 
     An event wakes at most `limits.DELIVERIES_PER_COMMIT_MAX` waits in the commit
-    that stores it. Repeat this, also once at start, while it answers
+    that stores it, and a wait looks back at no more than
+    `limits.LOOK_BACK_EVENTS_PER_COMMIT_MAX` events in the one that asks. Repeat this, also once at start, while it answers
     `changed=True`; `Hint.undelivered` says when to begin.
     """
 

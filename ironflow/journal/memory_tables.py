@@ -18,6 +18,7 @@ from ironflow.journal.base import (
     Hint,
     Hold,
     InboxRow,
+    MatchPath,
     RunRow,
     StoredEvent,
     TimerKind,
@@ -71,6 +72,12 @@ class Durable:
     runs: dict[str, Run] = field(default_factory=dict[str, Run])
     ready: dict[str, int] = field(default_factory=dict[str, int])
     delivery: Delivery | None = None
+    match_paths: dict[str, dict[str, MatchPath]] = field(
+        default_factory=dict[str, dict[str, MatchPath]]
+    )
+    matches: dict[WaitGroup, list[int]] = field(
+        default_factory=dict[WaitGroup, list[int]]
+    )
     counter: int = 0  # inbox numbers and places in the queue
     openings: int = 0
 
@@ -83,6 +90,8 @@ class Durable:
             {run_id: run.copy() for run_id, run in self.runs.items()},
             self.ready.copy(),
             self.delivery,
+            self.match_paths.copy(),
+            self.matches.copy(),
             self.counter,
             self.openings,
         )
@@ -100,6 +109,7 @@ class WaitIndex:
     def __init__(self) -> None:
         self._groups: Final[dict[WaitGroup, dict[tuple[str, str], WaitRow]]] = {}
         self._paths: Final[dict[str, dict[str, int]]] = {}
+        self.seeking: Final[dict[tuple[str, str], WaitRow]] = {}
 
     def add(self, row: WaitRow) -> None:
         """Note a wait that is not there."""
@@ -107,9 +117,12 @@ class WaitIndex:
         group[row.run_id, row.step] = row
         paths = self._paths.setdefault(row.event, {})
         paths[row.path] = paths.get(row.path, 0) + 1
+        if row.seeks:
+            self.seeking[row.run_id, row.step] = row
 
     def remove(self, row: WaitRow) -> None:
         """Forget a wait that is there."""
+        self.seeking.pop((row.run_id, row.step), None)
         name = _group(row)
         del self._groups[name][row.run_id, row.step]
         if not self._groups[name]:
@@ -237,6 +250,44 @@ class _EventTables(_Tables):
         fitting = [row for row in self._waits.fitting(event) if _place(row) > after]
         fitting.sort(key=_place)
         return fitting[:limit]
+
+    def seeking(self, *, limit: int) -> Sequence[WaitRow]:
+        return sorted(self._waits.seeking.values(), key=_place)[:limit]
+
+    def match_paths(self, name: str) -> Mapping[str, MatchPath]:
+        return self.durable.match_paths.get(name, {})
+
+    def put_match_path(self, row: MatchPath) -> None:
+        self._put_match_paths(row.event, {**self.match_paths(row.event), row.path: row})
+
+    def drop_match_path(self, name: str, path: str) -> None:
+        kept = {**self.match_paths(name)}
+        del kept[path]
+        self._put_match_paths(name, kept)
+
+    def _put_match_paths(self, name: str, paths: dict[str, MatchPath]) -> None:
+        durable, before = self.durable, self.durable.match_paths
+        durable.match_paths = {**before, name: paths}
+        self.undo.append(lambda: setattr(durable, "match_paths", before))
+
+    def put_match(self, name: str, path: str, key: bytes, position: int) -> None:
+        matches, group = self.durable.matches, (name, path, key)
+        before = matches.get(group, [])
+        place = bisect_left(before, position)
+        if before[place : place + 1] != [position]:
+            matches[group] = [*before[:place], position, *before[place:]]
+            self.undo.append(
+                lambda: (
+                    matches.update({group: before}) if before else matches.pop(group)
+                )
+            )
+
+    def matches(
+        self, name: str, path: str, key: bytes, *, after: int, limit: int
+    ) -> Sequence[int]:
+        positions = self.durable.matches.get((name, path, key), [])
+        first = bisect_right(positions, after)
+        return positions[first : first + limit]
 
     def consume(self, run_id: str, position: int) -> bool:
         consumed = self.durable.runs[run_id].consumed

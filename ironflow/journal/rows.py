@@ -87,7 +87,8 @@ class WaitRow:
 
     `sequence` is its WaitStarted record's. Of two waits of one run that an event
     fits, the older takes it: a run consumes an event once. Events up to position
-    `after` do not count: they came before the run's own, or before the ask.
+    `after` do not count: they came before the run's own, or before the ask. One that
+    `seeks` has not looked at all earlier events yet, and may be given none meanwhile.
     """
 
     run_id: str
@@ -97,6 +98,24 @@ class WaitRow:
     path: str
     match_key: bytes
     after: int = 0
+    seeks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPath:
+    """How far the events of a name are indexed by what they have at a path.
+
+    Those after position `after` are, and so will be all that come. A fill is under
+    way where `through` is less: then those after `start` up to `through` are too.
+    `made_at` is the length of the log when the index was made.
+    """
+
+    event: str
+    path: str
+    after: int
+    start: int
+    through: int
+    made_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ironflow.journal.base import (
     Hint,
     Hold,
     InboxRow,
+    MatchPath,
     RunRow,
     StoredEvent,
     TimerKind,
@@ -24,8 +25,8 @@ from ironflow.journal.base import (
 from ironflow.records import Draft, Entry, EventData
 
 
-class View(Protocol):
-    """A store's tables inside one write transaction, as `apply` sees them.
+class EventView(Protocol):
+    """The registry, the event log, who waits for what and who took what.
 
     `hint` is filled by `apply` and handed to those who watch, after the commit.
     """
@@ -59,6 +60,62 @@ class View(Protocol):
     def event_by_key(self, name: str, key: str) -> int | None:
         """Return the position of the event of this name and idempotency key."""
         ...
+
+    def put_wait(self, row: WaitRow) -> None:
+        """Put a wait; a run has one of a step. One that seeks is found by `seeking`."""
+        ...
+
+    def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
+        """Drop a wait; return what was there."""
+        ...
+
+    def waits_for(
+        self, event: EventData, *, after: tuple[str, int], limit: int
+    ) -> Sequence[WaitRow]:
+        """Return waits of the event's name whose `path` and `match_key` it fits.
+
+        Ordered by run id and sequence, those after this pair of them. What fits
+        is said by `matching.py`; `WaitRow.after` plays no part here.
+        """
+        ...
+
+    def seeking(self, *, limit: int) -> Sequence[WaitRow]:
+        """Return waits that seek, by run id and sequence: there are hardly ever any."""
+        ...
+
+    def match_paths(self, name: str) -> Mapping[str, MatchPath]:
+        """Return how far events of a name are indexed, by path: mostly not at all."""
+        ...
+
+    def put_match_path(self, row: MatchPath) -> None:
+        """Remember how far events are indexed, in place of what was known."""
+        ...
+
+    def drop_match_path(self, name: str, path: str) -> None:
+        """Forget a path; what was indexed by it may stay and is not asked for."""
+        ...
+
+    def put_match(self, name: str, path: str, key: bytes, position: int) -> None:
+        """Index an event: at `path` it has the value that `key` stands for."""
+        ...
+
+    def matches(
+        self, name: str, path: str, key: bytes, *, after: int, limit: int
+    ) -> Sequence[int]:
+        """Return positions that `put_match` got, in order, after a position."""
+        ...
+
+    def consume(self, run_id: str, position: int) -> bool:
+        """Note that the run took this event; False if it had done so before."""
+        ...
+
+    def drop_consumed(self, run_id: str, position: int) -> None:
+        """Forget that the run took this event."""
+        ...
+
+
+class RunView(Protocol):
+    """Runs: their rows, histories, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
         """Return the row of a run."""
@@ -118,32 +175,10 @@ class View(Protocol):
         """
         ...
 
-    def put_wait(self, row: WaitRow) -> None:
-        """Put a wait; a run has one of a step."""
-        ...
-
-    def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
-        """Drop a wait; return what was there."""
-        ...
-
-    def waits_for(
-        self, event: EventData, *, after: tuple[str, int], limit: int
-    ) -> Sequence[WaitRow]:
-        """Return waits of the event's name whose `path` and `match_key` it fits.
-
-        Ordered by run id and sequence, those after this pair of them. What fits
-        is said by `matching.py`; `WaitRow.after` plays no part here.
-        """
-        ...
-
-    def consume(self, run_id: str, position: int) -> bool:
-        """Note that the run took this event; False if it had done so before."""
-        ...
-
-    def drop_consumed(self, run_id: str, position: int) -> None:
-        """Forget that the run took this event."""
-        ...
-
     def drop_run_tables(self, run_id: str) -> None:
         """Drop a run's inbox, ready row, hold, timers, waits and consumed events."""
         ...
+
+
+class View(EventView, RunView, Protocol):
+    """A store's tables inside one write transaction, as `apply` sees them."""

@@ -12,6 +12,7 @@ from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
 from ironflow.testing.checks_lanes import LANE_CHECKS
+from ironflow.testing.checks_look_back import LOOK_BACK_CHECKS
 from ironflow.testing.checks_runs import RUN_CHECKS
 from ironflow.testing.checks_scene import OpenJournal
 from ironflow.testing.checks_timers import TIMER_CHECKS
@@ -23,6 +24,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *EVENT_CHECKS,
     *HISTORY_CHECKS,
     *WAIT_CHECKS,
+    *LOOK_BACK_CHECKS,
     *TIMER_CHECKS,
     *RUN_CHECKS,
     *LANE_CHECKS,

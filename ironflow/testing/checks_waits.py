@@ -234,7 +234,7 @@ async def _crowd(scene: Scene, *, size: int) -> list[Holder]:
     return sorted(holders, key=lambda holder: holder.run_id)
 
 
-async def _deliver_all(scene: Scene) -> int:
+async def deliver_all(scene: Scene) -> int:
     """Deliver until nothing remains; return how many commands that took."""
     for count in range(10 * MANY):
         if not await scene.done(DeliverEvents(scene.now), what="a delivery"):
@@ -261,7 +261,7 @@ async def check_many_waits_get_an_event_in_order(open_journal: OpenJournal) -> N
         )
         await scene.emit(events[1])
     async with scene.open():
-        require(await _deliver_all(scene) > 0, what="deliveries survive a restart")
+        require(await deliver_all(scene) > 0, what="deliveries survive a restart")
 
         claims = list(await scene.claim("job"))
         claims += await scene.claim("job")  # a claim may take less than all
@@ -299,7 +299,7 @@ async def check_a_wait_made_during_a_delivery_misses_nothing(
                 wait("old:0", scene.name("e")),
                 wait("young:0", scene.name("e")),
             )
-        await _deliver_all(scene)
+        await deliver_all(scene)
 
         both = [("old:0", events[0].id), ("young:0", events[1].id)]
         for holder in (before, after):

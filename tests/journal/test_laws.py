@@ -4,7 +4,8 @@ A machine drives a journal in memory and the naive oracle alike. After each step
 the tables must agree with each other; in the end, with the oracle.
 """
 
-from typing import cast
+from itertools import product
+from typing import ClassVar, cast
 
 import msgspec
 import pytest
@@ -37,6 +38,7 @@ from ironflow.journal.base import (
     RequestCancel,
     ResumeRun,
 )
+from ironflow.journal.matching import keys_at
 from ironflow.journal.memory import MemoryJournal
 from ironflow.journal.memory_tables import MemoryView, Run
 from ironflow.records import Draft, EventData, EventReceived, WaitTimedOut
@@ -51,12 +53,13 @@ START_US = 1_700_000_000_000_000
 class Driver(RuleBasedStateMachine):
     """A journal, the oracle beside it, and who holds what: no rule and no law."""
 
-    deliveries = limits.DELIVERIES_PER_COMMIT_MAX
+    bounds: ClassVar[dict[str, int]] = {}  # of `limits`, made small
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(limits, "DELIVERIES_PER_COMMIT_MAX", self.deliveries)
+        for name, value in self.bounds.items():
+            self.patch.setattr(limits, name, value)
         self.journal = MemoryJournal()
         self.oracle = Oracle()
         self.now = START_US
@@ -197,6 +200,20 @@ class Lawful(Driver):
                 assert len(taken) == len(run.consumed)
 
     @invariant()
+    def what_is_indexed_is_all_there_is(self) -> None:
+        """Where an index reaches, it answers as a look at every event does."""
+        durable = self.journal._durable
+        known = [
+            row for paths in durable.match_paths.values() for row in paths.values()
+        ]
+        for row, stored in product(known, durable.events):
+            after = stored.position > row.after
+            filled = row.start < stored.position <= row.through
+            if stored.event.name == row.event and (after or filled):
+                [key] = keys_at(stored.event, [row.path]).values()
+                assert stored.position in durable.matches[row.event, row.path, key]
+
+    @invariant()
     def who_has_something_to_read_is_ready(self) -> None:
         """No wake-up is lost: an open run with an inbox can be claimed."""
         for run_id, run in self.runs.items():
@@ -218,6 +235,7 @@ class Lawful(Driver):
         assert running.due == opened.due
         assert running._names.items() >= opened._names.items()
         assert running._waits._groups == opened._waits._groups
+        assert running._waits.seeking == opened._waits.seeking
 
     def check_who_got_what(self) -> None:
         """Invariant 8: no event is missed, none is taken by the wrong wait."""
@@ -264,6 +282,7 @@ class JournalMachine(Lawful):
         data=st.data(),
         name=NAMES,
         value=st.none() | VALUES,
+        path=st.sampled_from(["data.v", "v"]),
         look_back=st.booleans(),
         park=st.booleans(),
     )
@@ -273,6 +292,7 @@ class JournalMachine(Lawful):
         *,
         name: str,
         value: int | None,
+        path: str,
         look_back: bool,
         park: bool,
     ) -> None:
@@ -282,7 +302,7 @@ class JournalMachine(Lawful):
             ask = wait(
                 step,
                 name,
-                path="" if value is None else "data.v",
+                path="" if value is None else path,
                 value=value,
                 timeout_at=self.now + 10_000_000,
                 look_back=look_back,
@@ -348,7 +368,27 @@ class JournalMachine(Lawful):
 class LateMachine(JournalMachine):
     """Events reach one wait in their own commit, the others later."""
 
-    deliveries = 1
+    bounds: ClassVar[dict[str, int]] = {"DELIVERIES_PER_COMMIT_MAX": 1}
+
+
+class SeekingMachine(JournalMachine):
+    """Waits look back by an index that is filled one event in a commit, and forgotten."""
+
+    bounds: ClassVar[dict[str, int]] = {
+        "LOOK_BACK_EVENTS_PER_COMMIT_MAX": 1,
+        "LOOK_BACK_SCAN_EVENTS_MAX": 0,
+        "MATCH_PATHS_MAX": 1,
+    }
+
+
+class SeekingLateMachine(JournalMachine):
+    """The same, and events reach two waits in their own commit."""
+
+    bounds: ClassVar[dict[str, int]] = {
+        "DELIVERIES_PER_COMMIT_MAX": 2,
+        "LOOK_BACK_EVENTS_PER_COMMIT_MAX": 2,
+        "LOOK_BACK_SCAN_EVENTS_MAX": 1,
+    }
 
 
 class AbandoningMachine(JournalMachine):
@@ -383,5 +423,9 @@ TestJournal = JournalMachine.TestCase
 TestJournal.settings = LAWS
 TestLateDeliveries = LateMachine.TestCase
 TestLateDeliveries.settings = LAWS
+TestSeeks = SeekingMachine.TestCase
+TestSeeks.settings = LAWS
+TestLateSeeks = SeekingLateMachine.TestCase
+TestLateSeeks.settings = LAWS
 TestAbandoned = AbandoningMachine.TestCase
 TestAbandoned.settings = LAWS

@@ -161,6 +161,7 @@ def remember(memory: Memory, batch: Batch) -> None:
         memory.take_functions(staged.functions)
     memory.event_log = staged.event_log or memory.event_log
     memory.key_days = staged.key_days or memory.key_days
+    memory.match_paths = staged.match_paths or memory.match_paths
     memory.take_ready(staged.ready)
     holds = memory.queue.holds
     memory.held |= {run: staged.known[run] for run in staged.known if run in holds}

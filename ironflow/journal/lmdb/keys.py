@@ -27,6 +27,9 @@ WAITS: Final = "waits"  # event name, path, match key, run, sequence -> WaitRow
 RUN_WAITS: Final = "run_waits"  # run, step -> key in WAITS
 EVENTS: Final = "events"  # position -> digest, event, runs
 EVENT_NAMES: Final = "event_names"  # event name, position -> nothing
+MATCH_PATHS: Final = "match_paths"  # event name, path -> MatchPath
+MATCHES: Final = "matches"  # event name, path, match key, position -> nothing
+SEEKS: Final = "seeks"  # run, sequence -> key in WAITS
 EVENT_KEYS: Final = "event_keys"  # day, name and idempotency key -> position
 CONSUMED: Final = "consumed"  # run, position -> nothing
 FUNCTIONS: Final = "functions"  # function id -> FunctionRow
@@ -46,11 +49,17 @@ TABLES: Final = (
     RUN_WAITS,
     EVENTS,
     EVENT_NAMES,
+    MATCH_PATHS,
+    MATCHES,
+    SEEKS,
     EVENT_KEYS,
     CONSUMED,
     FUNCTIONS,
 )
 LAYOUT: Final = 2  # of the tables; records have a format of their own
+# What a run has there begins with its key and goes with its end.
+RUN_TABLES: Final = (RUN_TIMERS, RUN_WAITS, SEEKS, INBOX, CONSUMED)
+
 FORMAT_KEY: Final = b"format"
 STORE_KEY: Final = b"store"
 OWNER_KEY: Final = b"owner"

@@ -18,6 +18,7 @@ from ironflow.journal.base import (
     Delivery,
     FunctionRow,
     InboxRow,
+    MatchPath,
     RunRow,
     StoredEvent,
     TimerRow,
@@ -88,6 +89,7 @@ RUN: Final = RowCodec(RunRow)
 TIMER: Final = RowCodec(TimerRow)
 WAIT: Final = RowCodec(WaitRow)
 DELIVERY: Final = RowCodec(Delivery)
+MATCH_PATH: Final = RowCodec(MatchPath)
 
 
 # --- the ready queue ------------------------------------------------------------

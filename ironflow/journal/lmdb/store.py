@@ -15,6 +15,7 @@ from ironflow.journal.base import (
     FunctionRow,
     Hint,
     JournalCommand,
+    MatchPath,
 )
 from ironflow.journal.lmdb import keys, opening, owner, recovery, rows, wal
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
@@ -194,6 +195,7 @@ def _load(snapshot: Snapshot, number: int, *, owner_number: int) -> Memory:
         event_log=_load_event_log(snapshot, prefix),
         key_days=_load_key_days(snapshot, prefix),
         ready_place=ready[-1][0] if ready else 0,
+        match_paths=_load_match_paths(snapshot, prefix),
     )
     memory.take_functions(_load_functions(snapshot, prefix))
     return memory
@@ -204,6 +206,16 @@ def _load_functions(snapshot: Snapshot, prefix: bytes) -> dict[str, FunctionRow]
         rows.FUNCTION.decode(data) for _, data in snapshot.scan(keys.FUNCTIONS, prefix)
     ]
     return {row.id: row for row in sorted(found, key=lambda row: row.id)}
+
+
+def _load_match_paths(
+    snapshot: Snapshot, prefix: bytes
+) -> dict[str, dict[str, MatchPath]]:
+    found: dict[str, dict[str, MatchPath]] = {}
+    for _, data in snapshot.scan(keys.MATCH_PATHS, prefix):
+        row = rows.MATCH_PATH.decode(data)
+        found.setdefault(row.event, {})[row.path] = row
+    return found
 
 
 def _load_event_log(snapshot: Snapshot, prefix: bytes) -> EventLog:

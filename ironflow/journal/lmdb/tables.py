@@ -20,6 +20,7 @@ from ironflow.journal.base import (
     Hint,
     Hold,
     InboxRow,
+    MatchPath,
     RunRow,
     StoredEvent,
     TimerKind,
@@ -63,6 +64,7 @@ class Memory:
     event_log: EventLog
     key_days: list[bytes]  # the days in which idempotency keys were used, newest first
     ready_place: int
+    match_paths: Mapping[str, Mapping[str, MatchPath]]  # by event name and path
     held: dict[str, Known] = field(default_factory=dict[str, Known])
 
     def take_ready(self, changes: Sequence[tuple[str, RunRow | None]]) -> None:
@@ -95,6 +97,7 @@ class Staged:
         "functions",
         "key_days",
         "known",
+        "match_paths",
         "ready",
         "runs",
     )
@@ -103,6 +106,7 @@ class Staged:
         self.functions: dict[str, FunctionRow] | None = None
         self.event_log: EventLog | None = None
         self.key_days: list[bytes] | None = None
+        self.match_paths: Mapping[str, Mapping[str, MatchPath]] | None = None
         self.ready: list[tuple[str, RunRow | None]] = []
         self.known: dict[str, Known] = {}
         self.runs: dict[str, rows.RunChange] = {}
@@ -125,7 +129,7 @@ class _Tables:
 
 
 class _EventTables(_Tables):
-    """The registry, the event log and who waits for what."""
+    """The registry and the event log."""
 
     def functions(self) -> Mapping[str, FunctionRow]:
         staged = self.staged.functions
@@ -203,11 +207,17 @@ class _EventTables(_Tables):
         assert data is not None
         return self._event(key, data)
 
+
+class _WaitTables(_Tables):
+    """Who waits for which events, and the index by which waits look back."""
+
     def put_wait(self, row: WaitRow) -> None:
         key = self._waits(row.event, row.path, row.match_key) + _place(
             row.run_id, row.sequence
         )
         self._overlay.put(keys.WAITS, key, rows.WAIT.encode(row))
+        if row.seeks:
+            self._overlay.put(keys.SEEKS, self._seek(row), key)
         own = self._run(row.run_id) + keys.text(row.step)
         self._overlay.put(keys.RUN_WAITS, own, key)
 
@@ -219,7 +229,54 @@ class _EventTables(_Tables):
             return None
         self._overlay.delete(keys.RUN_WAITS, own)
         self._overlay.delete(keys.WAITS, key)
-        return rows.WAIT.decode(data)
+        row = rows.WAIT.decode(data)
+        if row.seeks:
+            self._overlay.delete(keys.SEEKS, self._seek(row))
+        return row
+
+    def seeking(self, *, limit: int) -> Sequence[WaitRow]:
+        found = islice(self._overlay.scan(keys.SEEKS, self._prefix), limit)
+        waits = [self._overlay.get(keys.WAITS, key) for _, key in list(found)]
+        return [rows.WAIT.decode(data) for data in waits if data is not None]
+
+    def _seek(self, row: WaitRow) -> bytes:
+        return self._prefix + _place(row.run_id, row.sequence)
+
+    def match_paths(self, name: str) -> Mapping[str, MatchPath]:
+        return self._match_paths().get(name, {})
+
+    def _match_paths(self) -> Mapping[str, Mapping[str, MatchPath]]:
+        staged = self.staged.match_paths
+        return self._memory.match_paths if staged is None else staged
+
+    def put_match_path(self, row: MatchPath) -> None:
+        paths = {**self.match_paths(row.event), row.path: row}
+        self.staged.match_paths = {**self._match_paths(), row.event: paths}
+        key = self._match_path(row.event, row.path)
+        self._overlay.put(keys.MATCH_PATHS, key, rows.MATCH_PATH.encode(row))
+
+    def drop_match_path(self, name: str, path: str) -> None:
+        paths = dict(self.match_paths(name))
+        del paths[path]
+        self.staged.match_paths = {**self._match_paths(), name: paths}
+        self._overlay.delete(keys.MATCH_PATHS, self._match_path(name, path))
+
+    def _match_path(self, name: str, path: str) -> bytes:
+        return self._prefix + keys.text(name) + keys.text(path)
+
+    def put_match(self, name: str, path: str, key: bytes, position: int) -> None:
+        place = self._waits(name, path, key) + keys.number(position)
+        self._overlay.put(keys.MATCHES, place, b"")
+
+    def matches(
+        self, name: str, path: str, key: bytes, *, after: int, limit: int
+    ) -> Sequence[int]:
+        prefix = self._waits(name, path, key)
+        start = prefix + keys.number(after + 1)
+        found = self._overlay.scan(keys.MATCHES, prefix, start=start)
+        return [
+            keys.to_number(place[len(prefix) :]) for place, _ in islice(found, limit)
+        ]
 
     def waits_for(
         self, event: EventData, *, after: tuple[str, int], limit: int
@@ -401,14 +458,14 @@ class _RunTables(_Tables):
             overlay.delete(keys.TIMERS, keys.timer_by_due(own, due))
         for _, key in list(overlay.scan(keys.RUN_WAITS, run)):
             overlay.delete(keys.WAITS, key)
-        for table in (keys.RUN_TIMERS, keys.RUN_WAITS, keys.INBOX, keys.CONSUMED):
+        for table in keys.RUN_TABLES:
             for key, _ in list(overlay.scan(table, run)):
                 overlay.delete(table, key)
         self.drop_ready(run_id)
 
 
 @final
-class LmdbView(_EventTables, _RunTables):
+class LmdbView(_EventTables, _WaitTables, _RunTables):
     """All tables of one environment; see `journal.view.View`."""
 
 
