@@ -215,11 +215,11 @@ def _filled(
     if known.through == known.after:
         known = replace(known, start=after, through=after)
     page = view.events(known.event, after=known.through, limit=limit)
-    new = [stored for stored in page if stored.position <= known.after]
-    for stored in new:
-        _enter(view, stored, (known.path,))
-    if len(new) == limit and new[-1].position < known.after:
-        known = replace(known, through=new[-1].position)
+    for stored in page:
+        if stored.position <= known.after:
+            _enter(view, stored, (known.path,))
+    if page and page[-1].position < known.after:  # a page may be short of the limit
+        known = replace(known, through=page[-1].position)
     else:
         known = replace(known, after=known.start, through=known.start)
     view.put_match_path(known)

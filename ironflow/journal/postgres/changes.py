@@ -7,6 +7,7 @@ from ironflow.journal.base import (
     Delivery,
     FunctionRow,
     InboxRow,
+    MatchPath,
     RunRow,
     StoredEvent,
     TimerRow,
@@ -112,15 +113,25 @@ class Changes:
         default_factory=RunTable[tuple[bytes, str], TimerRow]
     )
     waits: RunTable[bytes, WaitRow] = field(default_factory=RunTable[bytes, WaitRow])
+    # By event name and path; None: the path is forgotten.
+    match_paths: dict[tuple[str, str], MatchPath | None] = field(
+        default_factory=dict[tuple[str, str], MatchPath | None]
+    )
+    # By event name, key of the path and match key: positions.
+    matches: dict[tuple[str, bytes, bytes], set[int]] = field(
+        default_factory=dict[tuple[str, bytes, bytes], set[int]]
+    )
     consumed: RunTable[int, bool] = field(default_factory=RunTable[int, bool])
     released: dict[bytes, Released] = field(default_factory=dict[bytes, Released])
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""
         lists = (self.functions, self.events, self.runs, self.records, self.released)
+        indexes = (self.match_paths, self.matches)
         tables = (self.ready, self.inbox, self.timers, self.waits, self.consumed)
         return not (
             any(lists)
+            or any(indexes)
             or self.is_delivery_changed
             or not all(table.is_empty() for table in tables)
         )

@@ -54,6 +54,14 @@ _DROP_TIMERS: Final = _dropped("timers", step_key="uuid", kind="text")
 _DROP_WAITS: Final = _dropped("waits", step_key="uuid")
 _DROP_CONSUMED: Final = _dropped("consumed", position="bigint")
 
+_DROP_MATCH_PATHS: Final = Statement(
+    "drop_match_paths",
+    """DELETE FROM match_paths t
+    USING unnest($2::text[], $3::uuid[]) AS a (event, path_key)
+    WHERE t.environment = $1::integer AND t.event = a.event
+        AND t.path_key = a.path_key""",
+)
+
 _RELEASE: Final = Statement(
     "release",
     """UPDATE ready t SET node = NULL, place = a.place
@@ -152,7 +160,24 @@ _PUT_WAITS: Final = _inserted(
     match_key="bytea",
     path="text",
     step="text",
+    seeks="bigint",
     data="bytea",
+)
+_PUT_MATCH_PATHS: Final = _inserted(
+    "match_paths",
+    "ON CONFLICT (environment, event, path_key) DO UPDATE SET data = excluded.data",
+    event="text",
+    path_key="uuid",
+    path="text",
+    data="bytea",
+)
+_PUT_MATCHES: Final = _inserted(
+    "matches",
+    "ON CONFLICT DO NOTHING",
+    event="text",
+    path_key="uuid",
+    match_key="bytea",
+    position="bigint",
 )
 _PUT_CONSUMED: Final = _inserted("consumed", run="uuid", position="bigint")
 
@@ -182,6 +207,12 @@ def _gone(changes: Changes, environment: bytes) -> Iterator[Call]:
     yield from _call(_DROP_WAITS, environment, waits, (pg.uuids, pg.uuids))
     consumed = _dropped_keys(changes.consumed)
     yield from _call(_DROP_CONSUMED, environment, consumed, (pg.uuids, pg.int8s))
+    paths = [
+        (name, pg.digest(path))
+        for (name, path), row in changes.match_paths.items()
+        if row is None
+    ]
+    yield from _call(_DROP_MATCH_PATHS, environment, paths, (pg.texts, pg.uuids))
     released = [(row.run, row.epoch, row.place) for row in changes.released.values()]
     yield from _call(_RELEASE, environment, released, (pg.uuids, pg.int8s, pg.int8s))
 
@@ -194,7 +225,8 @@ def _come(changes: Changes, environment: bytes) -> Iterator[Call]:
     for make in (_functions, _events, _runs, _records, _blobs):
         statement, values, encoders = make(changes)
         yield from _call(statement, environment, values, encoders)
-    for make in (_ready, _inbox, _timers, _waits, _consumed):
+    of_runs = (_ready, _inbox, _timers, _waits, _consumed)
+    for make in (*of_runs, _match_paths, _matches):
         statement, values, encoders = make(changes)
         yield from _call(statement, environment, values, encoders)
 
@@ -337,6 +369,7 @@ def _waits(changes: Changes) -> Made:
             row.match_key if row.path else b"",
             row.path,
             row.step,
+            int(row.seeks),
             rows.WAIT.encode(row),
         )
         for run, put in changes.waits.puts.items()
@@ -347,9 +380,27 @@ def _waits(changes: Changes) -> Made:
         values,
         (
             *(pg.uuids, pg.uuids, pg.int8s, pg.texts, pg.uuids, pg.byteas),
-            *(pg.texts, pg.texts, pg.byteas),
+            *(pg.texts, pg.texts, pg.int8s, pg.byteas),
         ),
     )
+
+
+def _match_paths(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (name, pg.digest(path), path, rows.MATCH_PATH.encode(row))
+        for (name, path), row in changes.match_paths.items()
+        if row is not None
+    ]
+    return _PUT_MATCH_PATHS, values, (pg.texts, pg.uuids, pg.texts, pg.byteas)
+
+
+def _matches(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (*group, position)
+        for group, positions in changes.matches.items()
+        for position in positions
+    ]
+    return _PUT_MATCHES, values, (pg.texts, pg.uuids, pg.byteas, pg.int8s)
 
 
 def _consumed(changes: Changes) -> Made:

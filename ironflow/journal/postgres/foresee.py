@@ -24,15 +24,17 @@ from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres.questions import (
     EventByKey,
     InboxOf,
+    MatchPathsOf,
     PathsOf,
     PausedOf,
     Question,
     RunOf,
+    Seeking,
     TimerOf,
     WaitOf,
 )
 from ironflow.policy.match import pattern_matches
-from ironflow.records import Entry, EventData, Published, StepCompleted
+from ironflow.records import Entry, EventData, Published, StepCompleted, WaitStarted
 
 _TOPIC: Final = "topic:"
 _NO_STEP: Final = pg.digest("")
@@ -64,7 +66,7 @@ def _foreseen(
         case RegisterFunctions():
             yield from (PausedOf(function.id) for function in command.functions)
         case DeliverEvents():
-            return
+            yield Seeking(pg.NO_RUN, 0)
         case _:
             assert_never(command)
 
@@ -89,6 +91,9 @@ def _of_entry(run: bytes, entry: Entry) -> Iterator[Question]:
     record = entry.record
     if isinstance(record, Published):
         yield PathsOf(_TOPIC + record.topic)
+        yield MatchPathsOf(_TOPIC + record.topic)
+    elif isinstance(record, WaitStarted):
+        yield MatchPathsOf(record.event)
     elif record.attempt > 1:
         yield TimerOf(run, pg.digest(record.id), "retry")
 
@@ -98,6 +103,7 @@ def _of_events(
 ) -> Iterator[Question]:
     for event in events:
         yield PathsOf(event.name)
+        yield MatchPathsOf(event.name)
         if event.idempotency_key:
             yield EventByKey(pg.digest(event.name, event.idempotency_key))
         yield from _of_starts(event, functions)

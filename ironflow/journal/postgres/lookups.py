@@ -14,12 +14,15 @@ from ironflow.journal.postgres.questions import (
     EventByKey,
     EventsNamed,
     InboxOf,
+    MatchesOf,
+    MatchPathsOf,
     PathsOf,
     PausedOf,
     Question,
     Registry,
     Run,
     RunOf,
+    Seeking,
     TimerOf,
     WaitOf,
     WaitsFor,
@@ -134,6 +137,40 @@ _WAITS_FOR: Final = Statement(
             AND (run, sequence) > (a.run, a.sequence)
         ORDER BY run, sequence LIMIT $7::bigint) w
     ORDER BY a.place, w.run, w.sequence""",
+)
+
+_SEEKING: Final = Statement(
+    "seeking",
+    """SELECT a.place, w.data
+    FROM unnest($2::uuid[], $3::bigint[]) WITH ORDINALITY AS a (run, sequence, place)
+    CROSS JOIN LATERAL (
+        SELECT run, sequence, data FROM waits
+        WHERE environment = $1::integer AND seeks = 1
+            AND (run, sequence) > (a.run, a.sequence)
+        ORDER BY run, sequence LIMIT $4::bigint) w
+    ORDER BY a.place, w.run, w.sequence""",
+)
+
+_MATCH_PATHS: Final = Statement(
+    "match_paths",
+    """SELECT a.place, m.data
+    FROM unnest($2::text[]) WITH ORDINALITY AS a (event, place)
+    JOIN match_paths m ON m.environment = $1::integer AND m.event = a.event
+    ORDER BY a.place, m.path_key""",
+)
+
+_MATCHES: Final = Statement(
+    "matches",
+    """SELECT a.place, m.position
+    FROM unnest($2::text[], $3::uuid[], $4::bytea[], $5::bigint[])
+        WITH ORDINALITY AS a (event, path_key, match_key, after, place)
+    CROSS JOIN LATERAL (
+        SELECT position FROM matches
+        WHERE environment = $1::integer AND event = a.event
+            AND path_key = a.path_key AND match_key = a.match_key
+            AND position > a.after
+        ORDER BY position LIMIT $6::bigint) m
+    ORDER BY a.place, m.position""",
 )
 
 _PAUSED: Final = Statement(
@@ -292,6 +329,49 @@ def _fill_fitting(
         answers.waits[WaitOf(pg.run(row.run_id), pg.digest(row.step))] = row
 
 
+def _ask_seeking(asked: Sequence[Seeking]) -> list[bytes]:
+    runs, sequences = zip(*asked, strict=True)
+    limit = pg.int8(limits.DELIVERIES_PER_COMMIT_MAX)
+    return [pg.uuids(runs), pg.int8s(sequences), limit]
+
+
+def _fill_seeking(
+    answers: Answers, asked: Sequence[Seeking], found: Sequence[Row]
+) -> None:
+    answers.seeking.update({each: [] for each in asked})
+    for place, data in found:
+        row = rows.WAIT.decode(data)
+        answers.seeking[asked[pg.to_int(place) - 1]].append(row)
+
+
+def _ask_match_paths(asked: Sequence[MatchPathsOf]) -> list[bytes]:
+    return [pg.texts([each.event for each in asked])]
+
+
+def _fill_match_paths(
+    answers: Answers, asked: Sequence[MatchPathsOf], found: Sequence[Row]
+) -> None:
+    answers.match_paths.update({each: {} for each in asked})
+    for place, data in found:
+        row = rows.MATCH_PATH.decode(data)
+        answers.match_paths[asked[pg.to_int(place) - 1]][row.path] = row
+
+
+def _ask_matches(asked: Sequence[MatchesOf]) -> list[bytes]:
+    events, paths, keys, places = zip(*asked, strict=True)
+    limit = pg.int8(PAGE_OF_EVENTS)
+    arrays = pg.texts(events), pg.uuids(paths), pg.byteas(keys), pg.int8s(places)
+    return [*arrays, limit]
+
+
+def _fill_matches(
+    answers: Answers, asked: Sequence[MatchesOf], found: Sequence[Row]
+) -> None:
+    answers.matches.update({each: [] for each in asked})
+    for place, position in found:
+        answers.matches[asked[pg.to_int(place) - 1]].append(pg.to_int(position))
+
+
 def _ask_paused(asked: Sequence[PausedOf]) -> list[bytes]:
     return [pg.texts([each.function for each in asked])]
 
@@ -326,6 +406,9 @@ _KINDS: Final[dict[type[Question], tuple[Statement, Params, Fill]]] = {
     EventByKey: (_EVENT_KEYS, _ask_keys, _fill_keys),
     PathsOf: (_PATHS, _ask_paths, _fill_paths),
     WaitsFor: (_WAITS_FOR, _ask_fitting, _fill_fitting),
+    Seeking: (_SEEKING, _ask_seeking, _fill_seeking),
+    MatchPathsOf: (_MATCH_PATHS, _ask_match_paths, _fill_match_paths),
+    MatchesOf: (_MATCHES, _ask_matches, _fill_matches),
     PausedOf: (_PAUSED, _ask_paused, _fill_paused),
     Registry: (_REGISTRY, _ask_registry, _fill_registry),
 }

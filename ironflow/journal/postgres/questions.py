@@ -7,7 +7,14 @@ meanwhile. So answers are kept by question, whoever asked it.
 from dataclasses import dataclass, field
 from typing import NamedTuple, final
 
-from ironflow.journal.base import FunctionRow, InboxRow, RunRow, StoredEvent, WaitRow
+from ironflow.journal.base import (
+    FunctionRow,
+    InboxRow,
+    MatchPath,
+    RunRow,
+    StoredEvent,
+    WaitRow,
+)
 
 # --- questions ------------------------------------------------------------------
 
@@ -81,6 +88,28 @@ class WaitsFor(NamedTuple):
     sequence: int
 
 
+class Seeking(NamedTuple):
+    """The next waits that still look back, after a run and sequence."""
+
+    run: bytes
+    sequence: int
+
+
+class MatchPathsOf(NamedTuple):
+    """The paths by which events of this name are indexed."""
+
+    event: str
+
+
+class MatchesOf(NamedTuple):
+    """The next events of a name with this key at a path, some at a time."""
+
+    event: str
+    path: bytes
+    key: bytes
+    after: int
+
+
 class PausedOf(NamedTuple):
     """The paused runs of a function."""
 
@@ -102,6 +131,9 @@ Question = (
     | EventByKey
     | PathsOf
     | WaitsFor
+    | Seeking
+    | MatchPathsOf
+    | MatchesOf
     | PausedOf
     | Registry
 )
@@ -155,6 +187,15 @@ class Answers:
     )
     fitting: dict[WaitsFor, list[WaitRow]] = field(
         default_factory=dict[WaitsFor, list[WaitRow]]
+    )
+    seeking: dict[Seeking, list[WaitRow]] = field(
+        default_factory=dict[Seeking, list[WaitRow]]
+    )
+    match_paths: dict[MatchPathsOf, dict[str, MatchPath]] = field(
+        default_factory=dict[MatchPathsOf, dict[str, MatchPath]]
+    )
+    matches: dict[MatchesOf, list[int]] = field(
+        default_factory=dict[MatchesOf, list[int]]
     )
     paused: dict[PausedOf, list[RunRow]] = field(
         default_factory=dict[PausedOf, list[RunRow]]

@@ -16,6 +16,7 @@ from ironflow.journal.base import (
     FunctionRow,
     Hint,
     InboxRow,
+    MatchPath,
     RunRow,
     StoredEvent,
     WaitRow,
@@ -69,6 +70,7 @@ def decoded(decode: Decoder, data: bytes, *, name: str) -> Any:
 FUNCTION: Final = RowCodec(FunctionRow)
 RUN: Final = RowCodec(RunRow)
 WAIT: Final = RowCodec(WaitRow)
+MATCH_PATH: Final = RowCodec(MatchPath)
 DELIVERY: Final = RowCodec(Delivery)
 HINT: Final = RowCodec(Hint)
 

@@ -183,15 +183,40 @@ CREATE TABLE waits (
     match_key bytea NOT NULL,
     path text COLLATE "C" NOT NULL,
     step text COLLATE "C" NOT NULL,
+    seeks bigint NOT NULL,
     data bytea NOT NULL,
     PRIMARY KEY (environment, run, step_key)
 );
+CREATE INDEX waits_seeking ON waits (environment, run, sequence) WHERE seeks = 1;
 CREATE INDEX waits_by_event
     ON waits (environment, event, path_key, match_key, run, sequence);
 COMMENT ON TABLE waits IS 'Which run waits for which event.';
 COMMENT ON COLUMN waits.path IS 'The path whose value the event must have; may be empty.';
 COMMENT ON COLUMN waits.match_key IS 'What stands for that value.';
+COMMENT ON COLUMN waits.seeks IS '1 while it still looks at earlier events, else 0.';
 COMMENT ON COLUMN waits.data IS 'MessagePack: the whole row.';
+
+CREATE TABLE match_paths (
+    environment integer NOT NULL,
+    event text COLLATE "C" NOT NULL,
+    path_key uuid NOT NULL,
+    path text COLLATE "C" NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (environment, event, path_key)
+);
+COMMENT ON TABLE match_paths IS 'By which paths waits look back at events of a name.';
+COMMENT ON COLUMN match_paths.data IS 'MessagePack: how far events are indexed.';
+
+CREATE TABLE matches (
+    environment integer NOT NULL,
+    event text COLLATE "C" NOT NULL,
+    path_key uuid NOT NULL,
+    match_key bytea NOT NULL,
+    position bigint NOT NULL,
+    PRIMARY KEY (environment, event, path_key, match_key, position)
+);
+COMMENT ON TABLE matches IS 'Which events have which value at such a path.';
+COMMENT ON COLUMN matches.match_key IS 'What stands for that value.';
 
 CREATE TABLE consumed (
     environment integer NOT NULL,

@@ -19,6 +19,7 @@ from ironflow.journal.base import (
     Hint,
     Hold,
     InboxRow,
+    MatchPath,
     RunRow,
     StoredEvent,
     TimerKind,
@@ -195,6 +196,21 @@ class _EventTables(_Tables):
             waits.drop(run, key)
         return row
 
+    def seeking(self, *, limit: int) -> Sequence[WaitRow]:
+        question = ask.Seeking(pg.NO_RUN, 0)
+        stored: list[WaitRow] = []
+        while len(stored) < limit:
+            if question not in self._answers.seeking:
+                self._want(question)
+            page = self._answers.seeking[question]
+            stored += self._left(page)
+            if len(page) < limits.DELIVERIES_PER_COMMIT_MAX:
+                break
+            question = ask.Seeking(pg.run(page[-1].run_id), page[-1].sequence)
+        for put in self.changes.waits.puts.values():
+            stored += [row for row in put.values() if row.seeks]
+        return sorted(stored, key=lambda row: (row.run_id, row.sequence))[:limit]
+
     def waits_for(
         self, event: EventData, *, after: tuple[str, int], limit: int
     ) -> Sequence[WaitRow]:
@@ -244,22 +260,23 @@ class _EventTables(_Tables):
     ) -> list[WaitRow]:
         """Stored waits that still count: those that were dropped leave room."""
         found: list[WaitRow] = []
-        waits = self.changes.waits
         while len(found) < limit:
             run = pg.run(after[0]) if after[0] else pg.NO_RUN
             question = ask.WaitsFor(name, path, key, run, after[1])
             if question not in self._answers.fitting:
                 self._want(question)
             page = self._answers.fitting[question]
-            found += [
-                row
-                for row in page
-                if not waits.hides(pg.run(row.run_id), pg.digest(row.step))
-            ]
+            found += self._left(page)
             if len(page) < limits.DELIVERIES_PER_COMMIT_MAX:
                 break
             after = (page[-1].run_id, page[-1].sequence)
         return found
+
+    def _left(self, page: Sequence[WaitRow]) -> list[WaitRow]:
+        hides = self.changes.waits.hides
+        return [
+            row for row in page if not hides(pg.run(row.run_id), pg.digest(row.step))
+        ]
 
     def consume(self, run_id: str, position: int) -> bool:
         run = pg.run(run_id)
@@ -285,6 +302,46 @@ class _EventTables(_Tables):
 
     def drop_consumed(self, run_id: str, position: int) -> None:
         self.changes.consumed.drop(pg.run(run_id), position)
+
+
+class _MatchTables(_Tables):
+    """The index by which waits look back."""
+
+    def match_paths(self, name: str) -> Mapping[str, MatchPath]:
+        question = ask.MatchPathsOf(name)
+        if question not in self._answers.match_paths:
+            self._want(question)
+        paths = self._answers.match_paths[question]
+        if not self.changes.match_paths:
+            return paths
+        known = dict[str, MatchPath | None](paths)
+        for (event, path), row in self.changes.match_paths.items():
+            if event == name:
+                known[path] = row
+        return {path: row for path, row in known.items() if row is not None}
+
+    def put_match_path(self, row: MatchPath) -> None:
+        self.changes.match_paths[row.event, row.path] = row
+
+    def drop_match_path(self, name: str, path: str) -> None:
+        self.changes.match_paths[name, path] = None
+
+    def put_match(self, name: str, path: str, key: bytes, position: int) -> None:
+        group = name, pg.digest(path), key
+        self.changes.matches.setdefault(group, set()).add(position)
+
+    def matches(
+        self, name: str, path: str, key: bytes, *, after: int, limit: int
+    ) -> Sequence[int]:
+        group = name, pg.digest(path), key
+        put = {each for each in self.changes.matches.get(group, ()) if each > after}
+        question = ask.MatchesOf(*group, after)
+        if question not in self._answers.matches:
+            self._want(question)
+        stored = self._answers.matches[question]
+        if len(stored) == PAGE_OF_EVENTS:  # what comes behind it is for the next page
+            put = {each for each in put if each < stored[-1]}
+        return sorted(put.union(stored))[:limit]
 
 
 class _RunTables(_Tables):
@@ -419,7 +476,7 @@ def _empty(table: RunTable[Any, Any], run: bytes, *, stored: bool) -> None:
 
 
 @final
-class PostgresView(_EventTables, _RunTables):
+class PostgresView(_EventTables, _MatchTables, _RunTables):
     """All tables of one environment; see `journal.view.View`."""
 
     def release(self, claims: Sequence[Claim]) -> None:
