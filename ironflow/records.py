@@ -119,9 +119,13 @@ class RunContinued(Header, frozen=True, kw_only=True, tag=8):
 
 
 class RunEnded(Header, frozen=True, kw_only=True, tag=9):
-    """The run ended. Payload: its output, or the error."""
+    """The run ended. Payload: its output, or the error.
+
+    `broken`: its code was, and did not ask for this; nothing was undone.
+    """
 
     status: str
+    broken: bool = False
 
 
 class StepStarted(Header, frozen=True, kw_only=True, tag=10):
@@ -249,6 +253,12 @@ COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
 CONTINUED: Final = "continued"
+
+
+def ends_run(record: Record) -> bool:
+    """Say whether a run ends by this, whatever its code makes of it."""
+    late = isinstance(record, DeadlinePassed) and not record.id
+    return late or isinstance(record, CancelRequested)
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -27,6 +27,7 @@ from ironflow.records import (
     Entry,
     Record,
     Rewound,
+    RunEnded,
     RunRetried,
     RunStarted,
     StepCompleted,
@@ -81,6 +82,8 @@ class Replay:
         self._outcome: tuple[Entry, tuple[Difference, ...]] | None = None
         self._wrong: Entry | None = None  # the record at which the turn broke
         self._next: Entry | None = None  # what the history holds after it
+        self._last_command = 0  # the sequence of the last record of one
+        self._unasked: Entry | None = None  # the end that broken code did not ask for
 
     def take(self, page: Sequence[Entry]) -> None:
         """Take the next records."""
@@ -170,9 +173,14 @@ class Replay:
         self._open_max = max(_OPEN_MAX, 2 * len(self._open))
 
     def _look_at(self, entry: Entry) -> None:
+        record = entry.record
+        if isinstance(record, RunEnded) and record.broken:
+            self._unasked = entry
+            return
+        if type(record) in _ASKED:
+            self._last_command = record.sequence
         if self._turn.state == "broken" or len(self._notes) >= NOTES_MAX:
             return
-        record = entry.record
         if isinstance(record, StepCompleted):
             self._look_at_input(record)
         elif type(record) in _ASKED and self._asks:
@@ -199,6 +207,10 @@ class Replay:
 
     def _broken(self, bug: Exception) -> Verdict:
         assert self._wrong is not None
+        wrong = self._wrong.record
+        differs = isinstance(bug, NondeterminismError)
+        if self._unasked is not None and self._last_command <= wrong.sequence - differs:
+            return self._ended_unasked(bug)
         return verdict.broken(
             bug,
             wrong=self._wrong.record,
@@ -208,7 +220,15 @@ class Replay:
             asks=self._asks,
         )
 
+    def _ended_unasked(self, bug: Exception | None) -> Verdict:
+        assert self._unasked is not None
+        return verdict.ended_unasked(
+            self._unasked.record, bug, records=self._records, notes=tuple(self._notes)
+        )
+
     def _held(self) -> Verdict:
+        if self._unasked is not None:
+            return self._ended_unasked(None)
         notes = tuple(self._notes)
         if self._outcome is not None:
             entry, found = self._outcome

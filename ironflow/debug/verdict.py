@@ -23,7 +23,8 @@ ENDING: Final = "the end of the run"
 class Verdict:
     """What became of one history under today's code.
 
-    `same`: the code asks for exactly what the history holds. `extends`: it does, and
+    `same`: the code asks for exactly what the history holds; of a run that was ended
+    while its code was broken the `message` says so. `extends`: it does, and
     at the end of an open run asks for more (`asks_next`). `diverges`: at record
     `sequence` the history holds `recorded` and the code comes with `asked`; `cause`
     is `order` (another operation), `outcome` (the run ends with another value: see
@@ -70,8 +71,7 @@ def broken(
             message=_why(asks) + str(bug),
             notes=notes,
         )
-    place = _place(bug)
-    raised = f"{type(bug).__name__}: {bug}" + (f" ({place})" if place else "")
+    place, raised = _place(bug), _raised(bug)
     # Without a line of function code it was the value that could not be given to it.
     at = following if place else wrong
     shown = "" if at is None else mismatch.shown(at)
@@ -90,6 +90,32 @@ def broken(
         recorded=shown,
         asked=raised,
         message=message,
+        notes=notes,
+    )
+
+
+def ended_unasked(
+    record: Record, bug: Exception | None, *, records: int, notes: tuple[Note, ...]
+) -> Verdict:
+    """Return the verdict on a run that was ended while its code was broken.
+
+    Its code asked for all that is recorded but the end. Today's does, too, and then
+    raises (`bug`), as it did, or would ask for more.
+    """
+    today = "today's code comes through what was recorded before"
+    if isinstance(bug, NondeterminismError):
+        today = f"today's code would go on with {bug.asked}"
+    elif bug is not None:
+        today = f"today's code stops there, too: {_raised(bug)}"
+    return Verdict(
+        kind="same",
+        records=records,
+        sequence=record.sequence,
+        recorded=mismatch.shown(record),
+        message=(
+            "the run was ended while its code was broken, and nothing was undone;"
+            f" {today}"
+        ),
         notes=notes,
     )
 
@@ -114,6 +140,11 @@ def other_outcome(
         differences=differences,
         notes=notes,
     )
+
+
+def _raised(bug: Exception) -> str:
+    place = _place(bug)
+    return f"{type(bug).__name__}: {bug}" + (f" ({place})" if place else "")
 
 
 def _why(asks: Iterable[Draft]) -> str:

@@ -34,7 +34,7 @@ from ironflow.journal.base import (
     Refused,
     RequestCancel,
 )
-from ironflow.records import CancelRequested, Draft, StepFailed
+from ironflow.records import Draft, StepFailed, ends_run
 
 _PAGE: Final = limits.PAGE_RECORDS_MAX
 # Steps and commits that never block let nobody else run: then others get a turn.
@@ -223,9 +223,9 @@ class ActiveRun:
         return mine
 
     async def _move(self) -> list[Attempt]:
-        move, cancel = self._absorb()
+        move, end = self._absorb()
         if move.state == "broken":
-            await self._break(move, cancel)
+            await self._break(move, end)
             return []
         fresh = self._attempts_of(move)
         park = self._may_park(move, fresh)
@@ -265,7 +265,7 @@ class ActiveRun:
         return started
 
     def _absorb(self) -> tuple[Move, Draft | None]:
-        """Let the code see the news; return the move, and a cancel it cannot see."""
+        """Let the code see the news; return the move, and what ends it unseen."""
         rows, self._inbox = self._inbox, ()
         drafts, self._outcomes = self._outcomes, []
         known = len(drafts)
@@ -281,11 +281,11 @@ class ActiveRun:
             return move, None
         self._outcomes = drafts[move.taken : known]
         self._inbox = rows[max(0, move.taken - known) :]
-        cancels = [row for row in self._inbox if _is_cancel(row.draft)]
-        if move.state != "broken" or not cancels:
+        ends = [row for row in self._inbox if ends_run(row.draft.record)]
+        if move.state != "broken" or not ends:
             return move, None
-        self._inbox_through = cancels[0].number
-        return move, cancels[0].draft
+        self._inbox_through = ends[0].number
+        return move, ends[0].draft
 
     def _attempts_of(self, move: Move) -> list[Attempt]:
         performs = move.perform
@@ -383,23 +383,23 @@ class ActiveRun:
 
     # --- the ways to stop carrying it on ------------------------------------------------------
 
-    async def _break(self, move: Move, cancel: Draft | None) -> None:
-        """Record what has happened, then pause, or end a run that is to be cancelled."""
+    async def _break(self, move: Move, end: Draft | None) -> None:
+        """Record what has happened, then pause, or end what is cancelled or too late."""
         if (move.entries or self._peek) and not await self._append(move, park=False):
             return
         tell(self._program.id, self.run_id, move.logs)
-        if cancel is None and any(_is_cancel(row.draft) for row in self._inbox):
+        if end is None and any(ends_run(row.draft.record) for row in self._inbox):
             return  # it has come meanwhile; the next move ends the run
         hooks = self._runtime.hooks
         if hooks is not None and move.bug is not None:
             hooks.broke(self.run_id, move.bug)
-        if cancel is None:
+        if end is None:
             await self._pause("code", sentence(move.bug))
             return
         with OutsideTrio():
             now = self._runtime.clock.now()
-            end = self._session.end_broken(cancel, move.bug, now)
-        if await self._append(end, park=False):
+            last = self._session.end_broken(end, move.bug, now)
+        if await self._append(last, park=False):
             self._leave()
 
     async def _pause(self, reason: str, message: str) -> None:
@@ -412,7 +412,7 @@ class ActiveRun:
         if isinstance(answer, Refused):
             await self._lost(answer)
         elif isinstance(answer, Done) and not answer.changed:
-            self._peek = True  # a cancel came before the pause
+            self._peek = True  # what ends the run came before the pause
         else:
             log.warning(
                 "run %s of %s is paused: %s", self.run_id, self._program.id, message
@@ -430,10 +430,6 @@ class ActiveRun:
         log.warning("run %s was given up here: %s", self.run_id, refused.error)
         self._leave()
         await self._runtime.give_back(self._claim or self._hold)
-
-
-def _is_cancel(draft: Draft) -> bool:
-    return isinstance(draft.record, CancelRequested)
 
 
 def _child_cancels(run_id: str, move: Move, now: int) -> list[RequestCancel]:

@@ -11,6 +11,7 @@ from typing import Final, final
 import msgspec
 
 from ironflow import codec, ids, limits, values
+from ironflow.errors import RunTimedOut
 from ironflow.interpreter import failures, outcomes
 from ironflow.interpreter.effective import effective
 from ironflow.interpreter.machine import Interpreter
@@ -26,7 +27,9 @@ from ironflow.interpreter.turn import (
 from ironflow.records import (
     AMENDMENTS,
     CANCELLED,
+    FAILED,
     MSGPACK_CODEC,
+    CancelRequested,
     ChildStarted,
     CodeChanged,
     DeadlinePassed,
@@ -125,20 +128,21 @@ class Session:
         self._settled = not turn.asks
         return making.move(turn)
 
-    def end_broken(self, cancel: Draft, bug: Exception | None, now: int) -> Move:
-        """End a run whose code is broken by a cancel, which it cannot see any more.
+    def end_broken(self, request: Draft, bug: Exception | None, now: int) -> Move:
+        """End a run whose code is broken, and cannot see any more why it shall end.
 
-        Nothing is undone, because only the code knows what; the error says so.
+        `request` is a cancel, or the deadline of the run. Nothing is undone, because
+        only the code knows what; the error says so.
         """
         making = _Making(self.length)
         self._time = max(self._time, now)
-        info = ErrorInfo(
-            type="Cancelled",
-            message=f"cancelled while its code was broken ({bug}); nothing was undone",
-            code="RUN_CANCELLED",
-        )
-        self._seal(cancel, making)
-        self._seal(Draft(RunEnded(status=CANCELLED), failures.encode(info)), making)
+        if isinstance(request.record, CancelRequested):
+            status, info = CANCELLED, _cancelled_broken(bug)
+        else:
+            status, info = FAILED, self._late_and_broken(bug)
+        ended = RunEnded(status=status, broken=True)
+        self._seal(request, making)
+        self._seal(Draft(ended, failures.encode(info)), making)
         turn = Turn("ended", stops=self._machine.attached_children())
         making.take(turn)
         return making.move(turn)
@@ -159,6 +163,14 @@ class Session:
     def version(self) -> str:
         """Return the code version that the history names last."""
         return self._machine.version
+
+    def _late_and_broken(self, bug: Exception | None) -> ErrorInfo:
+        return failures.describe(
+            RunTimedOut(
+                f"run {self.run_id} of {self.program.id!r} did not end within its"
+                f" run_timeout; its code was broken ({_named(bug)}), so nothing was undone"
+            )
+        )
 
     @property
     def is_rewound(self) -> bool:
@@ -268,6 +280,18 @@ class Session:
                 assert isinstance(record, Published)
                 event = ids.published_event_id(self.run_id, **place)
                 return msgspec.structs.replace(record, event_id=event)
+
+
+def _cancelled_broken(bug: Exception | None) -> ErrorInfo:
+    return ErrorInfo(
+        type="Cancelled",
+        message=f"cancelled while its code was broken ({_named(bug)}); nothing was undone",
+        code="RUN_CANCELLED",
+    )
+
+
+def _named(bug: Exception | None) -> str:
+    return f"{type(bug).__name__}: {bug}"
 
 
 _OVER: Final = frozenset({"ended", "broken"})

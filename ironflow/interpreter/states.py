@@ -146,6 +146,7 @@ _IN_UNDOING: Final[tuple[Fact, ...]] = (
     *_ATTEMPTS,
     *_CHILD_ENDS,
     (DeadlinePassed, OF_CHILD),
+    (DeadlinePassed, OF_RUN),  # it only ends a run whose code is broken
     (CancelRequested, ""),
     (CodeChanged, ""),
 )
@@ -204,10 +205,11 @@ OPERATION: Final[Table] = {
         for state in (SLEEPING, WAITING, RUNNING, STOPPING)
         for each in _ENDS_RUN
     },
-    # A run whose code is broken is cancelled with its steps in hand.
+    # A run whose code is broken ends with its steps in hand.
     **{
-        (state, (RunEnded, CANCELLED)): ABANDONED
+        (state, (RunEnded, status)): ABANDONED
         for state in (STARTED, BACKING_OFF, HELD)
+        for status in (CANCELLED, FAILED)
     },
 }
 

@@ -37,6 +37,7 @@ from ironflow.records import (
     Draft,
     SleepFired,
     WaitTimedOut,
+    ends_run,
 )
 
 
@@ -125,6 +126,8 @@ def _fire(view: View, command: FireTimer) -> Done:
         return Done(delivered)
     row = runs.existing(view, timer.run_id)
     draft = _fired(view, timer)
+    if timer.kind == "run" and row.status == "paused":
+        row = runs.resume(view, row)  # it ends, as by a cancel
     if draft is None:
         runs.make_ready(view, row)
     else:
@@ -161,7 +164,7 @@ def _latest(view: View, row: RunRow) -> RunRow:
 
 
 def _cancel(view: View, row: RunRow, command: RequestCancel) -> Done:
-    if row.status in CLOSED or _cancel_waits(view, row, after=0):
+    if row.status in CLOSED or _cancel_waits(view, row):
         return Done(changed=False)
     if row.status == "paused":
         row = runs.resume(view, row)
@@ -172,9 +175,16 @@ def _cancel(view: View, row: RunRow, command: RequestCancel) -> Done:
     return Done()
 
 
-def _cancel_waits(view: View, row: RunRow, *, after: int) -> bool:
+def _cancel_waits(view: View, row: RunRow) -> bool:
     return any(
-        waiting.number > after and isinstance(waiting.draft.record, CancelRequested)
+        isinstance(waiting.draft.record, CancelRequested)
+        for waiting in view.inbox(row.run_id)
+    )
+
+
+def _end_waits(view: View, row: RunRow, *, after: int) -> bool:
+    return any(
+        waiting.number > after and ends_run(waiting.draft.record)
         for waiting in view.inbox(row.run_id)
     )
 
@@ -183,7 +193,7 @@ def _pause(view: View, row: RunRow, command: PauseRun) -> Done | Refused:
     epoch = view.hold(row.run_id).epoch
     if not epoch or epoch != command.epoch:
         return Refused(records.lease_lost(row.run_id, command.epoch))
-    if _cancel_waits(view, row, after=command.inbox_through):
+    if _end_waits(view, row, after=command.inbox_through):
         return Done(changed=False)
     view.put_run(replace(row, status="paused", pause=command.pause))
     runs.leave(view, row)

@@ -160,8 +160,8 @@ class PauseRun:
     """The holder gives a run up until somebody resumes it. Answer: `Done`.
 
     Refused with `LeaseLost` or `RunNotFound`. `inbox_through`: inbox rows that the
-    holder has seen. If a cancel came after them, nothing changes and the holder
-    keeps the run (`Done(changed=False)`): a cancel comes before a pause.
+    holder has seen. If a cancel or the run's deadline came after them, nothing changes
+    and the holder keeps the run (`Done(changed=False)`): an end comes before a pause.
     """
 
     run_id: str

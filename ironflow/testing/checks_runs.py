@@ -13,7 +13,7 @@ from ironflow.journal.base import (
     ResumeRun,
     RunQuery,
 )
-from ironflow.records import CancelRequested, Draft, RunRetried
+from ironflow.records import CancelRequested, DeadlinePassed, Draft, RunRetried
 from ironflow.testing.checks_asks import completed, ended, fire, sleep, wait
 from ironflow.testing.checks_scene import (
     ALL,
@@ -238,6 +238,36 @@ async def check_a_cancel_comes_before_a_pause(open_journal: OpenJournal) -> None
         expect(len(await holder.woken()), 1, what="the inbox of the resumed run")
 
 
+async def check_a_deadline_comes_before_a_pause(open_journal: OpenJournal) -> None:
+    """Like a cancel it resumes a paused run, which is to end."""
+    scene = Scene("deadline_pause", open_journal)
+    async with scene.open():
+        await scene.register(scene.function("job", "job.go", run_timeout_us=SECOND_US))
+        paused, unseen = [await _begun(scene) for _ in range(2)]
+        pauses = [
+            PauseRun(each.run_id, each.claim.epoch, Pause("code", "no", "v", scene.now))
+            for each in (paused, unseen)
+        ]
+        require(await scene.done(pauses[0], what=_WHAT), what="a pause before it")
+
+        for holder in (paused, unseen):
+            await fire(scene, holder.run_id)
+
+        require(not await scene.done(pauses[1], what=_WHAT), what="a pause after it")
+        woken = await scene.hold("job")
+        expect(woken.run_id, paused.run_id, what="the run that is resumed")
+        expect(
+            [row.draft.record for row in woken.inbox],
+            [DeadlinePassed()],
+            what="the inbox of a run that is out of time",
+        )
+
+
+async def _begun(scene: Scene) -> Holder:
+    await scene.emit(scene.event("job.go"))
+    return await scene.hold("job")
+
+
 async def check_new_code_tries_again(open_journal: OpenJournal) -> None:
     """Runs paused for a bug in another version are ready; other pauses stay."""
     scene = Scene("new_code", open_journal)
@@ -330,6 +360,7 @@ RUN_CHECKS = (
     check_a_cancel_comes_once,
     check_a_paused_run_stands_still,
     check_a_cancel_comes_before_a_pause,
+    check_a_deadline_comes_before_a_pause,
     check_new_code_tries_again,
     check_a_failed_run_can_be_retried,
     check_a_commit_tells_those_who_watch,

@@ -75,6 +75,12 @@ class Recording:
         self._session.load(self.entries)
         self._go_on(())
 
+    def end_broken(self, request: Draft) -> "Recording":
+        """End the run, whose code is broken."""
+        bug = self._session.absorb((), self.now).bug
+        self.entries += self._session.end_broken(request, bug, self.now).entries
+        return self
+
     def happen(self, *drafts: Draft) -> "Recording":
         """Let something happen, and the run go on as far as it can."""
         self._go_on(drafts)

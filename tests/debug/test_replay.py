@@ -15,10 +15,13 @@ from ironflow.debug.asked import shown
 from ironflow.debug.replay import Replay
 from ironflow.debug.verdict import Verdict
 from ironflow.records import (
+    CancelRequested,
+    DeadlinePassed,
     Draft,
     Entry,
     EventReceived,
     Payload,
+    Record,
     Rewound,
     SleepFired,
     StepPatched,
@@ -355,3 +358,69 @@ def test_of_many_branches_only_open_steps_are_asked_next() -> None:
 def test_a_payload_that_is_no_value_is_said_to_be() -> None:
     assert "cannot be read" in str(shown(b"\xc1"))
     assert shown(b"") is None
+
+
+@ironflow.function(id="order")
+async def mistaken(ctx: ironflow.Context[Any]) -> dict[str, Any]:
+    paid = await ctx.step.run("charge", charge, 10)
+    await ctx.step.sleep("cool-off", "1h")
+    return {"paid": paid["price"]}
+
+
+def ended_broken(request: Record) -> list[Entry]:
+    recording = Recording(mistaken).happen(Draft(SleepFired(id="cool-off:0")))
+    return recording.end_broken(Draft(request)).entries
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+@pytest.mark.parametrize("request_", [CancelRequested(), DeadlinePassed()])
+def test_a_run_that_was_ended_with_broken_code_is_the_same(
+    request_: Record, page: int
+) -> None:
+    verdict = replayed(mistaken, ended_broken(request_), page=page)
+
+    assert (verdict.kind, verdict.sequence, verdict.records) == ("same", 6, 6)
+    assert "nothing was undone" in verdict.message
+    assert (
+        "stops there, too: KeyError: 'price' (debug/test_replay.py" in verdict.message
+    )
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_corrected_code_says_how_such_a_run_would_have_gone_on(page: int) -> None:
+    verdict = replayed(order, ended_broken(CancelRequested()), page=page)
+
+    assert (verdict.kind, verdict.cause) == ("same", "")
+    assert "today's code comes through" in verdict.message
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_code_that_would_have_asked_for_more_says_for_what(page: int) -> None:
+    @ironflow.function(id="order")
+    async def published(ctx: ironflow.Context[Any]) -> None:
+        await ctx.step.run("charge", charge, 10)
+        await ctx.step.sleep("cool-off", "1h")
+        await ctx.step.publish("orders", 1)
+
+    verdict = replayed(published, ended_broken(CancelRequested()), page=page)
+
+    assert verdict.kind == "same"
+    assert "would go on with publish 'publish:orders:0'" in verdict.message
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_code_that_differs_before_such_an_end_diverges(page: int) -> None:
+    @ironflow.function(id="order")
+    async def renamed(ctx: ironflow.Context[Any]) -> None:
+        await ctx.step.run("charge", charge, 10)
+        await ctx.step.sleep("pause", "1h")
+
+    @ironflow.function(id="order")
+    async def raises(ctx: ironflow.Context[Any]) -> None:
+        await ctx.step.run("charge", charge, 10)
+        raise KeyError("price")
+
+    history = ended_broken(CancelRequested())
+
+    found = [replayed(each, history, page=page) for each in (renamed, raises)]
+    assert [(each.kind, each.sequence) for each in found] == [("diverges", 3)] * 2

@@ -316,6 +316,35 @@ async def test_a_run_that_is_paused_by_a_bug_ends_cancelled(bench: Bench) -> Non
     assert "nothing was undone" in run.error.message
 
 
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_run_whose_time_is_over_while_it_is_paused_ends_failed(
+    bench: Bench, *, again: bool
+) -> None:
+    """As by a cancel, without undo; also if the code was corrected meanwhile, with it."""
+    shop = Shop()
+    healthy: list[bool] = []
+
+    @ironflow.function(triggers=["go"], run_timeout="10m")
+    async def flow(ctx: Context[Any]) -> None:
+        await ctx.step.run("a", shop.book, "a", undo=shop.unbook)
+        if not healthy:
+            raise ZeroDivisionError("a bug")
+        await ctx.step.sleep("nap", "1h")
+
+    async with bench.engine(flow) as engine:
+        [paused] = await engine.emit_sync("go")
+        healthy += [True] * again
+        await bench.clock.advance(10 * 60)
+        run = await engine.get_run(paused.id)
+
+    assert paused.status == "paused"
+    assert run.status == "failed"
+    assert run.error is not None
+    assert run.error.code == "RUN_TIMEOUT"
+    assert ("nothing was undone" in run.error.message) != again
+    assert shop.done == (["book a", "unbook a"] if again else ["book a"])
+
+
 async def test_a_run_that_waits_for_a_person_undoes_and_ends_cancelled(
     bench: Bench,
 ) -> None:

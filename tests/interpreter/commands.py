@@ -10,7 +10,14 @@ from ironflow import records
 from ironflow.interpreter.fold import RunState, fold
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.session import Move
-from ironflow.records import Draft, Entry, Rewound, RunRetried, StepPatched
+from ironflow.records import (
+    DeadlinePassed,
+    Draft,
+    Entry,
+    Rewound,
+    RunRetried,
+    StepPatched,
+)
 from tests.interpreter.happenings import draft_of, perform_of, split, value_of
 from tests.interpreter.language import SECOND
 from tests.interpreter.printing import entry_line, fields_text, move_lines, seconds
@@ -85,9 +92,10 @@ class Commands:
         return iter(())
 
     def _do_end_broken(self, subject: str, rest: str) -> Iterator[str]:
-        """Cancel a run whose code is broken: `end_broken with changed`."""
-        program = self._programs[rest] if subject == "with" else None
-        return self._shown(self._world.end_broken(program))
+        """End a run with broken code: `end_broken with changed`, `... at its deadline`."""
+        name = rest if subject == "with" else subject
+        late = Draft(DeadlinePassed()) if rest == "at its deadline" else None
+        return self._shown(self._world.end_broken(self._programs[name], late))
 
     def _do_retried(self, subject: str, rest: str) -> Iterator[str]:
         return self._amended(Draft(RunRetried(attempt=int(subject), actor="ops")))

@@ -125,14 +125,14 @@ class World:
             self.check_replay(move)
         return move
 
-    def end_broken(self, program: Program | None = None) -> Move:
-        """Load the history with code that is broken, and cancel the run."""
-        session = Session(program or self.program, RUN_ID, ENVIRONMENT)
+    def end_broken(self, program: Program, request: Draft | None = None) -> Move:
+        """Load the history with code that is broken, and end the run: cancel it."""
+        session = Session(program, RUN_ID, ENVIRONMENT)
         session.load(self.history)
         broken = session.absorb((), self.now)
         assert broken.state == "broken"
         cancel = Draft(CancelRequested(actor="ops", reason="it is broken"))
-        move = session.end_broken(cancel, broken.bug, self.now)
+        move = session.end_broken(request or cancel, broken.bug, self.now)
         session.close()
         self.history.extend(move.entries)
         return move

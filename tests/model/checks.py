@@ -50,7 +50,8 @@ def check_replay(world: World) -> None:
     for run_id in world.runs():
         model = world.models[run_id]
         begun = model.fed > 0 and run_id not in world.cut
-        if not begun or ("CancelRequested", "") in model.history[model.fed :]:
+        unasked = model.state == "ended" and model.fed < len(model.history)
+        if not begun or unasked:
             continue  # it has more to ask, or it was ended from outside its code
         session = world.session_of(run_id)
         move = session.absorb((), NOW)

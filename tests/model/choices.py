@@ -48,8 +48,9 @@ def _of_host(world: World, run_id: str, host: Host) -> Iterator[Choice]:
 def _from_outside(world: World) -> Iterator[Choice]:
     for run_id in world.runs():
         run = world.run(run_id)
-        if world.models[run_id].state in {"working", "waiting"}:
-            for step, kind in run.timers:
+        state = world.models[run_id].state
+        for step, kind in run.timers:
+            if state in {"working", "waiting"} or (state, kind) == ("broken", "run"):
                 yield "fire", world.name(run_id), step, kind
     state = world.models[world.root].state
     if world.sent < world.setting.events and state in {"working", "waiting"}:

@@ -25,7 +25,7 @@ from ironflow.journal.base import (
     TimerKind,
 )
 from ironflow.journal.memory import MemoryJournal
-from ironflow.records import CancelRequested, ChildStarted, RunEnded
+from ironflow.records import ChildStarted, RunEnded, ends_run
 from tests.model import grammar as g
 from tests.model.compiled import CHILDREN, Hung
 from tests.model.host import Host, How, News
@@ -219,13 +219,13 @@ def _stops(move: Move) -> list[RequestCancel]:
 
 
 def _stand_still(world: World, host: Host, move: Move, through: int) -> None:
-    """Pause a run whose code is broken, or end it if somebody cancels it."""
+    """Pause a run whose code is broken, or end it if it is cancelled or too late."""
     run_id = host.claim.run_id
     for row in world.run(run_id).inbox.values():
-        if isinstance(row.draft.record, CancelRequested):
+        if ends_run(row.draft.record):
             end = host.session.end_broken(row.draft, move.bug, NOW)
             world.commit(_append(host, end, row.number, park=False), *_stops(end))
-            world.models[run_id].end_broken()
+            world.models[run_id].end_broken(*inbox_fact(row))
             stopped = {stop.id for stop in end.stops}
             assert stopped == world.models[run_id].stopping(), f"it stops {stopped}"
             _tell(world, run_id, [], end)

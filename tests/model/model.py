@@ -112,13 +112,15 @@ class Model:
             if fact != ("DeadlinePassed", "") or not self.code.ending:
                 self._record(*fact)
 
-    def end_broken(self) -> None:
-        """A run that a bug has paused is cancelled; its code cannot be asked."""
+    def end_broken(self, *why: str) -> None:
+        """A run that a bug has paused is to end; its code cannot be asked."""
         for ask in self.code.open.values():
             is_child = isinstance(ask.node, g.Invoke | g.Spawn) and ask.recorded
             ask.stop = "now" if is_child else ""
-        self._append("CancelRequested", "")
-        self._append("RunEnded", "", "cancelled", "Cancelled")
+        self._append(*why)
+        late = why[0] == "DeadlinePassed"
+        end = ("failed", "RunTimedOut") if late else ("cancelled", "Cancelled")
+        self._append("RunEnded", "", *end)
 
     # --- what is to be done for it ---
 
