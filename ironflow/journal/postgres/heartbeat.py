@@ -137,7 +137,9 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; it is gone when this returns."""
+        """End the thread; it is gone when this returns. Idempotent."""
+        if self._stopping:
+            return
         self._stopping = True
         self._woken.send(b"x")
         self._thread.join()
