@@ -15,7 +15,7 @@ from ironflow.journal.postgres._psycopg import (
     ServerError,
     connect,
 )
-from ironflow.journal.postgres.address import Address
+from ironflow.journal.postgres.address import LEASE_SECONDS_DEFAULT, Address
 
 READERS_MAX: Final = 4
 _PAUSE_SECONDS: Final = (0.02, 0.1, 0.3, 1.0)  # between tries, the last for ever
@@ -31,7 +31,7 @@ class Options:
     to reach a server that went away.
     """
 
-    lease: float = 10.0
+    lease: float = LEASE_SECONDS_DEFAULT
     poll: float = 5.0
     patience: float = 60.0
 

@@ -55,7 +55,7 @@ async def open_postgres(
         JournalForeign: the schema holds other tables.
     """
     address = parse_address(url)
-    server = Server(address, options or Options())
+    server = Server(address, options or Options(lease=address.lease))
     opened = await trio.to_thread.run_sync(_opened, server, environment)
     try:
         connection = await server.connection()

@@ -9,10 +9,10 @@ from ironflow.journal.postgres.address import parse_address
 def test_what_is_ours_is_taken_out_and_the_rest_passed_on() -> None:
     address = parse_address(
         "postgresql://ann:secret@db.example:5433/orders"
-        "?schema=billing&sslmode=require&options=-c%20statement_timeout%3D5s"
+        "?schema=billing&lease=30s&sslmode=require&options=-c%20statement_timeout%3D5s"
     )
 
-    assert address.schema == "billing"
+    assert (address.schema, address.lease) == ("billing", 30.0)
     assert address.conninfo == (
         "postgresql://ann:secret@db.example:5433/orders"
         "?sslmode=require&options=-c%20statement_timeout%3D5s"
@@ -20,7 +20,9 @@ def test_what_is_ours_is_taken_out_and_the_rest_passed_on() -> None:
 
 
 def test_the_schema_has_a_default() -> None:
-    assert parse_address("postgresql://host/db").schema == "ironflow"
+    address = parse_address("postgresql://host/db")
+
+    assert (address.schema, address.lease) == ("ironflow", 10.0)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,8 @@ def test_a_password_is_never_shown(url: str) -> None:
         "postgresql://[::1/db",
         "postgresql://h/d?schema=",
         f"postgresql:///?schema={'x' * 64}",
+        "postgresql:///?lease=0s",
+        "postgresql:///?lease=2h",
     ],
 )
 def test_a_url_that_says_nothing_is_refused(url: str) -> None:
