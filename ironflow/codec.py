@@ -35,11 +35,13 @@ from ironflow.records import (
 )
 
 DIGEST_BYTES: Final = 16
+_blake2b: Final = hashlib.blake2b
 
 # What msgspec raises for bytes that are not what they should be: text that is no
 # UTF-8 has an error of its own.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+_BLOB_BYTES_MIN: Final = limits.BLOB_BYTES_MIN
 _NIL: Final = msgspec.Raw(b"\xc0")
 _FOUR: Final = b"\x94" + bytes([FORMAT])
 _THREE: Final = b"\x93" + bytes([FORMAT])
@@ -71,7 +73,7 @@ _decode_stored_header = msgspec.msgpack.Decoder(_StoredHeader).decode
 
 def digest_of(data: Payload) -> bytes:
     """Return the digest of a stored payload."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+    return _blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def chain_start(environment: str, run_id: str) -> bytes:
@@ -82,7 +84,7 @@ def chain_start(environment: str, run_id: str) -> bytes:
 
 def chained(previous: bytes, header: Payload) -> bytes:
     """Return the digest of a record with this header after `previous`."""
-    return hashlib.blake2b(previous + bytes(header), digest_size=DIGEST_BYTES).digest()
+    return _blake2b(previous + bytes(header), digest_size=DIGEST_BYTES).digest()
 
 
 def seal(
@@ -101,12 +103,14 @@ def seal(
 def chain(record: Record, payload: Payload, *, previous: bytes) -> tuple[Entry, bytes]:
     """Chain a record that is complete; return the entry and its header's bytes."""
     header = _encode_header(record)
-    return Entry(FORMAT, record, chained(previous, header), payload), header
+    digest = _blake2b(previous + header, digest_size=DIGEST_BYTES).digest()
+    return Entry(FORMAT, record, digest, payload), header
 
 
 def is_blob(payload: Payload) -> bool:
     """Say whether this payload belongs into the blob table."""
-    return len(memoryview(payload)) > limits.BLOB_BYTES_MIN
+    plain = payload if type(payload) is bytes else memoryview(payload)
+    return len(plain) > _BLOB_BYTES_MIN
 
 
 def encode(entry: Entry, header: Payload | None = None) -> bytes:

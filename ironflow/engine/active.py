@@ -1,12 +1,12 @@
 """One run, carried on: absorb what happened, commit, perform, and again.
 
-A run in memory has no task of its own. Whoever brings news (a task that made an
-attempt, one that was told of inbox rows) *pumps*: it commits move after move while
-there is news, goes on itself with one of the steps that a move asks for, and starts
-tasks for the others. So a run of steps one after the other is one task throughout.
+A run in memory has no task. Whatever happens to it *pumps*: the run absorbs its news,
+hands the move over to be committed (`work.py`), and goes on when it is durable: it hands
+over the attempts that the move asks for, and pumps again if there are news by then.
 """
 
-from typing import Final, final
+from collections.abc import Coroutine
+from typing import Any, Final, final
 
 import trio
 
@@ -17,12 +17,14 @@ from ironflow.engine.loading import load
 from ironflow.engine.runtime import Runtime, log
 from ironflow.engine.steps import Attempt
 from ironflow.engine.told import tell
+from ironflow.engine.work import Work
 from ironflow.errors import Conflict, LeaseLost
 from ironflow.interpreter import outcomes
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.session import Move, Session
 from ironflow.interpreter.turn import PerformStep, StopChild, StopStep
 from ironflow.journal.base import (
+    Answer,
     Appended,
     AppendRecords,
     Claim,
@@ -36,19 +38,21 @@ from ironflow.journal.base import (
 )
 from ironflow.records import Draft, StepFailed, ends_run
 
-_PAGE: Final = limits.PAGE_RECORDS_MAX
-# Steps and commits that never block let nobody else run: then others get a turn.
-_MOVES_IN_A_ROW_MAX: Final = 64
+_NO_MOVE: Final = Move("waiting", 0)
 
 
 @final
 class ActiveRun:
     """A run that this engine holds, or has parked and keeps in memory."""
 
-    def __init__(self, runtime: Runtime, program: Program, claim: Claim) -> None:
+    def __init__(
+        self, runtime: Runtime, work: Work, program: Program, claim: Claim
+    ) -> None:
         self._runtime = runtime
+        self._work = work
         self._program = program
         self.run_id = claim.run_id
+        self.is_closed = False
         self._session = Session(program, claim.run_id, runtime.journal.environment)
         self._hold = claim
         self._claim: Claim | None = None  # one that came before we knew we had parked
@@ -62,9 +66,10 @@ class ActiveRun:
         self._armed = True  # what the loaded history waits for has its rows
         self._peek = False  # somebody wrote inbox rows
         self._awake = False  # it is claimed and its history is loaded
-        self._pumping = False
-        self._closed = False
-        self._moves = 0
+        self._moving = False  # a move is being committed
+        self._move, self._parking = _NO_MOVE, False  # that one
+        self._asked: list[Attempt] = []  # what it asks for
+        self._due: list[Attempt] = []  # what may begin when there are no news
 
     # --- what the engine calls --------------------------------------------------------
 
@@ -73,44 +78,45 @@ class ActiveRun:
 
         It is told at once, not in a task: what parks it now must know of the claim.
         """
-        if self._pumping:
+        if self._moving:
             self._claim = claim
-        else:
-            self._runtime.start(self._begin, claim)
-
-    async def _begin(self, claim: Claim) -> None:
+            return
         self._take(claim)
+        session = self._session
         if claim.length == 1 and self._program.start_timeout_us:
             self._peek = True  # a first append takes the start's deadline away
-        if self._session.length != claim.length:
-            if self._session.length:  # others have carried the run on meanwhile
-                self._start_over()
-            if not await load(self._runtime, self._session):
-                self._leave()
+        if session.length != claim.length:
+            if session.length:  # others have carried the run on meanwhile
+                with OutsideTrio():
+                    session.close()
+                environment = self._runtime.journal.environment
+                session = Session(self._program, self.run_id, environment)
+                self._session, self._later = session, {}
+            if claim.first is None:
+                self._runtime.start(self._load)
                 return
-            self._armed = False
+            session.load((claim.first,))
         self._awake = True
-        await self.work(None)
+        self.pump()
 
-    def _start_over(self) -> None:
-        with OutsideTrio():
-            self._session.close()
-        environment = self._runtime.journal.environment
-        self._session = Session(self._program, self.run_id, environment)
-        self._later = {}
+    async def _load(self) -> None:
+        if not await load(self._runtime, self._session):
+            self._leave()
+            return
+        self._armed = False
+        self._awake = True
+        self.pump()
 
     def new_inbox(self) -> None:
         """Look for inbox rows that somebody else has written."""
-        if not self._closed:
-            self._peek = True
-            if self._awake and not self._pumping:
-                self._runtime.start(self.work, None)
+        self._peek = True
+        self.pump()
 
     def drop(self) -> None:
         """Close the code of the run; what it did is in the journal."""
-        if self._closed:
+        if self.is_closed:
             return
-        self._closed = True
+        self.is_closed = True
         for attempt in self._attempts.values():
             if attempt.scope is not None:
                 attempt.scope.cancel()
@@ -124,45 +130,15 @@ class ActiveRun:
                 self._program.id,
             )
 
-    async def work(self, attempt: Attempt | None) -> None:
-        """Make attempts and pump, until no step of this run is left for this task."""
-        if attempt is None:
-            attempt = await self._pump()
-        while attempt is not None:
-            attempt = await self._work_in_scope(attempt)
-
-    async def _work_in_scope(self, attempt: Attempt) -> Attempt | None:
-        """Make attempts one after the other until one is cut short; return the next.
-
-        One cancel scope serves them all: making one costs as much as a whole step.
-        """
-        outcome: Draft | None = None
-        following: Attempt | None = attempt
-        with trio.CancelScope() as scope:
-            while following is not None:
-                attempt, outcome = following, None
-                attempt.scope = scope
-                if attempt.is_simple and not self._session.is_rewound:
-                    outcome = await attempt.make()
-                else:
-                    outcome = await self._outcome(attempt)
-                if attempt.is_cut or self._closed:
-                    break
-                noted = self._note(attempt, outcome)
-                following = await self._pump() if noted else None
-        if following is None:
-            return None
-        # The scope is spent. Was the attempt cut short, and is that to be recorded?
-        if outcome is None:
-            outcome = attempt.cut_short()
-        if outcome is None or self._closed:
-            return None
-        return await self._pump() if self._note(attempt, outcome) else None
-
     # --- steps ----------------------------------------------------------------------------
 
+    def outcome(self, attempt: Attempt) -> Coroutine[Any, Any, Draft]:
+        """Return, to be awaited, what comes of an attempt, made or not."""
+        if attempt.is_simple and not self._session.is_rewound:  # as nearly all are
+            return attempt.make()
+        return self._outcome(attempt)
+
     async def _outcome(self, attempt: Attempt) -> Draft:
-        """Return what comes of an attempt, made or not."""
         perform = attempt.perform
         if 0 < perform.started <= self._session.loaded:
             return outcomes.in_doubt(
@@ -182,73 +158,84 @@ class ActiveRun:
             return outcomes.started(perform)
         return await attempt.make()
 
-    def _note(self, attempt: Attempt, outcome: Draft) -> bool:
-        """Note what came of an attempt; False if it does not matter any more."""
-        attempt.scope = None
+    def noted(self, attempt: Attempt, outcome: Draft) -> None:
+        """Go on with what came of an attempt, unless it does not matter any more."""
         if self._attempts.pop(attempt.perform.id, None) is None:
-            return False
+            return
         record = outcome.record
         if isinstance(record, StepFailed) and not record.final and not record.retry_at:
             self._exhausted[attempt.perform.id] = attempt.perform.name
         self._outcomes.append(outcome)
-        return True
+        self.pump()
 
     # --- the pump ---------------------------------------------------------------------------
 
-    async def _pump(self) -> Attempt | None:
-        """Commit while there is news; return an attempt for the calling task."""
-        if self._pumping:
-            return None
-        self._pumping = True
-        started: list[Attempt] = []
-        try:
-            while (
-                (self._fresh or self._peek or self._outcomes or self._inbox)
-                and self._awake
-                and not self._closed
-            ):
-                started += await self._move()
-                self._moves += 1
-                if self._moves % _MOVES_IN_A_ROW_MAX == 0:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-        finally:
-            self._pumping = False
-        if self._runtime.closing:  # what is on record as started is not in doubt yet
-            started = [attempt for attempt in started if attempt.perform.started]
-        if self._closed or not started:
-            return None
-        *others, mine = started
-        for other in others:
-            self._runtime.start(self.work, other)
-        return mine
+    def pump(self) -> None:
+        """Absorb the news, if there are any, and let the move be committed.
 
-    async def _move(self) -> list[Attempt]:
+        While one is committed, news wait for the next.
+        """
+        if self._moving or self.is_closed or not self._awake:
+            return
+        if not (self._outcomes or self._inbox or self._fresh or self._peek):
+            return
+        self._moving = True
         move, end = self._absorb()
         if move.state == "broken":
-            await self._break(move, end)
-            return []
-        fresh = self._attempts_of(move)
-        park = self._may_park(move, fresh)
-        if not await self._append(move, park=park):
-            return []
-        if move.logs:
+            self._runtime.start(self._break, move, end)
+            return
+        asked = self._attempts_of(move)
+        park = self._may_park(move, asked)
+        self._move, self._asked, self._parking = move, asked, park
+        commands = self._commands(move, park=park)
+        if commands:
+            self._work.commit(self, commands)
+        else:
+            self._moved()
+
+    def committed(self, answer: Answer) -> None:
+        """Do what the move says, which is durable now."""
+        if type(answer) is Refused:
+            self._lose(answer)
+            return
+        self._appended(answer, self._move)
+        self._moved()
+
+    def _moved(self) -> None:
+        move, asked, self._asked = self._move, self._asked, []
+        self._move, self._moving = _NO_MOVE, False
+        if move.logs or move.stops:
             tell(self._program.id, self.run_id, move.logs)
-        if move.stops:
-            self._stop_steps(move)
+            _stop_steps(move, self._attempts)
         if move.state == "ended":
             self._leave()
-            return []
+            return
         if self._exhausted:
-            return await self._stand_still(fresh)
-        return [] if park else fresh
+            asked = self._stand_still(asked)
+        if asked and not self._parking:
+            self._due += asked
+        if self._outcomes or self._inbox or self._fresh or self._peek:
+            self.pump()
+        elif self._due:
+            self._make()
 
-    async def _stand_still(self, fresh: list[Attempt]) -> list[Attempt]:
+    def _make(self) -> None:
+        """Hand attempts over; while closing, only those on record as started.
+
+        That is when there are no news: a cancel among them comes before they begin.
+        """
+        due, self._due = self._due, []
+        closing = self._runtime.closing
+        for attempt in due:
+            if not closing or attempt.perform.started:  # it is not in doubt yet
+                self._work.make(self, attempt)
+
+    def _stand_still(self, fresh: list[Attempt]) -> list[Attempt]:
         """Begin no step any more; pause when those that run have ended.
 
         What a cancel stops meanwhile is given up: such a run does not stand still. What
         is on record as started would be in doubt, so it is made.
         """
-        started = [attempt for attempt in fresh if attempt.perform.started]
         for attempt in fresh:
             perform = attempt.perform
             if perform.started:
@@ -261,15 +248,18 @@ class ActiveRun:
                 self._later[perform.id] = perform
         if not (self._attempts or self._outcomes or self._inbox):
             names = ", ".join(map(repr, self._exhausted.values()))
-            await self._pause("step", f"step {names} used up its attempts")
-        return started
+            message = f"step {names} used up its attempts"
+            self._moving = True
+            self._runtime.start(self._pause, "step", message)
+        return [attempt for attempt in fresh if attempt.perform.started]
 
     def _absorb(self) -> tuple[Move, Draft | None]:
         """Let the code see the news; return the move, and what ends it unseen."""
-        rows, self._inbox = self._inbox, ()
         drafts, self._outcomes = self._outcomes, []
+        rows = self._inbox
         known = len(drafts)
         if rows:
+            self._inbox = ()
             drafts = drafts + [row.draft for row in rows]
         now = self._runtime.clock.now()
         with OutsideTrio():
@@ -289,6 +279,8 @@ class ActiveRun:
 
     def _attempts_of(self, move: Move) -> list[Attempt]:
         performs = move.perform
+        if not performs and not self._later:
+            return []
         if self._later:
             asked = {perform.id: perform for perform in performs}
             performs = tuple({**self._later, **asked}.values())
@@ -320,15 +312,15 @@ class ActiveRun:
             del self._attempts[attempt.perform.id]
         return True
 
-    async def _append(self, move: Move, *, park: bool) -> bool:
-        """Make a move durable; False if this engine does not hold the run any more.
+    def _commands(self, move: Move, *, park: bool) -> list[JournalCommand]:
+        """What makes a move durable; empty if nothing has to be.
 
         Children that it stops are asked in the same commit: a crash after it would
         find the run parked, with nobody to ask them.
         """
         needed = move.entries or move.abandoned or move.stops or park
         if not (needed or self._inbox_through or self._peek):
-            return True
+            return []
         self._peek = False
         command = AppendRecords(
             self.run_id,
@@ -336,38 +328,42 @@ class ActiveRun:
             move.length_before,
             move.entries,
             move.headers,
-            inbox_through=self._inbox_through,
-            park=park,
-            abandoned=move.abandoned,
-            awaited=() if self._armed else self._session.awaited(),
+            self._inbox_through,
+            park,
+            move.abandoned,
+            () if self._armed else self._session.awaited(),
         )
-        commands: list[JournalCommand] = [command]
-        if move.stops:
-            now = self._runtime.clock.now()
-            commands += _child_cancels(self.run_id, move, now)
-        answer, *_ = await self._runtime.commit_all_surely(commands)
-        if isinstance(answer, Refused):
-            await self._lost(answer)
-            return False
+        if not move.stops:
+            return [command]
+        now = self._runtime.clock.now()
+        return [command, *_child_cancels(self.run_id, move, now)]
+
+    def _appended(self, answer: Answer, move: Move) -> None:
         assert isinstance(answer, Appended)
         self._armed = True
         seen, self._inbox_through = self._inbox_through, 0
         if answer.inbox and not self._inbox:
             self._inbox = tuple(row for row in answer.inbox if row.number > seen)
-        if answer.parked and move.state != "ended":
-            self._parked()
-        return True
-
-    def _parked(self) -> None:
-        """Rest, unless somebody woke it and the engine has claimed it again already.
-
-        News that came with the parking commit come again, with the next claim.
-        """
+        if not answer.parked or move.state == "ended":
+            return
         if self._claim is not None:
+            # Somebody woke it, and the engine has claimed it again already.
             self._take(self._claim)
             return
+        # News that came with the parking commit come again, with the next claim.
         self._awake = self._peek = False
         self._runtime.keep(self)
+
+    async def _append(self, move: Move) -> bool:
+        """Make a move durable; False if this engine does not hold the run any more."""
+        commands = self._commands(move, park=False)
+        if commands:
+            answer, *_ = await self._runtime.commit_all_surely(commands)
+            if isinstance(answer, Refused):
+                self._lose(answer)
+                return False
+            self._appended(answer, move)
+        return True
 
     def _take(self, claim: Claim) -> None:
         self._claim = None
@@ -375,21 +371,17 @@ class ActiveRun:
         self._inbox = claim.inbox
         self._fresh = True
 
-    def _stop_steps(self, move: Move) -> None:
-        for stop in move.stops:
-            attempt = self._attempts.get(stop.id)
-            if isinstance(stop, StopStep) and attempt is not None:
-                attempt.stop(interrupt=stop.interrupt)
-
     # --- the ways to stop carrying it on ------------------------------------------------------
 
     async def _break(self, move: Move, end: Draft | None) -> None:
         """Record what has happened, then pause, or end what is cancelled or too late."""
-        if (move.entries or self._peek) and not await self._append(move, park=False):
+        if not await self._append(move):
             return
         tell(self._program.id, self.run_id, move.logs)
         if end is None and any(ends_run(row.draft.record) for row in self._inbox):
-            return  # it has come meanwhile; the next move ends the run
+            self._moving = False
+            self.pump()  # it has come meanwhile; the next move ends the run
+            return
         hooks = self._runtime.hooks
         if hooks is not None and move.bug is not None:
             hooks.broke(self.run_id, move.bug)
@@ -399,7 +391,7 @@ class ActiveRun:
         with OutsideTrio():
             now = self._runtime.clock.now()
             last = self._session.end_broken(end, move.bug, now)
-        if await self._append(last, park=False):
+        if await self._append(last):
             self._leave()
 
     async def _pause(self, reason: str, message: str) -> None:
@@ -410,9 +402,11 @@ class ActiveRun:
             PauseRun(self.run_id, self._hold.epoch, pause, self._inbox_through)
         )
         if isinstance(answer, Refused):
-            await self._lost(answer)
+            self._lose(answer)
         elif isinstance(answer, Done) and not answer.changed:
-            self._peek = True  # what ends the run came before the pause
+            # What ends the run came before the pause.
+            self._peek, self._moving = True, False
+            self.pump()
         else:
             log.warning(
                 "run %s of %s is paused: %s", self.run_id, self._program.id, message
@@ -424,12 +418,19 @@ class ActiveRun:
         self._runtime.let_go(self.run_id)
         self.drop()
 
-    async def _lost(self, refused: Refused) -> None:
+    def _lose(self, refused: Refused) -> None:
         """Nothing of ours was stored: give the run up, to whoever reads it afresh."""
         assert isinstance(refused.error, LeaseLost | Conflict)
         log.warning("run %s was given up here: %s", self.run_id, refused.error)
         self._leave()
-        await self._runtime.give_back(self._claim or self._hold)
+        self._runtime.start(self._runtime.give_back, self._claim or self._hold)
+
+
+def _stop_steps(move: Move, attempts: dict[str, Attempt]) -> None:
+    for stop in move.stops:
+        attempt = attempts.get(stop.id)
+        if isinstance(stop, StopStep) and attempt is not None:
+            attempt.stop(interrupt=stop.interrupt)
 
 
 def _child_cancels(run_id: str, move: Move, now: int) -> list[RequestCancel]:

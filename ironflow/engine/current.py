@@ -2,9 +2,7 @@
 
 from contextvars import ContextVar  # noqa: TID251  a step function takes no context argument
 from dataclasses import dataclass
-from typing import Final
-
-import msgspec
+from typing import Final, Protocol
 
 from ironflow import ids
 from ironflow.engine.activity import Activity
@@ -29,16 +27,17 @@ class CurrentStep:
     idempotency_key: str
 
 
-class Attempting(msgspec.Struct, frozen=True, eq=False):
-    """What `current_step` is made of when it is asked for.
-
-    `activity` counts it: a test's clock lets a step sleep in virtual time.
-    """
+class Attempting(Protocol):
+    """What `current_step` is made of when it is asked for: an attempt."""
 
     run_id: str
     perform: PerformStep
     deadline: int
-    activity: Activity
+
+    @property
+    def activity(self) -> Activity:
+        """Return what counts it."""
+        ...
 
 
 ATTEMPTING: Final[ContextVar[Attempting]] = ContextVar("ironflow_attempt")

@@ -15,6 +15,7 @@ from ironflow.engine.engine import Engine
 from ironflow.engine.hooks import Hooks
 from ironflow.engine.runtime import Runtime
 from ironflow.engine.watchdog import Watchdog
+from ironflow.engine.work import Work
 from ironflow.errors import IronflowError
 from ironflow.journal.base import (
     Claim,
@@ -187,6 +188,7 @@ async def _quiet(runtime: Runtime) -> None:
 async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) -> None:
     """Claim what is ready, as long as there is room."""
     functions = frozenset(runtime.programs)
+    work = Work(runtime)
     while True:
         await runtime.look.wait()
         runtime.look = trio.Event()
@@ -198,13 +200,13 @@ async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) ->
             runtime.look.set()
         for claim in claims:
             if only is None or only(claim):
-                _carry_on(runtime, claim)
+                _carry_on(runtime, work, claim)
 
 
-def _carry_on(runtime: Runtime, claim: Claim) -> None:
+def _carry_on(runtime: Runtime, work: Work, claim: Claim) -> None:
     carried = runtime.active.get(claim.run_id) or runtime.parked.pop(claim.run_id, None)
     if carried is None:
-        carried = ActiveRun(runtime, runtime.programs[claim.function_id], claim)
+        carried = ActiveRun(runtime, work, runtime.programs[claim.function_id], claim)
     runtime.active[claim.run_id] = carried
     carried.claimed(claim)
 

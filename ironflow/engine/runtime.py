@@ -240,7 +240,7 @@ class Runtime:
     def attempt_began(self) -> None:
         """Count a step whose function runs."""
         self.attempts += 1
-        self.activity.begin()
+        self.activity.count += 1
 
     def attempt_ended(self) -> None:
         """Count it off."""

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast, final
 
+import msgspec
 import trio
 
 from ironflow import values
+from ironflow.engine.activity import Activity
 from ironflow.engine.alarms import Alarm
 from ironflow.engine.asyncio_loop import ASYNCIO_CANCELLED
-from ironflow.engine.current import ATTEMPTING, Attempting
+from ironflow.engine.current import ATTEMPTING
 from ironflow.engine.runtime import Runtime
 from ironflow.errors import Cancelled
 from ironflow.interpreter import outcomes
@@ -22,46 +24,36 @@ _draw: Final = random.SystemRandom().random  # jitter of retries: not part of a 
 
 
 @final
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """A step in the hand of its host, from when it is asked to its outcome.
 
     `scope` is the cancel scope of the task that makes it; the task enters it, because
-    one scope serves many attempts one after the other.
+    one scope serves many attempts one after the other. A Struct because one is made for
+    every step: its defaults cost nothing.
     """
 
-    __slots__ = (
-        "_alarm",
-        "_runtime",
-        "_waiting",
-        "deadline",
-        "interrupted",
-        "is_cut",
-        "perform",
-        "run_id",
-        "running",
-        "scope",
-        "stopped",
-        "timed_out",
-    )
+    runtime: Runtime
+    run_id: str
+    perform: PerformStep
+    scope: trio.CancelScope | None = None
+    stopped: bool = False  # no other attempt may follow
+    interrupted: bool = False  # the running one was cancelled
+    timed_out: bool = False
+    is_cut: bool = False  # its scope is spent
+    running: bool = False
+    deadline: int = 0
+    alarm: Alarm | None = None
+    waiting: trio.CancelScope | None = None
 
-    def __init__(self, runtime: Runtime, run_id: str, perform: PerformStep) -> None:
-        self._runtime = runtime
-        self.run_id = run_id
-        self.perform = perform
-        self.scope: trio.CancelScope | None = None
-        self.stopped = False  # no other attempt may follow
-        self.interrupted = False  # the running one was cancelled
-        self.timed_out = False
-        self.is_cut = False  # its scope is spent
-        self.running = False
-        self.deadline = 0
-        self._alarm: Alarm | None = None
-        self._waiting: trio.CancelScope | None = None
+    @property
+    def activity(self) -> Activity:
+        """Return what counts it: a test's clock lets a step sleep in virtual time."""
+        return self.runtime.activity
 
     @property
     def is_simple(self) -> bool:
         """Say whether it is to be made at once, as nearly all are."""
-        perform, runtime = self.perform, self._runtime
+        perform, runtime = self.perform, self.runtime
         return not (
             perform.at_most_once
             or perform.not_before
@@ -73,8 +65,8 @@ class Attempt:
     def stop(self, *, interrupt: bool) -> None:
         """Let no other attempt follow; `interrupt`: end a running one too."""
         self.stopped = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self.waiting is not None:
+            self.waiting.cancel()
         if interrupt:
             self.interrupted = True
             if self.running and self.scope is not None:
@@ -87,15 +79,15 @@ class Attempt:
         Returns the record of a step that was stopped before its turn came. `is_ours`:
         no process before this one can have begun the attempt.
         """
-        runtime, perform = self._runtime, self.perform
+        runtime, perform = self.runtime, self.perform
         thread = runtime.threads_left.get((self.run_id, perform.id))
         must_wait = thread is not None or perform.not_before > runtime.clock.now()
         if must_wait and not self.stopped:
-            with trio.CancelScope() as self._waiting:
+            with trio.CancelScope() as self.waiting:
                 await runtime.wait_until(perform.not_before)
                 if thread is not None:
                     await thread.wait()
-            self._waiting = None
+            self.waiting = None
         if self.stopped and (is_ours or (must_wait and perform.last_error)):
             return outcomes.given_up(perform)
         if self.interrupted:
@@ -106,18 +98,18 @@ class Attempt:
     async def make(self) -> Draft:
         """Call the function and return the record of what came of it.
 
+        In a context of its own: what the function sets in it stays in it.
+
         Raises:
             trio.Cancelled: its scope was cancelled: ask `cut_short` what to record,
                 or nothing if the engine is shutting down.
         """
-        perform, runtime = self.perform, self._runtime
+        perform, runtime = self.perform, self.runtime
         if perform.timeout_us:
             self._set_deadline()
         runtime.attempt_began()
         self.running = True
-        token = ATTEMPTING.set(
-            Attempting(self.run_id, perform, self.deadline, runtime.activity)
-        )
+        ATTEMPTING.set(self)
         try:
             callee = runtime.callees.of(perform.fn, step=perform.name)
             if callee.where == "trio" and runtime.hooks is None:  # as most are
@@ -132,11 +124,10 @@ class Attempt:
         else:
             return outcomes.completed(perform, payload)
         finally:
-            ATTEMPTING.reset(token)
             self.running = False
             runtime.attempt_ended()
-            if self._alarm is not None:
-                self._alarm.cancel()
+            if self.alarm is not None:
+                self.alarm.cancel()
 
     def cut_short(self) -> Draft | None:
         """Return the record of an attempt whose scope was cancelled, if it has one."""
@@ -152,8 +143,8 @@ class Attempt:
         return None
 
     def _set_deadline(self) -> None:
-        self.deadline = self._runtime.clock.now() + self.perform.timeout_us
-        self._alarm = self._runtime.alarms.set(self.deadline, self._time_out)
+        self.deadline = self.runtime.clock.now() + self.perform.timeout_us
+        self.alarm = self.runtime.alarms.set(self.deadline, self._time_out)
 
     def _time_out(self) -> None:
         if self.running and self.scope is not None:
@@ -161,13 +152,13 @@ class Attempt:
             self.scope.cancel()
 
     async def _value(self) -> Any:
-        hooks = self._runtime.hooks
+        hooks = self.runtime.hooks
         if hooks is None:
             return await self._call(self.perform.fn)
         return await hooks.make(self.run_id, self.perform, self._call)
 
     async def _call(self, fn: Callable[..., Any]) -> Any:
-        args, runtime = self.perform.args, self._runtime
+        args, runtime = self.perform.args, self.runtime
         where = runtime.callees.of(fn, step=self.perform.name).where
         if where == "asyncio":
             return await runtime.asyncio_loop.run(fn, *args)
@@ -184,7 +175,7 @@ class Attempt:
 
         The value is in a tuple, because Trio refuses a coroutine from a thread.
         """
-        left, key = self._runtime.threads_left, (self.run_id, self.perform.id)
+        left, key = self.runtime.threads_left, (self.run_id, self.perform.id)
         ended = trio.Event()
         token = trio.lowlevel.current_trio_token()
 
@@ -202,7 +193,7 @@ class Attempt:
 
         try:
             return await trio.to_thread.run_sync(
-                call, abandon_on_cancel=True, limiter=self._runtime.threads
+                call, abandon_on_cancel=True, limiter=self.runtime.threads
             )
         except trio.Cancelled:
             if not ended.is_set():
@@ -213,7 +204,7 @@ class Attempt:
         return outcomes.failed(
             self.perform,
             error,
-            now=self._runtime.clock.now(),
+            now=self.runtime.clock.now(),
             draw=_draw(),
             stopped=self.stopped,
             in_doubt=in_doubt,

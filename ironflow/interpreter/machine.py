@@ -364,7 +364,7 @@ class Interpreter:
             asks = tuple([ask.draft for ask in core.asks])
         perform: tuple[PerformStep, ...] = ()
         if core.to_perform:
-            perform = tuple([self._perform(each) for each in core.to_perform.values()])
+            perform = tuple(map(self._perform, core.to_perform.values()))
             core.to_perform.clear()
         state: TurnState
         state = "ended" if core.ended else "working" if core.in_hand else "waiting"
@@ -395,20 +395,20 @@ class Interpreter:
             retry = operation.retry or (NO_RETRY if once else program.retry)
             timeout_us = operation.timeout_us or program.step_timeout_us
         return PerformStep(
-            id=pending.id,
-            name=name,
-            fn=fn,
-            args=args,
-            attempt=pending.attempt,
-            retry=retry,
-            timeout_us=timeout_us,
-            not_before=pending.not_before,
-            asked_at=pending.asked_at,
-            source=place(operation),
-            started=pending.started,
-            at_most_once=once,
-            in_doubt=pending.in_doubt,
-            last_error=pending.last_error,
+            pending.id,
+            name,
+            fn,
+            args,
+            pending.attempt,
+            retry,
+            timeout_us,
+            pending.not_before,
+            pending.asked_at,
+            place(operation),
+            pending.started,
+            once,
+            pending.in_doubt,
+            pending.last_error,
         )
 
 

@@ -5,7 +5,7 @@ outcomes, inbox rows), gets a *move*, appends the move's records, and only when 
 are durable does what the move says.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, final
 
 import msgspec
@@ -104,14 +104,19 @@ class Session:
             entries = folded.entries
         self._machine.feed(entries)
 
-    def absorb(self, drafts: Iterable[Draft], now: int) -> Move:
+    def absorb(self, drafts: Sequence[Draft], now: int) -> Move:
         """Seal what has happened, let the code see it, seal what it asks.
 
         Drafts that no longer name anything open are dropped. `now` is in
         microseconds; where the clock went backwards the last record's time holds.
         """
-        making, machine = _Making(self.length), self._machine
+        machine = self._machine
         self._time = max(self._time, now)
+        if self._settled and len(drafts) == 1 and self._last.state not in _OVER:
+            draft = drafts[0]
+            if machine.expects(draft.record):
+                return self._absorb_one(draft)
+        making = _Making(self.length)
         turn = self._last if self._settled else self._begin(making)
         for draft in drafts:
             if turn.state in _OVER or making.full:
@@ -126,6 +131,22 @@ class Session:
                     self._note_certain(draft.record)
         self._last = turn
         self._settled = not turn.asks
+        return making.move(turn)
+
+    def _absorb_one(self, draft: Draft) -> Move:
+        """Absorb the one outcome that nearly every move begins with."""
+        before = self.length
+        entry, header = self._sealed(draft)
+        turn = self._last = self._machine.take(entry)
+        if self._uncertain:
+            self._note_certain(entry.record)
+        if not turn.asks and turn.is_plain:
+            return Move(turn.state, before, (entry,), (header,), turn.perform, taken=1)
+        making = _Making(before, [entry], [header], taken=1)
+        making.take(turn)
+        if turn.asks:
+            turn = self._last = self._settle_asks(turn, making)
+            self._settled = not turn.asks
         return making.move(turn)
 
     def end_broken(self, request: Draft, bug: Exception | None, now: int) -> Move:
@@ -244,6 +265,12 @@ class Session:
         return turn
 
     def _seal(self, draft: Draft, making: "_Making") -> Entry:
+        entry, header = self._sealed(draft)
+        making.entries.append(entry)
+        making.headers.append(header)
+        return entry
+
+    def _sealed(self, draft: Draft) -> tuple[Entry, bytes]:
         self.length += 1
         record, payload = draft.record, draft.payload
         if type(record) in _PLACED:
@@ -260,11 +287,9 @@ class Session:
             record = msgspec.structs.replace(
                 record, sequence=self.length, recorded_at=self._time
             )
-        entry, header = codec.chain(record, payload, previous=self._digest)
-        self._digest = entry.digest
-        making.entries.append(entry)
-        making.headers.append(header)
-        return entry
+        sealed = codec.chain(record, payload, previous=self._digest)
+        self._digest = sealed[0].digest
+        return sealed
 
     def _placed(self, record: Record) -> Record:
         """Give the ids that depend on a record's place."""

@@ -15,7 +15,7 @@ from ironflow.policy.retry import Retry
 from ironflow.records import NO_PAYLOAD, Draft, Payload
 
 
-class PerformStep(msgspec.Struct, frozen=True, kw_only=True):
+class PerformStep(msgspec.Struct, frozen=True):
     """Make attempt `attempt` of a step, not before `not_before`.
 
     `started` is the sequence of its StepStarted record, 0 where there is none: a
@@ -96,3 +96,8 @@ class Turn(msgspec.Struct, frozen=True):
     abandoned: tuple[str, ...] = ()
     logs: tuple[LogLine, ...] = ()
     bug: Exception | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Say whether it asks the host for steps at most, and has no bug."""
+        return not (self.stops or self.abandoned or self.logs or self.bug)

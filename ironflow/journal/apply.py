@@ -6,8 +6,9 @@ nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
 `apply_records.py`, `apply_runs.py`.
 """
 
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from ironflow import limits
 from ironflow.journal import apply_events as events

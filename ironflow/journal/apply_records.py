@@ -6,10 +6,11 @@ something takes the rows away; an end leaves nothing behind.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, assert_never, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from ironflow import ids, limits
 from ironflow.errors import Conflict, IronflowError, LeaseLost, MisusedOperation
@@ -102,17 +103,20 @@ def append(
         view.drop_timer(run_id, "", "start")
     if command.inbox_through or command.abandoned:
         _clear(view, command)
-    budget = limits.DELIVERIES_PER_COMMIT_MAX
-    under_way = _Append(view, row, environment, command.abandoned, budget)
-    if command.awaited:
+    # A first attempt's result leaves nothing to do.
+    meaning = [entry for entry in command.entries if not _is_result(entry.record)]
+    if meaning or command.awaited:
+        budget = limits.DELIVERIES_PER_COMMIT_MAX
+        under_way = _Append(view, row, environment, command.abandoned, budget)
         _put_back(under_way, command.awaited)
-    for entry in command.entries:
-        record = entry.record
-        if type(record) is not StepCompleted or record.attempt > 1:
-            _carry_out(
-                under_way, entry
-            )  # a first attempt's result leaves nothing to do
-    return _appended(under_way, command)
+        for entry in meaning:
+            _carry_out(under_way, entry)
+        row = under_way.row
+    return _appended(view, row, command)
+
+
+def _is_result(record: Record) -> bool:
+    return type(record) is StepCompleted and record.attempt == 1
 
 
 def lease_lost(run_id: str, epoch: int) -> LeaseLost:
@@ -183,15 +187,14 @@ def _put_back(under_way: _Append, awaited: Sequence[Record]) -> None:
                 view.put_wait(wait)
 
 
-def _appended(under_way: _Append, command: AppendRecords) -> Appended:
-    view, run_id = under_way.view, command.run_id
+def _appended(view: View, row: RunRow, command: AppendRecords) -> Appended:
     length = command.expected_length + len(command.entries)
-    if under_way.row.status in CLOSED:
+    if row.status in CLOSED:
         return Appended(length, (), parked=True)
-    inbox: tuple[InboxRow, ...] = tuple(view.inbox(run_id))
+    inbox: tuple[InboxRow, ...] = tuple(view.inbox(row.run_id))
     parked = command.park and not inbox
     if parked:
-        runs.leave(view, under_way.row)
+        runs.leave(view, row)
     return Appended(length, inbox, parked)
 
 

@@ -3,10 +3,10 @@
 The lowest part of `apply`: pure over a `View`, called by the other parts.
 """
 
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ironflow import codec
 from ironflow.errors import RunNotFound

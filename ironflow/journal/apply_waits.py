@@ -8,8 +8,9 @@ deliveries stand still, so that nothing is taken out of order.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from ironflow import limits
 from ironflow.journal import apply_runs as runs

@@ -258,13 +258,18 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to carry a run on. `epoch` goes into every append."""
+    """The right to carry a run on. `epoch` goes into every append.
+
+    `first` is the history of a run that has no record but its first, which spares
+    reading it; None otherwise.
+    """
 
     run_id: str
     function_id: str
     epoch: int
     length: int
     inbox: tuple[InboxRow, ...]
+    first: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,7 @@ class MemoryStore:
             epoch=self._view.queue.holds[run.row.run_id],
             length=len(run.entries),
             inbox=tuple(run.inbox.values()),
+            first=run.entries[0] if len(run.entries) == 1 else None,
         )
 
 

@@ -16,8 +16,7 @@ CLOSED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continu
 TimerKind = Literal["sleep", "wait", "invoke", "retry", "run", "start"]
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRow:
+class FunctionRow(msgspec.Struct, frozen=True, array_like=True):
     """A function as the registry knows it; matching uses it at commit time.
 
     `triggers` are event patterns. Durations are microseconds, 0 for none.
@@ -49,8 +48,7 @@ class Pause:
     paused_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(msgspec.Struct, frozen=True, array_like=True):
     """The durable state of a run that is not in its history.
 
     It is written when the run starts, pauses and ends, never by a step.
@@ -81,8 +79,7 @@ class RunRow:
     lane: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitRow:
+class WaitRow(msgspec.Struct, frozen=True, array_like=True):
     """A wait: `path` and `match_key` are empty where any event of the name fits.
 
     `sequence` is its WaitStarted record's. Of two waits of one run that an event
@@ -101,8 +98,7 @@ class WaitRow:
     seeks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MatchPath:
+class MatchPath(msgspec.Struct, frozen=True, array_like=True):
     """How far the events of a name are indexed by what they have at a path.
 
     Those after position `after` are, and so will be all that come. A fill is under
@@ -118,8 +114,7 @@ class MatchPath:
     made_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimerRow:
+class TimerRow(msgspec.Struct, frozen=True, array_like=True):
     """Something that is due at `due` (microseconds).
 
     A run has at most one timer of a step and kind; `run` and `start` are of the
@@ -132,8 +127,7 @@ class TimerRow:
     due: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     """An event in its place in the log; `run_ids` are the runs it started."""
 
     position: int
@@ -141,8 +135,7 @@ class StoredEvent:
     run_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, array_like=True):
     """Where the delivery of events to waits stopped, while it is unfinished.
 
     The event at `position` has been offered to waits up to (`run_id`,
@@ -154,8 +147,7 @@ class Delivery:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EventLog:
+class EventLog(msgspec.Struct, frozen=True, array_like=True):
     """How many events are stored; `delivery` is None if each found its waits."""
 
     length: int
@@ -169,8 +161,7 @@ class Hold(msgspec.Struct, frozen=True):
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class InboxRow:
+class InboxRow(msgspec.Struct, frozen=True, array_like=True):
     """A record on its way into a history.
 
     `number` grows within a run and is never used twice, also when all are gone.

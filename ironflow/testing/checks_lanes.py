@@ -1,7 +1,8 @@
 """Checks of a journal: lanes keep their limits, and who was ready first comes first."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ironflow.journal.base import (
     Claim,

@@ -1,6 +1,6 @@
 """Checks of a journal: timers are kept in order, fire once, and go with their cause."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ironflow.journal.base import FireTimer, TimerRow
 from ironflow.records import DeadlinePassed, Draft, SleepFired, StepInDoubt

@@ -107,20 +107,29 @@ def encodes_to(value: object, data: bytes) -> bool:
 def is_plain(value: object, scalars: frozenset[type] = _SCALARS) -> bool:
     """Say whether a value is built only of what reads back as it is.
 
-    It goes down by levels. The value must not contain itself.
+    The value must not contain itself.
     """
     if type(value) in scalars:
         return True
-    level = [value]
-    for _ in range(limits.VALUE_DEPTH_MAX + 1):  # the last has no lists or dicts
+    inside = _plain_members(value)
+    if inside is None:
+        return False
+    # Most are a flat list or dict.
+    return scalars.issuperset(map(type, inside)) or _is_plain(inside, scalars)
+
+
+def _is_plain(inside: Collection[object], scalars: frozenset[type]) -> bool:
+    """Go down by levels; the last that is allowed has no lists or dicts."""
+    level = inside
+    for _ in range(limits.VALUE_DEPTH_MAX):
         below: list[object] = []
         for each in level:
             if type(each) in scalars:
                 continue
-            inside = _plain_members(each)
-            if inside is None:
+            members = _plain_members(each)
+            if members is None:
                 return False
-            below += inside
+            below += members
         if not below:
             return True
         level = below

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from ironflow.commands import output
@@ -108,6 +109,8 @@ def test_a_waiting_run_names_each_open_operation() -> None:
 
 
 def test_a_run_that_has_ended_needs_no_reason() -> None:
-    summary = RunSummary(replace(ROW, status="completed"), "completed", 3)
+    summary = RunSummary(
+        msgspec.structs.replace(ROW, status="completed"), "completed", 3
+    )
 
     assert [*reasons(summary, RunState(), now=NOW, owner=None)] == []

@@ -115,8 +115,10 @@ async def test_inbox_rows_that_come_while_a_run_is_loaded_are_not_lost(
     journal = SlowClaims(bench.journal)
     journal.let_history = trio.Event()
 
-    async with bench.engine(waits_twice, on=journal) as engine:
+    async with bench.engine(waits_twice, on=journal, cached=0) as engine:
         receipt = await engine.emit("go")
+        await settle()
+        await engine.emit("first", 1)
         await journal.histories.wait()
         await bench.journal.commit([cancel_of(receipt.run_ids[0])])
         await settle()

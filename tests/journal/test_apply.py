@@ -143,7 +143,9 @@ async def test_a_rolled_back_commit_keeps_the_order_of_the_queue(bench: Bench) -
 async def test_an_event_named_like_a_topic_starts_nothing(bench: Bench) -> None:
     """A function that takes everything does not take messages."""
     scene = bench.scene
-    await scene.register(replace(scene.function("all"), triggers=(">", "topic:>")))
+    await scene.register(
+        msgspec.structs.replace(scene.function("all"), triggers=(">", "topic:>"))
+    )
     event = msgspec.structs.replace(scene.event("news"), name="topic:news")
 
     [receipt] = await scene.emit(event)

@@ -19,8 +19,9 @@ from ironflow.journal.apply import apply
 from ironflow.journal.base import Answer, Hint, JournalCommand
 from ironflow.journal.lmdb import wal
 from ironflow.journal.lmdb.checkpoint import Committed
+from ironflow.journal.lmdb.known import Memory, Staged
 from ironflow.journal.lmdb.layers import Overlay
-from ironflow.journal.lmdb.tables import LmdbView, Memory, Staged
+from ironflow.journal.lmdb.tables import LmdbView
 
 DECIDE_SECONDS_MAX: Final = 0.003
 
@@ -163,5 +164,4 @@ def remember(memory: Memory, batch: Batch) -> None:
     memory.key_days = staged.key_days or memory.key_days
     memory.match_paths = staged.match_paths or memory.match_paths
     memory.take_ready(staged.ready)
-    holds = memory.queue.holds
-    memory.held |= {run: staged.known[run] for run in staged.known if run in holds}
+    memory.take_known(staged.known, staged.first)

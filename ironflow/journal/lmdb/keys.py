@@ -8,6 +8,7 @@ bytes, so they stand as 16 bytes of BLAKE2b; the row has the text.
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from ironflow.errors import RunNotFound
@@ -98,6 +99,7 @@ def environment_prefix(value: int) -> bytes:
     return value.to_bytes(ENVIRONMENT_BYTES, "big")
 
 
+@lru_cache(maxsize=4096)
 def text(value: str) -> bytes:
     """Return the piece that stands for a name, a path or a step id."""
     return hashlib.blake2b(
@@ -125,6 +127,7 @@ def day(time_us: int) -> bytes:
     return (time_us // DAY_US).to_bytes(DAYS_BYTES, "big")
 
 
+@lru_cache(maxsize=4096)
 def run(run_id: str) -> bytes:
     """Return the 16 bytes of a run id.
 

@@ -62,10 +62,10 @@ class Layer:
         changed[key] = value
 
     def extend(self, run: bytes, tail: Tail) -> None:
-        """Add records to the end of a history."""
+        """Add records to the end of a history; the tail is taken as it is."""
         known = self.tails.get(run)
         if known is None:
-            self.tails[run] = Tail(tail.first, tail.records.copy())
+            self.tails[run] = tail
             self.rows += 1
         else:
             assert tail.first == known.last + 1

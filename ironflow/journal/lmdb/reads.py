@@ -72,8 +72,7 @@ class Reads:
             try:
                 return read_history(
                     snapshot,
-                    self._prefix,
-                    keys.run(run_id),
+                    self._prefix + keys.run(run_id),
                     after=after,
                     limit=min(limit, limits.PAGE_RECORDS_MAX),
                 )
@@ -246,12 +245,13 @@ def closed() -> JournalError:
 
 
 def read_history(
-    snapshot: Layered, environment: bytes, run: bytes, *, after: int, limit: int
+    snapshot: Layered, run: bytes, *, after: int, limit: int
 ) -> list[Entry]:
-    """Return a page of a history with its payloads."""
-    entries = snapshot.records(environment + run, after=after, limit=limit)
+    """Return a page of a history, by its key, with its payloads."""
+    entries = snapshot.records(run, after=after, limit=limit)
     for index, entry in enumerate(entries):
         if not entry.payload and codec.needs_blob(entry):
+            environment = run[: keys.ENVIRONMENT_BYTES]
             entries[index] = with_blob(snapshot, environment, entry)
     return entries
 

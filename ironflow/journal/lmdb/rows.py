@@ -4,10 +4,8 @@ Any MessagePack reader reads them. A field that is added later goes last and
 has a default, so rows of older versions are read for ever.
 """
 
-import dataclasses
 import hashlib
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -35,23 +33,17 @@ Decoder = Callable[[bytes], Any]
 
 
 class RowCodec(Generic[Row]):
-    """Encode and decode one class of rows."""
+    """Encode and decode one class of rows, which is a Struct like an array."""
 
-    __slots__ = ("_decode", "_name", "_row", "_values")
+    __slots__ = ("_decode", "_name")
 
     def __init__(self, row: type[Row]) -> None:
-        fields = dataclasses.fields(row)  # type: ignore[arg-type]  # rows are dataclasses
-        shape = msgspec.defstruct(
-            row.__name__, [_field(field) for field in fields], array_like=True, gc=False
-        )
-        self._row = row
         self._name = f"a {row.__name__}"
-        self._values = attrgetter(*(field.name for field in fields))
-        self._decode: Decoder = msgspec.msgpack.Decoder(shape).decode
+        self._decode: Decoder = msgspec.msgpack.Decoder(row).decode
 
     def encode(self, row: Row) -> bytes:
         """Return the bytes to store."""
-        return _encode(self._values(row))
+        return _encode(row)
 
     def decode(self, data: bytes) -> Row:
         """Return the row in these bytes.
@@ -59,14 +51,8 @@ class RowCodec(Generic[Row]):
         Raises:
             JournalDamaged: the bytes are not such a row.
         """
-        shape = decoded(self._decode, data, name=self._name)
-        return self._row(*msgspec.structs.astuple(shape))
-
-
-def _field(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401, RUF100 - msgspec's own type
-    if field.default is dataclasses.MISSING:
-        return (field.name, field.type)
-    return (field.name, field.type, field.default)
+        row: Row = decoded(self._decode, data, name=self._name)
+        return row
 
 
 def decoded(decode: Decoder, data: bytes, *, name: str) -> Any:

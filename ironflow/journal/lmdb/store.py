@@ -14,6 +14,7 @@ from ironflow.journal.base import (
     EventLog,
     FunctionRow,
     Hint,
+    InboxRow,
     JournalCommand,
     MatchPath,
 )
@@ -22,9 +23,10 @@ from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
 from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.head import read_head
+from ironflow.journal.lmdb.known import Known, Memory
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.lmdb.reads import Reads, read_inbox
-from ironflow.journal.lmdb.tables import Known, Memory, read_run
+from ironflow.journal.lmdb.reads import Reads, read_history, read_inbox
+from ironflow.journal.lmdb.tables import read_run
 from ironflow.journal.lmdb.writer import Writer
 from ironflow.journal.ready import ReadyQueue
 
@@ -345,13 +347,26 @@ class LmdbJournal(Reads):
         return run_id in self._memory.queue.holds
 
     def _claim(self, snapshot: Layered, run_id: str) -> Claim:
-        queue = self._memory.queue
+        memory, queue = self._memory, self._memory.queue
         key = self._prefix + keys.run(run_id)
-        row = read_run(snapshot, self._prefix, run_id)
-        length, inbox = snapshot.length(key), read_inbox(snapshot, key)
-        self._memory.held[run_id] = Known(key, row, length)
-        function_id = queue.function_of(run_id)
-        return Claim(run_id, function_id, queue.holds[run_id], length, inbox)
+        inbox: tuple[InboxRow, ...] = ()
+        known, first = memory.fresh.pop(run_id, (None, None))
+        if known is None:
+            row = read_run(snapshot, self._prefix, run_id)
+            known = Known(key, row, snapshot.length(key))
+        if not known.inbox_is_empty:
+            inbox = read_inbox(snapshot, key)
+        if known.length == 1 and first is None:
+            [first] = read_history(snapshot, key, after=0, limit=1)
+        memory.held[run_id] = known
+        return Claim(
+            run_id,
+            queue.function_of(run_id),
+            queue.holds[run_id],
+            known.length,
+            inbox,
+            first,
+        )
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Give runs back, still ready; others may claim them at once.

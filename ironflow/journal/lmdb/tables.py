@@ -5,7 +5,6 @@ read here and changed by `store` after the commit, never before.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
 from typing import Final, final
@@ -28,90 +27,11 @@ from ironflow.journal.base import (
     WaitRow,
 )
 from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb.known import Known, Memory, Staged
 from ironflow.journal.lmdb.layers import Layered, Overlay, Tail
-from ironflow.journal.ready import ReadyQueue
 from ironflow.records import Draft, Entry, EventData
 
 INBOX_ROWS_PER_COMMIT_MAX: Final = 1 << 24
-
-
-@dataclass(slots=True)
-class Known:
-    """What a run's next append needs to know; kept while the run is held.
-
-    `inbox_is_empty` may be false of an empty inbox, never true of another.
-    """
-
-    key: bytes
-    row: RunRow | None
-    length: int
-    inbox_is_empty: bool = False
-
-    def copy(self) -> "Known":
-        """Return the same in an object of its own."""
-        return Known(self.key, self.row, self.length, self.inbox_is_empty)
-
-
-@dataclass(slots=True)
-class Memory:
-    """What the owner of an environment keeps in memory, as of the last commit."""
-
-    environment: int
-    commit_number: int
-    head: bytes
-    queue: ReadyQueue
-    functions: dict[str, FunctionRow]
-    event_log: EventLog
-    key_days: list[bytes]  # the days in which idempotency keys were used, newest first
-    ready_place: int
-    match_paths: Mapping[str, Mapping[str, MatchPath]]  # by event name and path
-    held: dict[str, Known] = field(default_factory=dict[str, Known])
-
-    def take_ready(self, changes: Sequence[tuple[str, RunRow | None]]) -> None:
-        """Let runs be claimed; None: nothing of this one stays in memory."""
-        self.ready_place += len(changes)
-        for run_id, row in changes:
-            if row is not None:
-                self.queue.add(run_id, row.function_id, row.lane)
-            else:
-                self.queue.drop(run_id)
-                self.held.pop(run_id, None)
-
-    def take_functions(self, functions: dict[str, FunctionRow]) -> None:
-        """Let the registry be this one, also where it says how many may be held."""
-        self.functions = functions
-        for function_id, row in functions.items():
-            self.queue.set_limit(function_id, row.concurrency)
-
-
-class Staged:
-    """What a commit will change in memory once it is durable.
-
-    Of `ready`, None in place of a row says that the run is ready no longer.
-    """
-
-    __slots__ = (
-        "ended_holds",
-        "event_log",
-        "events",
-        "functions",
-        "key_days",
-        "known",
-        "match_paths",
-        "ready",
-        "runs",
-    )
-
-    def __init__(self) -> None:
-        self.functions: dict[str, FunctionRow] | None = None
-        self.event_log: EventLog | None = None
-        self.key_days: list[bytes] | None = None
-        self.match_paths: Mapping[str, Mapping[str, MatchPath]] | None = None
-        self.ready: list[tuple[str, RunRow | None]] = []
-        self.known: dict[str, Known] = {}
-        self.runs: dict[str, rows.RunChange] = {}
-        self.events: list[rows.EventChange] = []
-        self.ended_holds: set[str] = set()
 
 
 class _Tables:
@@ -126,6 +46,22 @@ class _Tables:
 
     def _run(self, run_id: str) -> bytes:
         return self._prefix + keys.run(run_id)
+
+    def _known(self, run_id: str) -> Known:
+        """What is known of a run, with this transaction's writes."""
+        known = self.staged.known.get(run_id)
+        if known is None:
+            known = self._memory.known(run_id) or self._read(run_id)
+            self.staged.known[run_id] = known
+        return known
+
+    def _read(self, run_id: str) -> Known:
+        key = self._run(run_id)
+        data = self._overlay.get(keys.RUNS, key)
+        if data is None:
+            return Known(key, None, 0, inbox_is_empty=True, is_bare=True)
+        length = self._overlay.length(key)
+        return Known(key, rows.RUN.decode(data), length)
 
 
 class _EventTables(_Tables):
@@ -218,7 +154,9 @@ class _WaitTables(_Tables):
         self._overlay.put(keys.WAITS, key, rows.WAIT.encode(row))
         if row.seeks:
             self._overlay.put(keys.SEEKS, self._seek(row), key)
-        own = self._run(row.run_id) + keys.text(row.step)
+        known = self._known(row.run_id)
+        known.is_bare = False
+        own = known.key + keys.text(row.step)
         self._overlay.put(keys.RUN_WAITS, own, key)
 
     def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
@@ -318,36 +256,22 @@ class _RunTables(_Tables):
     """Runs: their rows, histories, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
+        known = self.staged.known.get(run_id)
+        if known is not None:
+            return known.row
         try:
             return self._known(run_id).row
         except RunNotFound:
             return None
 
-    def _known(self, run_id: str) -> Known:
-        """What is known of a run, with this transaction's writes."""
-        known = self.staged.known.get(run_id)
-        if known is None:
-            held = self._memory.held.get(run_id)
-            known = self._read(run_id) if held is None else held.copy()
-            self.staged.known[run_id] = known
-        return known
-
-    def _read(self, run_id: str) -> Known:
-        key = self._run(run_id)
-        data = self._overlay.get(keys.RUNS, key)
-        if data is None:
-            return Known(key, None, 0)
-        length = self._overlay.length(key)
-        return Known(key, rows.RUN.decode(data), length)
-
     def put_run(self, row: RunRow) -> None:
         known = self._known(row.run_id)
-        known.row = row
+        before, known.row = known.row, row
         key = known.key
         self._overlay.put(keys.RUNS, key, rows.RUN.encode(row))
         if row.status == "paused":
             self._overlay.put(keys.PAUSED, key, row.function_id.encode())
-        elif self._overlay.get(keys.PAUSED, key) is not None:
+        elif before is not None and before.status == "paused":
             self._overlay.delete(keys.PAUSED, key)
 
     def paused(self, function_id: str) -> Sequence[RunRow]:
@@ -357,7 +281,8 @@ class _RunTables(_Tables):
         return [rows.RUN.decode(data) for data in runs if data is not None]
 
     def hold(self, run_id: str) -> Hold:
-        length = self._known(run_id).length
+        known = self.staged.known.get(run_id) or self._known(run_id)
+        length = known.length
         if run_id in self.staged.ended_holds:
             return Hold(0, length)
         return Hold(self._memory.queue.holds.get(run_id, 0), length)
@@ -367,10 +292,12 @@ class _RunTables(_Tables):
     ) -> None:
         if not entries:
             return
-        known = self._known(run_id)
+        known = self.staged.known.get(run_id) or self._known(run_id)
         key = known.key
         records = list(map(codec.encode, entries, headers))
         self._overlay.append(key, Tail(known.length + 1, records))
+        if not known.length and len(entries) == 1:
+            self.staged.first[run_id] = entries[0]
         for entry in entries:
             if codec.is_blob(entry.payload):
                 blob = self._prefix + entry.record.payload_digest
@@ -381,7 +308,7 @@ class _RunTables(_Tables):
         self.staged.runs[run_id] = rows.RunChange(run, length, last.digest)
 
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
-        known = self._known(run_id)
+        known = self.staged.known.get(run_id) or self._known(run_id)
         if known.inbox_is_empty:
             return ()
         skipped = len(known.key)
@@ -407,19 +334,23 @@ class _RunTables(_Tables):
             self._overlay.delete(keys.INBOX, prefix + keys.number(number))
 
     def put_ready(self, row: RunRow) -> None:
-        key = self._run(row.run_id)
-        if self._overlay.get(keys.READY, key) is None:
-            self.staged.ready.append((row.run_id, row))
-            place = self._memory.ready_place + len(self.staged.ready)
-            data = rows.encode_ready(place, row.function_id, row.lane)
-            self._overlay.put(keys.READY, key, data)
+        run_id, staged = row.run_id, self.staged
+        if staged.readiness.get(run_id, run_id in self._memory.queue):
+            return
+        staged.readiness[run_id] = True
+        staged.ready.append((run_id, row))
+        place = self._memory.ready_place + len(staged.ready)
+        data = rows.encode_ready(place, row.function_id, row.lane)
+        self._overlay.put(keys.READY, self._run(run_id), data)
 
     def drop_ready(self, run_id: str) -> None:
         self._overlay.delete(keys.READY, self._run(run_id))
+        self.staged.readiness[run_id] = False
         self.staged.ready.append((run_id, None))
         self.staged.ended_holds.add(run_id)
 
     def put_timer(self, row: TimerRow) -> None:
+        self._known(row.run_id).is_bare = False
         due = keys.number(row.due)
         own = self._timer(row.run_id, row.step, row.kind)
         self._overlay.put(keys.RUN_TIMERS, own, due)
@@ -430,6 +361,8 @@ class _RunTables(_Tables):
     def drop_timer(
         self, run_id: str, step: str, kind: TimerKind, *, due: int = 0
     ) -> bool:
+        if self._known(run_id).is_bare:
+            return False
         own = self._timer(run_id, step, kind)
         found = self._overlay.get(keys.RUN_TIMERS, own)
         if found is None or (due and keys.to_number(found) != due):
@@ -442,6 +375,7 @@ class _RunTables(_Tables):
         return self._run(run_id) + keys.timer(step, kind)
 
     def consume(self, run_id: str, position: int) -> bool:
+        self._known(run_id).is_bare = False
         key = self._run(run_id) + keys.number(position)
         if self._overlay.get(keys.CONSUMED, key) is not None:
             return False
@@ -452,7 +386,18 @@ class _RunTables(_Tables):
         self._overlay.delete(keys.CONSUMED, self._run(run_id) + keys.number(position))
 
     def drop_run_tables(self, run_id: str) -> None:
-        run = self._run(run_id)
+        known, overlay = self._known(run_id), self._overlay
+        run = known.key
+        if not known.inbox_is_empty:
+            for key, _ in list(overlay.scan(keys.INBOX, run)):
+                overlay.delete(keys.INBOX, key)
+            known.inbox_is_empty = True
+        if not known.is_bare:
+            self._drop_waiting(run)
+        self.drop_ready(run_id)
+
+    def _drop_waiting(self, run: bytes) -> None:
+        """Drop the timers, waits and consumed events of a run."""
         overlay = self._overlay
         for own, due in list(overlay.scan(keys.RUN_TIMERS, run)):
             overlay.delete(keys.TIMERS, keys.timer_by_due(own, due))
@@ -461,7 +406,6 @@ class _RunTables(_Tables):
         for table in keys.RUN_TABLES:
             for key, _ in list(overlay.scan(table, run)):
                 overlay.delete(table, key)
-        self.drop_ready(run_id)
 
 
 @final

@@ -25,8 +25,8 @@ from ironflow.journal.base import Answer, JournalCommand
 from ironflow.journal.lmdb.batch import Batch, Submission, decide, remember
 from ironflow.journal.lmdb.checkpoint import Committed, Worker
 from ironflow.journal.lmdb.head import HeadFile
+from ironflow.journal.lmdb.known import Memory
 from ironflow.journal.lmdb.pace import Pace
-from ironflow.journal.lmdb.tables import Memory
 from ironflow.journal.lmdb.wal import Commit, Frame, Wal
 
 GATHER_PASSES_MAX: Final = 8

@@ -1,7 +1,7 @@
 """Rows <-> MessagePack: what the `data` columns hold.
 
-A row is a map from field names to values, so a field that is added later, with a
-default, leaves rows of older versions readable.
+A row is an array, in the order of its fields. A field that is added later goes last and
+has a default, so rows of older versions are read for ever.
 """
 
 from collections.abc import Callable

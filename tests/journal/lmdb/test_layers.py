@@ -195,7 +195,7 @@ def test_a_history_over_layers_reads_like_a_list(
 
     with Overlay(store, layers) as overlay:
         for tail in cut[ends[2] :]:
-            overlay.append(RUN, tail)
+            overlay.append(RUN, copy_of(tail))
 
         assert overlay.length(RUN) == len(entries)
         assert overlay.length(OTHER) == 0
@@ -211,10 +211,15 @@ def test_a_history_over_layers_reads_like_a_list(
         assert rest == [data for tail in above for data in tail.records]
 
 
+def copy_of(tail: Tail) -> Tail:
+    """A tail of its own: layers keep what they are given, and let it grow."""
+    return Tail(tail.first, [*tail.records])
+
+
 def layer_with(tails: list[Tail]) -> Layer:
     layer = Layer()
     for tail in tails:
-        layer.take({}, {RUN: tail})
+        layer.take({}, {RUN: copy_of(tail)})
     return layer
 
 

@@ -1,0 +1,125 @@
+"""What the owner of a journal keeps in memory, and what a commit will change there.
+
+The registry, the ready queue, and of a run that is held or has just begun what its next
+append needs. It is changed when a commit is durable, never before.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from ironflow.journal.base import EventLog, FunctionRow, MatchPath, RunRow
+from ironflow.journal.lmdb import rows
+from ironflow.journal.ready import ReadyQueue
+from ironflow.records import Entry
+
+FRESH_RUNS_MAX: Final = 4096
+
+
+class Known(msgspec.Struct):
+    """What a run's next append needs to know; kept while the run is held.
+
+    `inbox_is_empty` may be false of an empty inbox, never true of another; so may
+    `is_bare` of a run that has no timers, waits and consumed events.
+    """
+
+    key: bytes
+    row: RunRow | None
+    length: int
+    inbox_is_empty: bool = False
+    is_bare: bool = False
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the owner of an environment keeps in memory, as of the last commit."""
+
+    environment: int
+    commit_number: int
+    head: bytes
+    queue: ReadyQueue
+    functions: dict[str, FunctionRow]
+    event_log: EventLog
+    key_days: list[bytes]  # the days in which idempotency keys were used, newest first
+    ready_place: int
+    match_paths: Mapping[str, Mapping[str, MatchPath]]  # by event name and path
+    held: dict[str, Known] = field(default_factory=dict[str, Known])
+    # Runs that have only begun, with their first record: most are claimed at once.
+    fresh: dict[str, tuple[Known, Entry]] = field(
+        default_factory=dict[str, tuple[Known, Entry]]
+    )
+
+    def known(self, run_id: str) -> Known | None:
+        """Return a copy of what is known of a run, if it is."""
+        known = self.held.get(run_id)
+        if known is None:
+            begun = self.fresh.get(run_id)
+            if begun is None:
+                return None
+            known = begun[0]
+        return copy(known)
+
+    def take_known(self, known: dict[str, Known], first: dict[str, Entry]) -> None:
+        """Take what is known of runs that a commit changed."""
+        holds, fresh = self.queue.holds, self.fresh
+        for run_id, each in known.items():
+            if run_id in holds:
+                self.held[run_id] = each
+            elif run_id in fresh:
+                fresh[run_id] = (each, fresh[run_id][1])
+            elif run_id in first and len(fresh) < FRESH_RUNS_MAX:
+                fresh[run_id] = (each, first[run_id])
+
+    def take_ready(self, changes: Sequence[tuple[str, RunRow | None]]) -> None:
+        """Let runs be claimed; None: nothing of this one stays in memory."""
+        self.ready_place += len(changes)
+        for run_id, row in changes:
+            if row is not None:
+                self.queue.add(run_id, row.function_id, row.lane)
+            else:
+                self.queue.drop(run_id)
+                self.held.pop(run_id, None)
+                self.fresh.pop(run_id, None)
+
+    def take_functions(self, functions: dict[str, FunctionRow]) -> None:
+        """Let the registry be this one, also where it says how many may be held."""
+        self.functions = functions
+        for function_id, row in functions.items():
+            self.queue.set_limit(function_id, row.concurrency)
+
+
+class Staged:
+    """What a commit will change in memory once it is durable.
+
+    Of `ready`, None in place of a row says that the run is ready no longer.
+    """
+
+    __slots__ = (
+        "ended_holds",
+        "event_log",
+        "events",
+        "first",
+        "functions",
+        "key_days",
+        "known",
+        "match_paths",
+        "readiness",
+        "ready",
+        "runs",
+    )
+
+    def __init__(self) -> None:
+        self.functions: dict[str, FunctionRow] | None = None
+        self.event_log: EventLog | None = None
+        self.key_days: list[bytes] | None = None
+        self.match_paths: Mapping[str, Mapping[str, MatchPath]] | None = None
+        self.ready: list[tuple[str, RunRow | None]] = []
+        self.readiness: dict[str, bool] = {}
+        self.known: dict[str, Known] = {}
+        self.first: dict[str, Entry] = {}
+        self.runs: dict[str, rows.RunChange] = {}
+        self.events: list[rows.EventChange] = []
+        self.ended_holds: set[str] = set()
