@@ -1,7 +1,6 @@
 """`ironflow events`: the log of events."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -9,7 +8,7 @@ import click
 from ironflow import limits
 from ironflow.commands import journals, output
 from ironflow.commands.group import LazyCommand, LazyGroup
-from ironflow.commands.options import data_dir_option, json_option
+from ironflow.commands.options import Place, data_dir_option, json_option
 from ironflow.errors import ConfigurationError
 from ironflow.journal.base import Journal, StoredEvent
 from ironflow.policy.match import parse_pattern
@@ -50,7 +49,7 @@ def events() -> None:
 @data_dir_option
 @json_option
 def list_events(
-    *, pattern: str, after: int, limit: int, directory: Path, as_json: bool
+    *, pattern: str, after: int, limit: int, directory: Place, as_json: bool
 ) -> None:
     """List events in the order they came.
 

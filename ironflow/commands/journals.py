@@ -1,4 +1,4 @@
-"""Data directories, opened for a command: to read, or as their owner for a moment."""
+"""Journals, opened for a command: to read, or for a change as an owner or a node."""
 
 import difflib
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import click
 
+from ironflow.commands.options import Place
 from ironflow.errors import JournalOwned, RunNotFound
 from ironflow.journal.base import (
     Answer,
@@ -26,7 +27,7 @@ _SEARCHED_MAX: Final = 200  # runs among which a mistyped id is looked for
 _NEAR: Final = 0.85
 
 
-def read(directory: Path, work: Callable[[Journal], Awaitable[T]]) -> T:
+def read(directory: Place, work: Callable[[Journal], Awaitable[T]]) -> T:
     """Do something with a journal that is only read, whoever owns it.
 
     Raises:
@@ -35,11 +36,16 @@ def read(directory: Path, work: Callable[[Journal], Awaitable[T]]) -> T:
     """
     import trio
 
-    check_there(directory)
-    from ironflow.journal.lmdb.store import open_reader
+    from ironflow.journal.url import open_reader
+
+    if isinstance(directory, Path):
+        check_there(directory)
+        url = f"lmdb://{directory.absolute()}"
+    else:
+        url = directory
 
     async def main() -> T:
-        reader = await open_reader(directory)
+        reader = await open_reader(url)
         try:
             return await work(reader)
         finally:
@@ -66,9 +72,9 @@ def check_there(directory: Path) -> None:
 
 
 def change(
-    directory: Path, run_id: str, commands: Callable[[RunSummary], JournalCommand]
+    directory: Place, run_id: str, commands: Callable[[RunSummary], JournalCommand]
 ) -> tuple[RunSummary, Answer]:
-    """Commit a change of one run, as the owner; return the run before, and the answer.
+    """Commit a change of one run; return the run before, and the answer.
 
     Raises:
         ClickException: a process owns the directory, or there is none.
@@ -76,19 +82,20 @@ def change(
     """
     import trio
 
-    check_there(directory)
-    from ironflow.journal.lmdb.owner import read_owner
-    from ironflow.journal.lmdb.store import open_lmdb, open_reader
+    from ironflow.journal.url import open_journal, open_reader
+
+    if isinstance(directory, Path):
+        check_there(directory)
+        url = f"lmdb://{directory.absolute()}"
+    else:
+        url = directory
 
     async def main() -> tuple[RunSummary, Answer]:
-        # Opening as the owner would make a journal where there is none.
-        await (await open_reader(directory)).close()
-        journal = await open_lmdb(directory)
-        try:
+        # Opening it for a change would make a journal where there is none.
+        await (await open_reader(url)).close()
+        async with open_journal(url) as journal:
             summary = await found(journal, run_id)
             [answer] = await journal.commit((commands(summary),))
-        finally:
-            await journal.close()
         if isinstance(answer, Refused):
             raise answer.error
         return summary, answer
@@ -96,12 +103,18 @@ def change(
     try:
         return trio.run(main)
     except JournalOwned as error:
-        owner = read_owner(directory)
-        who = f"process {owner}" if owner else "another process"
-        raise click.ClickException(
-            f"{directory} is owned by {who}, which alone may change its runs: use the"
-            " engine in that process, or stop it and try again"
-        ) from error
+        raise _owned(directory) from error
+
+
+def _owned(directory: Place) -> click.ClickException:
+    from ironflow.journal.lmdb.owner import read_owner
+
+    owner = read_owner(Path(directory))
+    who = f"process {owner}" if owner else "another process"
+    return click.ClickException(
+        f"{directory} is owned by {who}, which alone may change its runs: use the"
+        " engine in that process, or stop it and try again"
+    )
 
 
 async def found(journal: Journal, run_id: str) -> RunSummary:

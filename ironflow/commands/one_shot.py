@@ -56,23 +56,26 @@ async def carry_out(
     data: object,
     *,
     url: str,
+    shared: bool,
     idempotency_key: str,
     timeout: float | None,
 ) -> Outcome:
     """Emit an event; return when its runs and their children have ended or paused.
 
     After `timeout` seconds they are returned as they then stand. A key that was used
-    before emits nothing: the runs of its first event go on.
+    before emits nothing: the runs of its first event go on. Where others make runs
+    too, the journal is `shared`, this is one more engine for a while.
     """
     chosen = _Chosen()
+    only = None if shared else chosen
     deadline = trio.current_time() + (float("inf") if timeout is None else timeout)
-    async with open_engine(app, url, only=chosen, shutdown=_PATIENCE) as engine:
+    async with open_engine(app, url, only=only, shutdown=_PATIENCE) as engine:
         receipt = await engine.emit(event, data, idempotency_key=idempotency_key)
         if not receipt.duplicate:
             return await _ended(engine, app, receipt, deadline)
         chosen.wanted.update(run.id for run in await _family(engine, receipt.run_ids))
     # An engine offers each run once: the older ones were passed over.
-    async with open_engine(app, url, only=chosen, shutdown=_PATIENCE) as engine:
+    async with open_engine(app, url, only=only, shutdown=_PATIENCE) as engine:
         return await _ended(engine, app, receipt, deadline)
 
 

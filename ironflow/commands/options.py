@@ -26,17 +26,37 @@ STATUSES: Final = (
 _RUN: Final = re.compile(r"run_[0-9a-f]{32}")
 
 
+Place = Path | str
+"""Where a journal lies: a data directory, or the URL of one in PostgreSQL."""
+
+
+@final
+class DataPlace(click.ParamType[Place]):
+    """A directory, or a URL that begins with `postgresql://`."""
+
+    name = "directory"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Place:
+        """Return the directory as a path, the URL as it is."""
+        del param, ctx  # whatever else it is, it may be the name of a directory
+        if str(value).startswith(("postgresql://", "postgres://")):
+            return str(value)
+        return Path(value)
+
+
 def data_dir_option(command: CommandT) -> CommandT:
     """Add `--data-dir`."""
     return click.option(
         "--data-dir",
         "directory",
-        type=click.Path(path_type=Path),
+        type=DataPlace(),
         envvar="IRONFLOW_DATA_DIR",
         default=".ironflow",
         show_default=True,
         show_envvar=True,
-        help="The directory that holds the journal.",
+        help="The directory that holds the journal, or a postgresql:// URL.",
     )(command)
 
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -13,6 +12,7 @@ from ironflow.commands import journals
 from ironflow.commands.options import (
     APP_TARGET,
     RUN_ID,
+    Place,
     data_dir_option,
     json_option,
 )
@@ -67,7 +67,7 @@ def replay(
     inputs: bool,
     verify: bool,
     strict: bool,
-    directory: Path,
+    directory: Place,
     as_json: bool,
 ) -> None:
     """Run today's code over recorded histories, without any effect.

@@ -3,7 +3,6 @@
 import difflib
 import json
 from functools import partial
-from pathlib import Path
 from typing import IO, Final, NoReturn
 
 import click
@@ -13,6 +12,7 @@ from ironflow.commands import output
 from ironflow.commands.options import (
     APP_TARGET,
     DURATION,
+    Place,
     data_dir_option,
     json_option,
 )
@@ -52,7 +52,7 @@ def run(
     data_file: IO[bytes] | None,
     timeout: float | None,
     idempotency_key: str,
-    directory: Path,
+    directory: Place,
     as_json: bool,
 ) -> None:
     """Run the functions of APP that EVENT starts, until they end.
@@ -60,7 +60,8 @@ def run(
     APP is module:attribute or path/file.py:attribute. The event and the result of
     every step are kept in the data directory. If this process is killed, the same
     command with the same --idempotency-key goes on where it stopped. Other runs in
-    the directory stay as they are.
+    the directory stay as they are; of a journal in PostgreSQL, runs of the same
+    functions may be carried on beside it.
 
     Exit status 1 unless every run that the event started has completed; a child that
     failed counts if its parent let it.
@@ -78,7 +79,8 @@ def run(
             app,
             event,
             value,
-            url=f"lmdb://{directory.absolute()}",
+            url=_url(directory),
+            shared=isinstance(directory, str),
             idempotency_key=idempotency_key,
             timeout=timeout,
         )
@@ -87,6 +89,10 @@ def run(
     sentences = run_outcome.failures(outcome, app, idempotency_key=idempotency_key)
     if sentences:
         raise click.ClickException("\n".join(sentences))
+
+
+def _url(directory: Place) -> str:
+    return directory if isinstance(directory, str) else f"lmdb://{directory.absolute()}"
 
 
 # --- what the command line says -----------------------------------------------------

@@ -1,14 +1,13 @@
 """`ironflow runs cancel` and `runs retry`: requests, acted upon at the next start."""
 
 import time
-from pathlib import Path
 from typing import Final
 
 import click
 
 from ironflow import limits
 from ironflow.commands import journals, output
-from ironflow.commands.options import RUN_ID, data_dir_option, json_option
+from ironflow.commands.options import RUN_ID, Place, data_dir_option, json_option
 from ironflow.journal.base import (
     CLOSED,
     JournalCommand,
@@ -25,7 +24,7 @@ _ACTOR: Final = "ironflow runs cancel"
 @click.option("--reason", default="", help="Why; it is kept in the run's history.")
 @data_dir_option
 @json_option
-def cancel(*, run_id: str, reason: str, directory: Path, as_json: bool) -> None:
+def cancel(*, run_id: str, reason: str, directory: Place, as_json: bool) -> None:
     """Ask a run to cancel.
 
     The request is recorded. It acts when an engine carries the run on: at the next
@@ -67,7 +66,7 @@ _ENDED: Final = {
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
 @data_dir_option
 @json_option
-def retry(*, run_id: str, directory: Path, as_json: bool) -> None:
+def retry(*, run_id: str, directory: Place, as_json: bool) -> None:
     """Let a paused run try again.
 
     It goes on from where it stands when an engine carries it on: at the next start,

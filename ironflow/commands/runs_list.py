@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -11,6 +10,7 @@ from ironflow.commands import journals, output
 from ironflow.commands.options import (
     RUN_ID,
     STATUSES,
+    Place,
     data_dir_option,
     json_option,
 )
@@ -39,7 +39,7 @@ def list_runs(
     function_id: str,
     limit: int,
     cursor: str | None,
-    directory: Path,
+    directory: Place,
     as_json: bool,
 ) -> None:
     """List runs, newest first."""

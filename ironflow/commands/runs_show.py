@@ -2,14 +2,13 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
 from ironflow.commands import journals, output, run_documents, run_timeline
-from ironflow.commands.options import RUN_ID, data_dir_option, json_option
+from ironflow.commands.options import RUN_ID, Place, data_dir_option, json_option
 from ironflow.commands.runs_list import took
-from ironflow.commands.standing import reasons
+from ironflow.commands.standing import SHARED, reasons
 from ironflow.interpreter.fold import RunState, fold
 from ironflow.journal.base import Journal, RunSummary
 from ironflow.records import Entry
@@ -28,7 +27,7 @@ class _Found:
 @data_dir_option
 @json_option
 def show(
-    *, run_id: str, records: bool, full: bool, directory: Path, as_json: bool
+    *, run_id: str, records: bool, full: bool, directory: Place, as_json: bool
 ) -> None:
     """Show what a run did and why it stands as it does.
 
@@ -55,7 +54,9 @@ def show(
     run_timeline.write(state, now=now, full=full)
 
 
-def _owner(directory: Path) -> int | None:
+def _owner(directory: Place) -> int | None:
+    if isinstance(directory, str):
+        return SHARED
     from ironflow.journal.lmdb.owner import read_owner
 
     return read_owner(directory)

@@ -9,11 +9,16 @@ from ironflow.interpreter.fold import OperationState, RunState
 from ironflow.journal.base import RunSummary
 from ironflow.policy.duration import format_duration
 
+SHARED: Final = 0  # in place of an owner: any engine may carry the runs on
+
 
 def reasons(
     summary: RunSummary, state: RunState, *, now: int, owner: int | None
 ) -> Iterator[str]:
-    """Yield why a run that has not ended is not further; nothing for one that has."""
+    """Yield why a run that has not ended is not further; nothing for one that has.
+
+    `owner` is the process that owns the data directory, None if there is none.
+    """
     pause = summary.row.pause
     if pause is not None:
         since = output.local(pause.paused_at)
@@ -27,7 +32,10 @@ def reasons(
         return
     if summary.status in {"queued", "running"}:
         verb = "start" if summary.status == "queued" else "go on"
-        if owner is None:
+        if owner == SHARED:
+            who = f"an engine that has the function {summary.row.function_id}"
+            yield f"it will {verb} in {who}, as soon as one has room"
+        elif owner is None:
             yield (
                 f"no process owns the data directory: it will {verb} when an engine"
                 f" that has the function {summary.row.function_id} opens it"

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ironflow.commands import journals, output
-from ironflow.commands.options import data_dir_option, json_option
+from ironflow.commands.options import Place, data_dir_option, json_option
 from ironflow.commands.progress import progress
 from ironflow.journal.lmdb.verify import Finding
 from ironflow.journal.lmdb.verify import verify as verified
@@ -15,12 +15,18 @@ from ironflow.journal.lmdb.verify import verify as verified
 @click.command()
 @data_dir_option
 @json_option
-def verify(*, directory: Path, as_json: bool) -> None:
+def verify(*, directory: Place, as_json: bool) -> None:
     """Check that a journal is what was written.
 
     Reads every record, payload, event and commit and checks their digests, also
     while an engine owns the directory. Exit status 1 if anything is damaged.
     """
+    if isinstance(directory, str):
+        raise click.ClickException(
+            "verify reads a data directory. A journal in PostgreSQL is kept whole by"
+            " the server (initdb --data-checksums, pg_amcheck); the digests of its"
+            " records are checked by 'ironflow replay --all --verify'"
+        )
     journals.check_there(directory)
     findings: list[Finding] = []
     looked_at: dict[str, int] = {}

@@ -15,6 +15,7 @@ FORMS: Final = (
     'write "memory:" (nothing is kept), "lmdb:///absolute/path", "lmdb:relative/path"'
     ' or "postgresql://user@host/database"'
 )
+_POSTGRES: Final = ("postgresql", "postgres")
 
 
 @asynccontextmanager
@@ -39,6 +40,26 @@ async def open_journal(
             await journal.close()
 
 
+async def open_reader(url: str, *, environment: str = "default") -> Journal:
+    """Open a journal to read it beside whoever has it; the caller closes it.
+
+    Raises:
+        ConfigurationError: the URL is wrong, or there is no such journal.
+        JournalError: the store cannot be read; the message says why.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "lmdb":
+        from ironflow.journal.lmdb.store import open_reader as open_lmdb_reader
+
+        return await open_lmdb_reader(_path(url, rest), environment=environment)
+    if scheme in _POSTGRES:
+        _check_driver(url)
+        from ironflow.journal.postgres.reader import open_postgres_reader
+
+        return await open_postgres_reader(url, environment=environment)
+    raise ConfigurationError(f"{_shown(url)} is nothing that can be read; {FORMS}")
+
+
 async def _opened(url: str, *, environment: str) -> Journal:
     scheme, _, rest = url.partition(":")
     match scheme:
@@ -58,15 +79,19 @@ async def _opened(url: str, *, environment: str) -> Journal:
 
 
 async def _postgres(url: str, *, environment: str) -> Journal:
-    """Open a journal in PostgreSQL; its driver is an extra."""
+    """Open a journal in PostgreSQL."""
+    _check_driver(url)
+    from ironflow.journal.postgres.store import open_postgres
+
+    return await open_postgres(url, environment=environment)
+
+
+def _check_driver(url: str) -> None:
     if find_spec("psycopg") is None:
         raise ConfigurationError(
             f"the journal {_shown(url)} needs a driver for PostgreSQL:"
             " pip install 'ironflow-engine[postgres]'"
         )
-    from ironflow.journal.postgres.store import open_postgres
-
-    return await open_postgres(url, environment=environment)
 
 
 def _path(url: str, rest: str) -> Path:

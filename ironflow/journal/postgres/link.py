@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+import psycopg
 import trio
 
-from ironflow.errors import JournalError, JournalFailed
+from ironflow.errors import ConfigurationError, JournalError, JournalFailed
 from ironflow.journal.postgres._psycopg import (
     Call,
     Connection,
@@ -14,6 +15,7 @@ from ironflow.journal.postgres._psycopg import (
     Row,
     ServerError,
     connect,
+    sentence,
 )
 from ironflow.journal.postgres.address import LEASE_SECONDS_DEFAULT, Address
 
@@ -153,3 +155,20 @@ class Readers:
 def closed() -> JournalError:
     """Return the error for a call to a journal that was closed."""
     return JournalError("this journal is closed; open it again")
+
+
+def not_opened(
+    address: Address, error: ServerError | psycopg.Error
+) -> ConfigurationError | JournalFailed:
+    """Return the error for a journal that could not be opened."""
+    words = sentence(error) if isinstance(error, psycopg.Error) else str(error)
+    if isinstance(error, ConnectionLost):
+        return JournalFailed(
+            f"the journal {address.shown} cannot be reached ({words}); start the server"
+            " or correct the URL, then try again"
+        )
+    return ConfigurationError(
+        f"the journal {address.shown} cannot be opened ({words}); correct the URL, or"
+        " what the server allows this user: it needs a database with CREATE, or a"
+        " schema of its own"
+    )

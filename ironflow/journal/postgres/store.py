@@ -9,7 +9,7 @@ import psycopg
 import trio
 
 from ironflow import limits
-from ironflow.errors import ConfigurationError, JournalFailed
+from ironflow.errors import ConfigurationError
 from ironflow.journal.base import (
     Answer,
     Claim,
@@ -23,12 +23,11 @@ from ironflow.journal.postgres._psycopg import (
     Database,
     ServerError,
     connect_plain,
-    sentence,
 )
 from ironflow.journal.postgres.address import Address, parse_address
 from ironflow.journal.postgres.batch import Memory
 from ironflow.journal.postgres.claims import CLAIMS_PER_NODE, claim_calls, made
-from ironflow.journal.postgres.link import Options, Readers, Server, closed
+from ironflow.journal.postgres.link import Options, Readers, Server, closed, not_opened
 from ironflow.journal.postgres.reads import Reads
 from ironflow.journal.postgres.schema import migrate
 from ironflow.journal.postgres.writer import Writer
@@ -85,7 +84,7 @@ def _opened(server: Server, environment: str) -> _Opened:
             seen = heartbeat.register(database, memory, lease=lease)
             return _Opened(memory, seen)
     except (ServerError, psycopg.Error) as error:
-        raise _not_opened(address, error) from error
+        raise not_opened(address, error) from error
 
 
 def _environment(database: Database, address: Address, name: str) -> Memory:
@@ -97,22 +96,6 @@ def _environment(database: Database, address: Address, name: str) -> Memory:
     assert names is not None
     channel, lock = names
     return Memory(environment=row[0], lock=lock, channel=channel, name=name, node=0)
-
-
-def _not_opened(
-    address: Address, error: ServerError | psycopg.Error
-) -> ConfigurationError | JournalFailed:
-    words = sentence(error) if isinstance(error, psycopg.Error) else str(error)
-    if isinstance(error, ConnectionLost):
-        return JournalFailed(
-            f"the journal {address.shown} cannot be reached ({words}); start the server"
-            " or correct the URL, then try again"
-        )
-    return ConfigurationError(
-        f"the journal {address.shown} cannot be opened ({words}); correct the URL, or"
-        " what the server allows this user: it needs a database with CREATE, or a"
-        " schema of its own"
-    )
 
 
 def _leave(server: Server, memory: Memory) -> None:
