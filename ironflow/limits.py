@@ -47,6 +47,7 @@ PAGE_RECORDS_MAX: Final = 10_000
 PAGE_RUNS_MAX: Final = 1_000
 PAGE_EVENTS_MAX: Final = 1_000
 CLAIM_RUNS_MAX: Final = 1_000
+POISON_CLAIMS_MAX: Final = 5  # that end with their process and bring no record
 DUE_TIMERS_MAX: Final = 1_000
 
 # Engine

@@ -1,7 +1,7 @@
 """Open an engine on a journal, run its tasks, and end it in order."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
 import trio
@@ -13,15 +13,18 @@ from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.clock import Clock, SystemClock
 from ironflow.engine.engine import Engine
 from ironflow.engine.hooks import Hooks
-from ironflow.engine.runtime import Runtime
+from ironflow.engine.runtime import Runtime, log
 from ironflow.engine.watchdog import Watchdog
 from ironflow.engine.work import Work
-from ironflow.errors import IronflowError
+from ironflow.errors import IronflowError, JournalError
 from ironflow.journal.base import (
     Claim,
+    CountClaims,
+    Counted,
     DeliverEvents,
     Done,
     FireTimer,
+    ForgiveClaims,
     FunctionRow,
     Journal,
     RegisterFunctions,
@@ -174,6 +177,7 @@ async def _drain(runtime: Runtime, patience: float) -> None:
                 carried.drop()
         # What has just ended is recorded before the tasks are cancelled.
         await _quiet(runtime)
+        await _forgive(runtime)
 
 
 async def _quiet(runtime: Runtime) -> None:
@@ -198,9 +202,44 @@ async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) ->
         claims = await runtime.journal.claim(functions, limit=room)
         if len(claims) == room:
             runtime.look.set()
-        for claim in claims:
-            if only is None or only(claim):
+        wanted = [claim for claim in claims if only is None or only(claim)]
+        for claim in wanted:
+            if not claim.is_recovered:
                 _carry_on(runtime, work, claim)
+        recovered = [claim for claim in wanted if claim.is_recovered]
+        if recovered:
+            await _recover(runtime, work, recovered)
+
+
+async def _recover(runtime: Runtime, work: Work, claims: Sequence[Claim]) -> None:
+    """Count claims of runs that may have ended a process, and carry them on."""
+    holds = {claim.run_id: claim.epoch for claim in claims}
+    runtime.recovering.update(holds)
+    command = CountClaims(tuple(holds.items()), runtime.clock.now())
+    answer = await runtime.commit_surely(command)
+    assert isinstance(answer, Counted)
+    runtime.recovered |= holds
+    for run_id in answer.paused:
+        log.error(
+            "run %s is paused as poison: process after process ended while it was"
+            " carried on; 'ironflow runs show %s' says more",
+            run_id,
+            run_id,
+        )
+    for claim in claims:
+        if claim.run_id not in answer.paused:
+            _carry_on(runtime, work, claim)
+            if claim.run_id not in runtime.recovering:  # news came meanwhile
+                runtime.active[claim.run_id].new_inbox()
+    runtime.recovering.difference_update(holds)
+
+
+async def _forgive(runtime: Runtime) -> None:
+    """Say that the process ends in order: nobody's claim is to blame for it."""
+    if runtime.recovered:
+        with suppress(JournalError):
+            claims = tuple(runtime.recovered.items())
+            await runtime.journal.commit([ForgiveClaims(claims)])
 
 
 def _carry_on(runtime: Runtime, work: Work, claim: Claim) -> None:

@@ -79,6 +79,8 @@ class Runtime:
         self.active: dict[str, Carried] = {}
         self.parked: OrderedDict[str, Carried] = OrderedDict()
         self._cached: Final = cached
+        self.recovering: set[str] = set()  # claimed, not carried on yet, without news
+        self.recovered: dict[str, int] = {}  # epochs of claims that were counted
         self.closing = False
         self.block_error: BaseException | None = None  # with which the user left it
         self.stop_watching: Callable[[], None] = lambda: None
@@ -145,6 +147,7 @@ class Runtime:
             carried = self.active.get(run_id)
             if carried is not None:
                 carried.new_inbox()
+            self.recovering.discard(run_id)
         for run_id in hint.ended:
             self.wake(run_id)
         if hint.due:

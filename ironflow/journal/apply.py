@@ -3,7 +3,7 @@
 `apply` is pure over a `View` and runs inside a store's write transaction. Each
 command checks everything before its first write, so `Refused` means that
 nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
-`apply_records.py`, `apply_runs.py`.
+`apply_records.py`, `apply_claims.py`, `apply_runs.py`.
 """
 
 from typing import assert_never
@@ -11,6 +11,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from ironflow import limits
+from ironflow.journal import apply_claims as claims
 from ironflow.journal import apply_events as events
 from ironflow.journal import apply_records as records
 from ironflow.journal import apply_runs as runs
@@ -18,10 +19,12 @@ from ironflow.journal.base import (
     CLOSED,
     Answer,
     AppendRecords,
+    CountClaims,
     DeliverEvents,
     Done,
     EmitEvents,
     FireTimer,
+    ForgiveClaims,
     JournalCommand,
     PauseRun,
     Refused,
@@ -51,6 +54,8 @@ def apply(view: View, command: JournalCommand, *, environment: str) -> Answer:
             return events.emit(view, command, environment=environment)
         case RegisterFunctions() | DeliverEvents() | FireTimer():
             return _keep_going(view, command)
+        case CountClaims() | ForgiveClaims():
+            return _count(view, command)
         case RequestCancel() | PauseRun() | ResumeRun():
             return _steer(view, command)
         case _:
@@ -68,6 +73,16 @@ def _keep_going(
             return Done(events.deliver(view))
         case FireTimer():
             return _fire(view, command)
+        case _:
+            assert_never(command)
+
+
+def _count(view: View, command: CountClaims | ForgiveClaims) -> Answer:
+    match command:
+        case CountClaims():
+            return claims.count(view, command)
+        case ForgiveClaims():
+            return claims.forgive(view, command)
         case _:
             assert_never(command)
 

@@ -128,7 +128,7 @@ def wake(view: View, row: RunRow, draft: Draft, *, position: int = 0) -> None:
 
 def resume(view: View, row: RunRow) -> RunRow:
     """Open a paused run again and let it be claimed; return its new row."""
-    opened = replace(row, status="open", pause=None)
+    opened = replace(row, status="open", pause=None, claims=0)
     view.put_run(opened)
     make_ready(view, opened)
     return opened

@@ -177,6 +177,26 @@ class ResumeRun:
     run_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class CountClaims:
+    """Count claims, by run id and epoch, whose runs may have ended a process before.
+
+    Whoever claimed them says so before it carries them on. Answer: `Counted`. A run that
+    recorded nothing in `limits.POISON_CLAIMS_MAX` counted claims is paused as
+    `poison` instead. Claims that have ended are passed over.
+    """
+
+    claims: tuple[tuple[str, int], ...]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgiveClaims:
+    """Take back the count of these claims: the process ends in order. Answer: `Done`."""
+
+    claims: tuple[tuple[str, int], ...]
+
+
 JournalCommand = (
     RegisterFunctions
     | EmitEvents
@@ -186,6 +206,8 @@ JournalCommand = (
     | RequestCancel
     | PauseRun
     | ResumeRun
+    | CountClaims
+    | ForgiveClaims
 )
 
 
@@ -222,13 +244,20 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """The claims were counted; these runs are paused and not held any more."""
+
+    paused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The command changed nothing; raise `error`."""
 
     error: IronflowError
 
 
-Answer = Emitted | Appended | Done | Refused
+Answer = Emitted | Appended | Done | Counted | Refused
 
 
 # --- what a commit leaves behind for those who wait ------------------------------
@@ -239,7 +268,7 @@ class Hint:
     """What may be worth a look after a commit: never data, may be too much.
 
     `ready`: runs were made ready. `inbox`: runs that got inbox rows.
-    `ended`: runs that ended. `due`: the earliest timer set, 0 for none.
+    `ended`: runs that ended, or were paused as poison. `due`: the earliest timer set, 0 for none.
     `undelivered`: `DeliverEvents` has work. `room`: a lane that was full may have
     room for runs that are ready. `everything`: hints were lost; look at all there is.
     """
@@ -262,6 +291,9 @@ class Claim:
 
     `first` is the history of a run that has no record but its first, which spares
     reading it; None otherwise.
+
+    `is_recovered`: the run may have been held by a process that died, so the claim is
+    to be counted first (`CountClaims`). A process that closed its journal held nothing.
     """
 
     run_id: str
@@ -270,6 +302,7 @@ class Claim:
     length: int
     inbox: tuple[InboxRow, ...]
     first: Entry | None = None
+    is_recovered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

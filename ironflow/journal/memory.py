@@ -57,6 +57,9 @@ class MemoryStore:
         durable.openings += 1
         self._durable = durable
         self._view = MemoryView(durable)
+        if not durable.is_closed:
+            self._view.queue.suspect_all()
+        durable.is_closed = False
         self._watchers: dict[object, Callable[[Hint], None]] = {}
         self._is_closed = False
 
@@ -166,6 +169,7 @@ class MemoryStore:
             length=len(run.entries),
             inbox=tuple(run.inbox.values()),
             first=run.entries[0] if len(run.entries) == 1 else None,
+            is_recovered=self._view.queue.was_suspect(run.row.run_id),
         )
 
 
@@ -225,7 +229,7 @@ class MemoryJournal(MemoryStore):
 
     async def close(self) -> None:
         """End every hold; nothing is kept unless a snapshot was taken."""
-        self._is_closed = True
+        self._is_closed = self._durable.is_closed = True
 
 
 def _is_sought(summary: RunSummary, query: RunQuery) -> bool:

@@ -80,6 +80,7 @@ class Durable:
     )
     counter: int = 0  # inbox numbers and places in the queue
     openings: int = 0
+    is_closed: bool = True  # in order, by the last who had it open
 
     def copy(self) -> "Durable":
         """Return the same rows in tables of their own."""
@@ -94,6 +95,7 @@ class Durable:
             self.matches.copy(),
             self.counter,
             self.openings,
+            self.is_closed,
         )
 
     def count(self) -> int:

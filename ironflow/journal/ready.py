@@ -93,9 +93,11 @@ class ReadyQueue:
     """
 
     def __init__(self, owner: int) -> None:
+        self.owner: Final = owner
         self.holds: Final[dict[str, int]] = {}
         self._lanes: Final[dict[str, _Lane]] = {}  # of every ready run
         self._functions: Final[dict[str, _Function]] = {}
+        self._suspects: Final[set[str]] = set()
         self._place = 0
         self._epoch = owner * CLAIMS_PER_OWNER
 
@@ -119,11 +121,23 @@ class ReadyQueue:
             found = self._lanes[run_id] = self._function(function_id).lane(lane)
             self._enqueue(run_id, found)
 
+    def suspect_all(self) -> None:
+        """Every run that is ready may have been held by a process that died."""
+        self._suspects.update(self._lanes)
+
+    def was_suspect(self, run_id: str) -> bool:
+        """Say whether the run is one of those, once: it has been claimed since."""
+        suspect = run_id in self._suspects
+        if suspect:
+            self._suspects.remove(run_id)
+        return suspect
+
     def drop(self, run_id: str) -> None:
         """The run is no longer ready and nobody holds it."""
         lane = self._lanes.pop(run_id, None)
         if lane is None:
             return
+        self._suspects.discard(run_id)
         if self.holds.pop(run_id, None) is None:
             del lane.waiting[run_id]
         else:

@@ -38,8 +38,8 @@ class FunctionRow(msgspec.Struct, frozen=True, array_like=True):
 class Pause:
     """Why a run stands still, and which code version would not go on.
 
-    `reason` is `code` (a bug or a mismatch) or `step` (one with
-    on_exhausted="pause").
+    `reason` is `code` (a bug or a mismatch), `step` (one with on_exhausted="pause"),
+    or `poison` (its claims end with their process).
     """
 
     reason: str
@@ -51,13 +51,15 @@ class Pause:
 class RunRow(msgspec.Struct, frozen=True, array_like=True):
     """The durable state of a run that is not in its history.
 
-    It is written when the run starts, pauses and ends, never by a step.
+    It is written when the run starts, pauses and ends, never by a step; and when it is
+    claimed after a crash.
     `trigger_position` is the place of the run's event in the event log: a wait
     looks back to it. A child's and a continued run's is the log's length when it
     was made. `first_run` is the first of a chain made by continue_as_new, empty
     in that run itself: a parent knows its child by it. A run with a `parent_run`
     but no `parent_step` tells nobody when it ends. `lane` is what `policy.concurrency`
-    said when the run started, and stays.
+    said when the run started, and stays. `claims` counts those that ended with their
+    process, as far as they are counted, since the history has had `claimed_at` records.
     """
 
     run_id: str
@@ -77,6 +79,8 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True):
     ended_at: int = 0
     pause: Pause | None = None
     lane: bytes = b""
+    claims: int = 0
+    claimed_at: int = 0
 
 
 class WaitRow(msgspec.Struct, frozen=True, array_like=True):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ironflow.testing.checks_children import CHILD_CHECKS
+from ironflow.testing.checks_claims import CLAIM_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
 from ironflow.testing.checks_lanes import LANE_CHECKS
@@ -28,6 +29,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *TIMER_CHECKS,
     *RUN_CHECKS,
     *LANE_CHECKS,
+    *CLAIM_CHECKS,
     *CHILD_CHECKS,
 )
 

@@ -156,3 +156,20 @@ class QueueMachine(RuleBasedStateMachine):
 
 TestQueue = QueueMachine.TestCase
 TestQueue.settings = settings(stateful_step_count=60)
+
+
+def test_a_suspect_is_one_until_it_is_claimed_or_gone() -> None:
+    queue = ReadyQueue(1)
+    queue.add("r1", "a")
+    queue.add("r2", "a")
+    queue.suspect_all()
+    queue.add("r3", "a")
+    queue.drop("r2")
+    queue.add("r2", "a")
+
+    assert [queue.was_suspect(run_id) for run_id in ("r1", "r1", "r2", "r3")] == [
+        True,
+        False,
+        False,
+        False,
+    ]

@@ -64,6 +64,7 @@ RUN_TABLES: Final = (RUN_TIMERS, RUN_WAITS, SEEKS, INBOX, CONSUMED)
 FORMAT_KEY: Final = b"format"
 STORE_KEY: Final = b"store"
 OWNER_KEY: Final = b"owner"
+CLOSED_KEY: Final = b"closed"  # the last owner that closed the journal
 ENVIRONMENT_KEY: Final = b"environment:"
 DELIVERY_KEY: Final = b"delivery:"
 

@@ -69,6 +69,7 @@ class Found:
     owner: int
     environments: dict[str, int]
     last: LastCommits
+    is_closed: bool  # by that owner, in order
 
 
 def prepare(directory: Path) -> None:
@@ -274,7 +275,8 @@ def _check_format(directory: Path, snapshot: Snapshot) -> None:
 def inspect(snapshot: Snapshot) -> Found:
     """Return what the store says of its owners, environments and last commit."""
     owner = keys.to_number(snapshot.get(keys.META, keys.OWNER_KEY) or b"")
-    return Found(owner, environments(snapshot), last_commits(snapshot))
+    closed = keys.to_number(snapshot.get(keys.META, keys.CLOSED_KEY) or b"")
+    return Found(owner, environments(snapshot), last_commits(snapshot), closed == owner)
 
 
 def environments(snapshot: Snapshot | Layered) -> dict[str, int]:

@@ -1,13 +1,19 @@
 """The journal in LMDB: opened by its one owner, or by readers beside it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
 
 import trio
 
 from ironflow import limits
-from ironflow.errors import ConfigurationError, JournalDamaged, JournalFull
+from ironflow.errors import (
+    ConfigurationError,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+)
 from ironflow.journal.base import (
     Answer,
     Claim,
@@ -175,6 +181,8 @@ def _begin(store: Environment, environment: str) -> tuple[Memory, bytes]:
     store.write({keys.META: meta, keys.COMMITS: {keys.number(commit_number): data}})
     with store.snapshot() as snapshot:
         memory = _load(snapshot, number, owner_number=found.owner + 1)
+    if not found.is_closed:
+        memory.queue.suspect_all()
     memory.commit_number, memory.head = commit_number, head
     return memory, digest
 
@@ -366,6 +374,7 @@ class LmdbJournal(Reads):
             known.length,
             inbox,
             first,
+            is_recovered=queue.was_suspect(run_id),
         )
 
     async def release(self, claims: Sequence[Claim]) -> None:
@@ -406,5 +415,16 @@ class LmdbJournal(Reads):
             return
         self._closed = True
         await self._writer.close()
+        self._note_the_end()
         self.source.environment.close()
         self._lock.release()
+
+    def _note_the_end(self) -> None:
+        """Write that nothing is held any more: who is ready was not held by a crash.
+
+        Without the note, the next claims are counted as after a crash. That is all.
+        """
+        owner_number = self._memory.queue.owner
+        note = {keys.META: {keys.CLOSED_KEY: keys.number(owner_number)}}
+        with suppress(JournalError):
+            self.source.environment.write(note)

@@ -49,9 +49,9 @@ _TAKE: Final = Statement(
                     AND h.node IS NOT NULL)) END
         FROM lanes s),
     taken AS (
-        SELECT r.run FROM rooms o
+        SELECT r.run, r.epoch FROM rooms o
         CROSS JOIN LATERAL (
-            SELECT run, place FROM ready
+            SELECT run, place, epoch FROM ready
             WHERE environment = $1 AND function = o.id AND lane = o.lane
                 AND node IS NULL
             ORDER BY place LIMIT least(o.room, $5)) r
@@ -62,7 +62,7 @@ _TAKE: Final = Statement(
     RETURNING t.run, t.function, t.place, (
         SELECT l.sequence FROM records l
         WHERE l.environment = $1 AND l.run = t.run
-        ORDER BY l.sequence DESC LIMIT 1)""",
+        ORDER BY l.sequence DESC LIMIT 1), taken.epoch <> 0""",
 )
 _INBOXES: Final = Statement(
     "claim_inboxes",
@@ -74,7 +74,7 @@ _INBOXES: Final = Statement(
 # Holds of this node that nobody knows of: the answer to the claim was lost.
 _FORGOTTEN: Final = Statement(
     "claim_forgotten",
-    """UPDATE ready SET node = NULL
+    """UPDATE ready SET node = NULL, epoch = 0
     WHERE environment = $1::integer AND node = $2::bigint AND epoch = ANY ($3::bigint[])
     """,
 )
@@ -116,7 +116,10 @@ def made(results: list[list[Row]], epoch: int) -> list[Claim] | None:
     for run, number, data in waiting:
         row = rows.decode_inbox(pg.to_int(number), data)
         inboxes.setdefault(run, []).append(row)
-    found = sorted((pg.to_int(place), run, name, n) for run, name, place, n in taken)
+    # A hold that ended with its node has left its epoch.
+    found = sorted(
+        (pg.to_int(place), run, name, n, left) for run, name, place, n, left in taken
+    )
     return [
         Claim(
             pg.shown_run(run),
@@ -124,6 +127,7 @@ def made(results: list[list[Row]], epoch: int) -> list[Claim] | None:
             epoch,
             pg.to_int(length),
             tuple(inboxes.get(run, ())),
+            is_recovered=pg.to_bool(left),
         )
-        for _, run, name, length in found
+        for _, run, name, length, left in found
     ]

@@ -64,7 +64,7 @@ _DROP_MATCH_PATHS: Final = Statement(
 
 _RELEASE: Final = Statement(
     "release",
-    """UPDATE ready t SET node = NULL, place = a.place
+    """UPDATE ready t SET node = NULL, epoch = 0, place = a.place
     FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS a (run, epoch, place)
     WHERE t.environment = $1::integer AND t.run = a.run AND t.epoch = a.epoch""",
 )

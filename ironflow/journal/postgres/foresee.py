@@ -10,9 +10,11 @@ from ironflow import ids
 from ironflow.errors import RunNotFound
 from ironflow.journal.base import (
     AppendRecords,
+    CountClaims,
     DeliverEvents,
     EmitEvents,
     FireTimer,
+    ForgiveClaims,
     FunctionRow,
     JournalCommand,
     PauseRun,
@@ -65,6 +67,8 @@ def _foreseen(
             yield InboxOf(pg.run(command.run_id))
         case RegisterFunctions():
             yield from (PausedOf(function.id) for function in command.functions)
+        case CountClaims() | ForgiveClaims():
+            yield from (RunOf(pg.run(run_id)) for run_id, _ in command.claims)
         case DeliverEvents():
             yield Seeking(pg.NO_RUN, 0)
         case _:

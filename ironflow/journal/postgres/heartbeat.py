@@ -55,6 +55,8 @@ RETURNING id"""
 _END_HOLDS: Final = """
 UPDATE ready SET node = NULL WHERE environment = %s AND node = ANY (%s)
 RETURNING run::text"""
+_FORGET_EPOCHS: Final = """
+UPDATE ready SET epoch = 0 WHERE environment = %s AND node = %s"""
 _PUT_COMMIT: Final = """
 INSERT INTO commits
     (environment, number, batch, node, events, registry, delivery, hint)
@@ -98,6 +100,8 @@ def leave(database: Database, memory: Memory) -> None:
     with database.transaction():
         database.execute(_LOCK, (memory.lock,))
         database.execute("DELETE FROM nodes WHERE id = %s", (memory.node,))
+        # Without an epoch, a run that was held is none that a dead node left.
+        database.execute(_FORGET_EPOCHS, (memory.environment, memory.node))
         _end_holds(database, memory, [memory.node])
 
 

@@ -1,0 +1,71 @@
+"""A run whose claims end with their process, and bring nothing, is paused as poison.
+
+A claim is counted where the hold before it may have ended with its process. The count lies in the run's row, with the
+length of the history at which it began: a new record makes it start over, without a
+write of its own.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from ironflow import limits
+from ironflow.journal import apply_runs as runs
+from ironflow.journal.base import (
+    CountClaims,
+    Counted,
+    Done,
+    ForgiveClaims,
+    Hold,
+    Pause,
+    RunRow,
+)
+from ironflow.journal.view import View
+
+POISON: Final = "poison"
+
+
+def count(view: View, command: CountClaims) -> Counted:
+    """Count these claims; pause a run instead that had too many for nothing."""
+    paused: list[str] = []
+    for run_id, epoch in command.claims:
+        row, hold = runs.existing(view, run_id), view.hold(run_id)
+        if hold.epoch != epoch:
+            continue
+        fruitless = _fruitless(row, hold)
+        if fruitless < limits.POISON_CLAIMS_MAX:
+            view.put_run(replace(row, claims=fruitless + 1, claimed_at=hold.length))
+        else:
+            _pause(view, row, fruitless, now=command.now)
+            paused.append(run_id)
+    return Counted(tuple(paused))
+
+
+def forgive(view: View, command: ForgiveClaims) -> Done:
+    """Take the last count of these claims back, where no record has done so."""
+    changed = False
+    for run_id, epoch in command.claims:
+        row, hold = runs.existing(view, run_id), view.hold(run_id)
+        fruitless = _fruitless(row, hold)
+        if hold.epoch == epoch and fruitless:
+            view.put_run(replace(row, claims=fruitless - 1))
+            changed = True
+    return Done(changed)
+
+
+def _fruitless(row: RunRow, hold: Hold) -> int:
+    return row.claims if row.claimed_at == hold.length else 0
+
+
+def _pause(view: View, row: RunRow, fruitless: int, *, now: int) -> None:
+    message = (
+        f"{fruitless} processes ended one after the other while they carried this run"
+        " on, and it recorded nothing in between: something that it does may end them."
+        " Look at the step that comes next; 'ironflow runs retry"
+        f" {row.run_id}' lets the run try again"
+    )
+    version = view.functions()[row.function_id].version
+    pause = Pause(POISON, message, version, now)
+    view.put_run(replace(row, status="paused", pause=pause))
+    runs.leave(view, row)
+    view.hint.ended.add(row.run_id)

@@ -1,0 +1,108 @@
+"""Checks of a journal: claims that bring nothing are counted, and pause a run."""
+
+from ironflow import limits
+from ironflow.journal.base import (
+    CountClaims,
+    Counted,
+    ForgiveClaims,
+    Hint,
+    ResumeRun,
+)
+from ironflow.testing.checks_asks import completed
+from ironflow.testing.checks_scene import (
+    Holder,
+    OpenJournal,
+    Scene,
+    expect,
+    given,
+    require,
+)
+
+_TIMES = limits.POISON_CLAIMS_MAX
+
+
+def _claims(*holders: Holder) -> tuple[tuple[str, int], ...]:
+    return tuple((holder.run_id, holder.claim.epoch) for holder in holders)
+
+
+async def _count(scene: Scene, *holders: Holder) -> tuple[str, ...]:
+    """Count the claims of these holders; return the runs that it paused."""
+    answer = await scene.commit(CountClaims(_claims(*holders), scene.now))
+    return given(answer, Counted, what="a count of claims").paused
+
+
+async def _again(scene: Scene, holder: Holder) -> Holder:
+    await scene.journal.release([holder.claim])
+    return await scene.hold("job")
+
+
+async def check_claims_that_bring_nothing_pause_a_run(
+    open_journal: OpenJournal,
+) -> None:
+    """The count outlives a restart; a resume begins it anew."""
+    scene = Scene("poison", open_journal)
+    async with scene.open():
+        await scene.start()
+    for _ in range(_TIMES):
+        async with scene.open():
+            holder = await scene.hold("job")
+            expect(await _count(scene, holder), (), what="runs that are paused")
+    async with scene.open() as journal:
+        holder = await scene.hold("job")
+        hints: list[Hint] = []
+        stop = journal.watch(hints.append)
+        expect(await _count(scene, holder), (holder.run_id,), what="a claim too many")
+        stop()
+        row = (await scene.summary(holder.run_id)).row
+        require(row.pause is not None, what="the run is paused")
+        if row.pause is not None:
+            expect(row.pause.reason, "poison", what="why it is paused")
+            require(holder.run_id in row.pause.message, what="the message names it")
+            expect(row.pause.paused_at, scene.now, what="since when")
+        require(
+            any(holder.run_id in hint.ended for hint in hints),
+            what="a hint for those who wait for the run",
+        )
+        expect(await _count(scene, holder), (), what="a count of a claim that ended")
+        expect(await scene.claim("job"), [], what="claims of a paused run")
+        await scene.done(ResumeRun(holder.run_id), what="a resume")
+        again = await scene.hold("job")
+        expect(await _count(scene, again), (), what="the first claim after a resume")
+
+
+async def check_a_record_makes_the_count_begin_anew(open_journal: OpenJournal) -> None:
+    """Only claims without a record between them count."""
+    scene = Scene("progress", open_journal)
+    async with scene.open():
+        holder = await scene.start()
+        for turn in range(3 * _TIMES):
+            expect(await _count(scene, holder), (), what="runs that are paused")
+            if turn % _TIMES == 1:
+                await holder.append(completed(f"a:{turn}", 1))
+            holder = await _again(scene, holder)
+
+
+async def check_a_claim_is_forgiven(open_journal: OpenJournal) -> None:
+    """Its count is taken back, once, by who holds the run, if there is one."""
+    scene = Scene("forgiven", open_journal)
+    async with scene.open():
+        holder = await scene.start()
+        forgive = ForgiveClaims(_claims(holder))
+        changed = await scene.done(forgive, what="nothing was counted")
+        require(not changed, what="forgiving what was not counted changes nothing")
+        for _ in range(3 * _TIMES):
+            expect(await _count(scene, holder), (), what="runs that are paused")
+            changed = await scene.done(
+                ForgiveClaims(_claims(holder)), what="a claim is forgiven"
+            )
+            require(changed, what="forgiving changes the count")
+            holder = await _again(scene, holder)
+        changed = await scene.done(forgive, what="a claim that has ended")
+        require(not changed, what="a claim that has ended is not forgiven")
+
+
+CLAIM_CHECKS = (
+    check_claims_that_bring_nothing_pause_a_run,
+    check_a_record_makes_the_count_begin_anew,
+    check_a_claim_is_forgiven,
+)
