@@ -18,7 +18,7 @@ _NAMES_KEPT: Final = 4096
 _SHOWN_CHARS: Final = 60
 
 # A loop asks for the same names again and again, and so does every run.
-_known_name = lru_cache(_NAMES_KEPT)(check_step_name)
+known_name = lru_cache(_NAMES_KEPT)(check_step_name)
 
 
 def step_name(name: str) -> str:
@@ -28,7 +28,7 @@ def step_name(name: str) -> str:
         ConfigurationError: it cannot be one.
     """
     try:
-        return _known_name(name)
+        return known_name(name)
     except TypeError:  # it is not even hashable
         return check_step_name(name)
 

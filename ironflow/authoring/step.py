@@ -10,6 +10,7 @@ from ironflow.authoring.arguments import (
     check_branches,
     check_callable,
     collects,
+    known_name,
     listed,
     looks_back,
     set_options,
@@ -127,7 +128,12 @@ class StepClient(ChildClient):
         Raises:
             StepError: when awaited: the attempts are used up. `cause` says why.
         """
-        operation: RunStep[Any] = RunStep(step_name(name), fn, args)
+        frame = frame_at(1)
+        try:
+            name = known_name(name)
+        except TypeError:  # it is not even hashable
+            name = step_name(name)
+        operation: RunStep[Any] = RunStep(name, fn, args, frame.f_code, frame.f_lasti)
         if not callable(fn):
             check_callable(fn, call=f"step.run({name!r}, fn, ...)")
         if (
@@ -137,9 +143,6 @@ class StepClient(ChildClient):
             or once != "at_least"
         ):
             set_options(operation, timeout=timeout, retry=retry, once=once, undo=undo)
-        frame = frame_at(1)
-        operation.code = frame.f_code
-        operation.instruction = frame.f_lasti
         return operation
 
     def sleep(self, name: str, duration: Duration) -> Operation[None]:

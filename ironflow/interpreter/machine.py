@@ -7,7 +7,7 @@ alone, never by how that history is cut into batches (invariant 1).
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, final
 
 import msgspec
@@ -50,6 +50,7 @@ from ironflow.records import (
 # Looked up once: they are used for every operation.
 _SUSPENDED = asking.SUSPENDED
 _RunStep: type[RunStep[Any]] = RunStep
+_ask_step = asking.ask_step
 _handler_of = asking.HANDLERS.get
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 
@@ -163,11 +164,11 @@ class Interpreter:
                 return
             operation: Operation[Any] | None = pending.operation
             fiber = pending.fiber
-            if fiber is None or not isinstance(operation, RunStep) or operation.undo:
+            if fiber is None or type(operation) is not _RunStep or operation.undo:
                 return
-            fn: Callable[..., Any] = operation.fn
             try:
-                value = (decoders.get(fn) or core.decoder_for(fn)).decode(entry.payload)
+                decoder = decoders.get(operation.fn) or core.decoder_for(operation.fn)
+                value = decoder.decode(entry.payload)
             except Exception:
                 return
             waiting.popleft()
@@ -180,8 +181,8 @@ class Interpreter:
             self._resume(fiber, value, None)
             if core.runnable:
                 self._run_fibers()
-            core.counted += 1
-            if core.counted - core.exempt >= limit:
+            counted = core.counted = core.counted + 1
+            if counted - core.exempt >= limit:
                 self._limit()
 
     def _take(self, entry: Entry) -> None:
@@ -285,7 +286,7 @@ class Interpreter:
             while True:
                 operation = body.send(value) if error is None else body.throw(error)
                 if type(operation) is _RunStep and not fiber.cancelled:
-                    asking.ask_step(core, fiber, operation)
+                    _ask_step(core, fiber, operation)
                     return
                 value, error = self._ask(fiber, operation)
                 if value is _SUSPENDED:

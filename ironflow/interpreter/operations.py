@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final, Generic, Literal, TypeVar, final
 
+import msgspec
+
 from ironflow.policy.retry import Retry
 from ironflow.records import EventData
 
@@ -24,7 +26,7 @@ OnError = Literal["fail_fast", "collect"]
 class Operation(Generic[T]):
     """Something durable to wait for. Await it once, in function code only."""
 
-    __slots__ = ("code", "instruction", "name")
+    __slots__ = ()
 
     name: str
     code: CodeType | None
@@ -37,43 +39,33 @@ class Operation(Generic[T]):
 
     def at(self, code: CodeType, instruction: int) -> None:
         """Remember the place in the source that made this operation."""
-        self.code = code
-        self.instruction = instruction
+        self.code = code  # type: ignore[misc]  # each class has the slot
+        self.instruction = instruction  # type: ignore[misc]
 
 
 @final
-class RunStep(Operation[T]):
-    """Run `fn(*args)` once and record what it returns."""
+class RunStep(msgspec.Struct, Operation[T], eq=False):
+    """Run `fn(*args)` once and record what it returns.
 
-    __slots__ = ("args", "fn", "once", "retry", "timeout_us", "undo")
+    A Struct because a run may ask for millions: its defaults cost nothing.
+    """
 
-    def __init__(
-        self,
-        name: str,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...] = (),
-        *,
-        retry: Retry | None = None,
-        timeout_us: int = 0,
-        once: Once = "at_least",
-        undo: Callable[..., Any] | None = None,
-    ) -> None:
-        self.name = name
-        self.fn = fn
-        self.args = args
-        self.retry = retry
-        self.timeout_us = timeout_us
-        self.once = once
-        self.undo = undo
-        self.code = None
-        self.instruction = 0
+    name: str
+    fn: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    code: CodeType | None = None
+    instruction: int = 0
+    retry: Retry | None = None
+    timeout_us: int = 0
+    once: Once = "at_least"
+    undo: Callable[..., Any] | None = None
 
 
 @final
 class Sleep(Operation[None]):
     """Sleep for `duration_us` after now, or until `until`."""
 
-    __slots__ = ("duration_us", "until")
+    __slots__ = ("code", "duration_us", "instruction", "name", "until")
 
     def __init__(self, name: str, *, duration_us: int = 0, until: int = 0) -> None:
         self.name = name
@@ -91,7 +83,17 @@ class WaitForEvent(Operation[T]):
     returned on timeout; without it (`MISSING`) WaitTimedOut is raised.
     """
 
-    __slots__ = ("convert", "default", "event", "look_back", "path", "timeout_us")
+    __slots__ = (
+        "code",
+        "convert",
+        "default",
+        "event",
+        "instruction",
+        "look_back",
+        "name",
+        "path",
+        "timeout_us",
+    )
 
     def __init__(
         self,
@@ -119,7 +121,7 @@ class WaitForEvent(Operation[T]):
 class Publish(Operation[str]):
     """Publish a message; gives its event id."""
 
-    __slots__ = ("data", "topic")
+    __slots__ = ("code", "data", "instruction", "name", "topic")
 
     def __init__(self, topic: str, data: Any) -> None:
         self.name = f"publish:{topic}"
@@ -142,7 +144,16 @@ class Child:
 class Invoke(Operation[Any]):
     """Start a child run. `awaited`: give its output; otherwise a `Child`."""
 
-    __slots__ = ("attached", "awaited", "data", "function_id", "timeout_us")
+    __slots__ = (
+        "attached",
+        "awaited",
+        "code",
+        "data",
+        "function_id",
+        "instruction",
+        "name",
+        "timeout_us",
+    )
 
     def __init__(
         self,
@@ -167,7 +178,7 @@ class Invoke(Operation[Any]):
 class JoinChild(Operation[Any]):
     """Wait for the end of a child that was started before; gives its output."""
 
-    __slots__ = ("child",)
+    __slots__ = ("child", "code", "instruction", "name")
 
     def __init__(self, child: Child) -> None:
         self.name = child.function_id
@@ -185,7 +196,15 @@ class Fork(Operation[T]):
     raised when all branches have ended.
     """
 
-    __slots__ = ("branches", "collect", "concurrency", "finish")
+    __slots__ = (
+        "branches",
+        "code",
+        "collect",
+        "concurrency",
+        "finish",
+        "instruction",
+        "name",
+    )
 
     def __init__(
         self,
@@ -209,7 +228,7 @@ class Fork(Operation[T]):
 class UndoSaga(Operation[None]):
     """Undo the steps of a saga that an exception is leaving."""
 
-    __slots__ = ("error", "saga")
+    __slots__ = ("code", "error", "instruction", "name", "saga")
 
     def __init__(self, saga: object, error: BaseException) -> None:
         self.name = ""
@@ -223,7 +242,7 @@ class UndoSaga(Operation[None]):
 class ContinueAsNew(Operation[Any]):
     """End this run and start a new one with other data. Never returns."""
 
-    __slots__ = ("data",)
+    __slots__ = ("code", "data", "instruction", "name")
 
     def __init__(self, data: Any) -> None:
         self.name = ""
