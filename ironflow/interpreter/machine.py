@@ -164,7 +164,7 @@ class Interpreter:
                 return
             operation: Operation[Any] | None = pending.operation
             fiber = pending.fiber
-            if fiber is None or type(operation) is not _RunStep or operation.undo:
+            if fiber is None or not isinstance(operation, RunStep) or operation.undo:
                 return
             try:
                 decoder = decoders.get(operation.fn) or core.decoder_for(operation.fn)

@@ -40,7 +40,7 @@ class Operation(Generic[T]):
     def at(self, code: CodeType, instruction: int) -> None:
         """Remember the place in the source that made this operation."""
         self.code = code  # type: ignore[misc]  # each class has the slot
-        self.instruction = instruction  # type: ignore[misc]
+        self.instruction = instruction  # type: ignore[misc]  # as above
 
 
 @final
