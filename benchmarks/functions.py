@@ -31,4 +31,26 @@ async def parked(ctx: ironflow.Context[Any]) -> None:
     await ctx.step.sleep("month", "30d")
 
 
-app = ironflow.App(functions=[steps, hello, parked])
+@ironflow.function(id="order", triggers=["order.placed"])
+async def order(ctx: ironflow.Context[Any]) -> int:
+    """Wait for the payment of one order, among all that wait for theirs."""
+    paid = await ctx.step.wait_for_event(
+        "paid", "order.paid", match="data.order", timeout="3650d"
+    )
+    number: int = paid.data["order"]
+    return number
+
+
+@ironflow.function(id="asleep", triggers=["bed.made"])
+async def asleep(ctx: ironflow.Context[Any]) -> None:
+    """Sleep for ten years."""
+    await ctx.step.sleep("years", "3650d")
+
+
+@ironflow.function(id="later", triggers=["later"])
+async def later(ctx: ironflow.Context[Any]) -> None:
+    """End at once, where an engine has it."""
+
+
+app = ironflow.App(functions=[steps, hello, parked, order, asleep, later])
+emitting = ironflow.App(functions=[hello])  # an engine that carries no `later` on

@@ -19,7 +19,8 @@ _PARKED = 100_000
 _IN_FLIGHT = 1_000
 
 
-def _start(*arguments: str) -> "subprocess.Popen[str]":
+def start(*arguments: str) -> "subprocess.Popen[str]":
+    """Start a program of `children`."""
     return subprocess.Popen(
         [sys.executable, "-m", "benchmarks.processes", *arguments],
         stdout=subprocess.PIPE,
@@ -27,7 +28,8 @@ def _start(*arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def _said(process: "subprocess.Popen[str]") -> dict[str, Any]:
+def said(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Return what a program says, which it does once."""
     assert process.stdout is not None
     line = process.stdout.readline()
     said: dict[str, Any] = json.loads(line)
@@ -69,20 +71,20 @@ def parking(scratch: Path, rounds: int) -> list[Row]:
     for each in (folder, empty):
         shutil.rmtree(each, ignore_errors=True)
     for each, count in ((folder, _PARKED), (empty, 0)):
-        _finish(_start("park", str(each), str(count)))
+        finish(start("park", str(each), str(count)))
     ready: list[float] = []
     inside: list[float] = []
     memory: list[float] = []
     for _ in range(rounds):
         began = time.perf_counter()
-        process = _start("open", str(folder))
-        full = _said(process)
+        process = start("open", str(folder))
+        full = said(process)
         ready.append((time.perf_counter() - began) * 1_000)
         inside.append(full["open_ms"])
-        _finish(process)
-        other = _start("open", str(empty))
-        base = _said(other)
-        _finish(other)
+        finish(process)
+        other = start("open", str(empty))
+        base = said(other)
+        finish(other)
         memory.append((full["rss"] - base["rss"]) / _PARKED)
     beside = f"open_engine alone {sorted(inside)[rounds // 2]:.1f} ms"
     return [
@@ -112,13 +114,13 @@ def recovering(scratch: Path, rounds: int) -> list[Row]:
     for _ in range(rounds):
         folder = scratch / "recovering"
         shutil.rmtree(folder, ignore_errors=True)
-        process = _start("flight", str(folder), str(_IN_FLIGHT))
-        _said(process)
+        process = start("flight", str(folder), str(_IN_FLIGHT))
+        said(process)
         process.send_signal(signal.SIGKILL)
         process.wait()
         began = time.perf_counter()
-        process = _start("flight", str(folder), "0")
-        _said(process)
+        process = start("flight", str(folder), "0")
+        said(process)
         took.append((time.perf_counter() - began) * 1_000)
         process.kill()
         process.wait()
@@ -134,7 +136,8 @@ def recovering(scratch: Path, rounds: int) -> list[Row]:
     ]
 
 
-def _finish(process: "subprocess.Popen[str]") -> None:
+def finish(process: "subprocess.Popen[str]") -> None:
+    """Wait for the end of a program."""
     _, _ = process.communicate()
     assert process.returncode == 0, process.returncode
 
