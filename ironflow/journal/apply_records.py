@@ -1,6 +1,7 @@
 """Records are appended to a history, and what they mean is carried out.
 
-Only the holder of a run comes here. A record that asks for something (a sleep,
+Only the holder of a run comes here, and whoever amends one that nobody holds
+(`apply_amendments.py`). A record that asks for something (a sleep,
 a wait, a child) leaves the row that will answer it; a record that settles
 something takes the rows away; an end leaves nothing behind.
 """
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final, assert_never, cast
 
 import msgspec
-from msgspec.structs import replace
 
 from ironflow import ids, limits
-from ironflow.errors import Conflict, IronflowError, LeaseLost, MisusedOperation
+from ironflow.errors import Conflict, IronflowError, LeaseLost
+from ironflow.journal import apply_amendments as amendments
 from ironflow.journal import apply_events as events
 from ironflow.journal import apply_runs as runs
 from ironflow.journal import apply_waits as waits
@@ -21,7 +22,6 @@ from ironflow.journal.base import (
     CLOSED,
     Appended,
     AppendRecords,
-    Hold,
     InboxRow,
     Refused,
     RunRow,
@@ -95,7 +95,7 @@ def append(
     row = view.run(run_id)
     if row is None:
         return Refused(runs.not_found(run_id))
-    error = _refusal(command, row, view.hold(run_id))
+    error = _refusal(view, command, row)
     if error is not None:
         return Refused(error)
     view.append(run_id, command.entries, command.headers)
@@ -127,12 +127,13 @@ def lease_lost(run_id: str, epoch: int) -> LeaseLost:
     )
 
 
-def _refusal(command: AppendRecords, row: RunRow, hold: Hold) -> IronflowError | None:
-    for entry in command.entries:
-        if type(entry.record) is Rewound:
-            return MisusedOperation("a run cannot be rewound yet; start a new one")
-    is_held = hold.epoch != 0 and hold.epoch == command.epoch
-    if not is_held and not _reopens(command.entries, row):
+def _refusal(view: View, command: AppendRecords, row: RunRow) -> IronflowError | None:
+    hold = view.hold(row.run_id)
+    if any(type(entry.record) in amendments.AMENDMENTS for entry in command.entries):
+        error = amendments.refusal(view, row, hold, command.entries)
+        if error is not None:
+            return error
+    elif hold.epoch == 0 or hold.epoch != command.epoch:
         return lease_lost(row.run_id, command.epoch)
     if command.expected_length != hold.length:
         return Conflict(
@@ -140,13 +141,6 @@ def _refusal(command: AppendRecords, row: RunRow, hold: Hold) -> IronflowError |
             f" {command.expected_length}; reload it and try again"
         )
     return None
-
-
-def _reopens(entries: Sequence[Entry], row: RunRow) -> bool:
-    """A run that has failed is amended from outside: nobody can hold it."""
-    return row.status == FAILED and all(
-        isinstance(entry.record, RunRetried | StepPatched) for entry in entries
-    )
 
 
 def _clear(view: View, command: AppendRecords) -> None:
@@ -212,12 +206,12 @@ def _carry_out(under_way: _Append, entry: Entry) -> None:
             _end(under_way, record, entry.payload)
         case RunContinued():
             _continue(under_way, record, entry.payload)
-        case RunRetried():
-            _retry(under_way, record)
+        case RunRetried() | StepPatched() | Rewound():
+            under_way.row = amendments.carry_out(under_way.view, under_way.row, record)
         case (
             (SleepFired() | EventReceived() | WaitTimedOut() | ChildEnded())
             | (RunStarted() | UndoStarted() | CodeChanged() | StepStarted())
-            | (CancelRequested() | DeadlinePassed() | StepPatched() | Rewound())
+            | (CancelRequested() | DeadlinePassed())
         ):
             pass  # its rows went when it came into the inbox, or it never had any
         case _:
@@ -396,22 +390,3 @@ def _continue(under_way: _Append, record: RunContinued, payload: Payload) -> Non
     runs.start(view, successor, function, event, environment=under_way.environment)
     for draft in cancels:
         runs.wake(view, successor, draft)
-
-
-def _retry(under_way: _Append, record: RunRetried) -> None:
-    """Open a run again. Its parent has had its answer and gets no second one."""
-    view, row = under_way.view, under_way.row
-    told = row.status in CLOSED
-    under_way.row = replace(
-        row,
-        status="open",
-        attempt=record.attempt,
-        pause=None,
-        ended_at=0,
-        parent_step="" if told else row.parent_step,
-    )
-    view.put_run(under_way.row)
-    runs.make_ready(view, under_way.row)
-    if told:
-        function = view.functions()[row.function_id]
-        runs.set_run_deadline(view, row, function, now=record.recorded_at)

@@ -338,6 +338,9 @@ class _RunTables(_EventTables):
             return Hold(0, len(entries))
         return Hold(self.queue.holds.get(run_id, 0), len(entries))
 
+    def history(self, run_id: str) -> Sequence[Entry]:
+        return tuple(self.durable.runs[run_id].entries)
+
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:

@@ -133,6 +133,13 @@ class RunView(Protocol):
         """Return who holds a run (epoch 0: nobody) and how long its history is."""
         ...
 
+    def history(self, run_id: str) -> Sequence[Entry]:
+        """Return a whole history; a payload that is stored apart may be left out.
+
+        Only amendments ask for it: whoever appends a result must not wait for this.
+        """
+        ...
+
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:

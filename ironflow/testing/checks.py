@@ -8,6 +8,7 @@ AssertionError that says what was expected.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from ironflow.testing.checks_amendments import AMENDMENT_CHECKS
 from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_claims import CLAIM_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
@@ -30,6 +31,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *RUN_CHECKS,
     *LANE_CHECKS,
     *CLAIM_CHECKS,
+    *AMENDMENT_CHECKS,
     *CHILD_CHECKS,
 )
 

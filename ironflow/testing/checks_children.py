@@ -15,7 +15,14 @@ from ironflow.records import (
     RunRetried,
     RunStarted,
 )
-from ironflow.testing.checks_asks import child, completed, continued, ended, wait
+from ironflow.testing.checks_asks import (
+    child,
+    completed,
+    continued,
+    ended,
+    failed,
+    wait,
+)
 from ironflow.testing.checks_scene import (
     Holder,
     OpenJournal,
@@ -127,7 +134,7 @@ async def check_a_retried_child_does_not_answer_twice(
     scene = Scene("twice", open_journal)
     async with scene.open():
         parent, kid = await _with_child(scene)
-        await kid.append(ended("failed"))
+        await kid.append(failed("a:0", attempt=1), ended("failed"))
         again = await scene.hold("parent")
         await again.park()
         await kid.append(Draft(RunRetried(attempt=2)))

@@ -3,13 +3,11 @@
 from msgspec.structs import replace
 
 from ironflow import codec, limits
-from ironflow.errors import Conflict, LeaseLost, MisusedOperation, RunNotFound
+from ironflow.errors import Conflict, LeaseLost, RunNotFound
 from ironflow.journal.base import Appended, EmitEvents, Emitted, RequestCancel
 from ironflow.records import (
     CancelRequested,
-    Draft,
     EventReceived,
-    Rewound,
     SleepFired,
     StepCompleted,
 )
@@ -130,18 +128,6 @@ async def check_only_the_holder_appends(open_journal: OpenJournal) -> None:
         third = await scene.hold("job")
         refused(await scene.commit(late), LeaseLost, what="the same, held by another")
         expect(len(await journal.history(third.run_id)), 2, what="records")
-
-
-async def check_a_rewind_is_refused(open_journal: OpenJournal) -> None:
-    """What a store cannot do yet leaves nothing behind."""
-    scene = Scene("rewind", open_journal)
-    async with scene.open() as journal:
-        holder = await scene.start()
-
-        answer = await scene.commit(holder.command(Draft(Rewound(to=1))))
-
-        refused(answer, MisusedOperation, what="a rewind")
-        expect(len(await journal.history(holder.run_id)), 1, what="records")
 
 
 async def check_large_values_are_kept(open_journal: OpenJournal) -> None:
@@ -361,7 +347,6 @@ HISTORY_CHECKS = (
     check_a_history_is_read_by_page,
     check_a_length_that_is_wrong_is_refused,
     check_only_the_holder_appends,
-    check_a_rewind_is_refused,
     check_large_values_are_kept,
     check_an_inbox_is_moved_in_order,
     check_inbox_numbers_are_never_used_again,

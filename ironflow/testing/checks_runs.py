@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-from msgspec import structs
-
 from ironflow.errors import LeaseLost, RunNotFound
 from ironflow.journal.base import (
     Hint,
@@ -13,7 +11,7 @@ from ironflow.journal.base import (
     ResumeRun,
     RunQuery,
 )
-from ironflow.records import CancelRequested, DeadlinePassed, Draft, RunRetried
+from ironflow.records import CancelRequested, DeadlinePassed
 from ironflow.testing.checks_asks import completed, ended, fire, sleep, wait
 from ironflow.testing.checks_scene import (
     ALL,
@@ -291,29 +289,6 @@ async def check_new_code_tries_again(open_journal: OpenJournal) -> None:
         )
 
 
-async def check_a_failed_run_can_be_retried(open_journal: OpenJournal) -> None:
-    """`RunRetried` is appended by nobody's hold and opens the run again."""
-    scene = Scene("run_retry", open_journal)
-    async with scene.open():
-        await scene.register(scene.function("job", "go", run_timeout_us=SECOND_US))
-        await scene.emit(scene.event("go"))
-        holder = await scene.hold("job")
-        retried = Draft(RunRetried(attempt=2, actor="ann"))
-        await holder.append(ended("failed"))
-        await holder.append(retried)
-
-        row = (await scene.summary(holder.run_id)).row
-        expect((row.status, row.attempt, row.ended_at), ("open", 2, 0), what="the row")
-        again = await scene.hold("job")
-        timers = await scene.journal.timers(holder.run_id)
-        expect([timer.kind for timer in timers], ["run"], what="its deadline")
-        late = structs.replace(holder.command(retried), expected_length=again.length)
-        refused(await scene.commit(late), LeaseLost, what="a retry of an open run")
-        await again.append(ended("completed"))
-        late = structs.replace(holder.command(retried), expected_length=again.length)
-        refused(await scene.commit(late), LeaseLost, what="a retry of a good run")
-
-
 async def check_a_commit_tells_those_who_watch(open_journal: OpenJournal) -> None:
     """A hint names what may be worth a look; nothing comes after a stop."""
     scene = Scene("hint", open_journal)
@@ -362,7 +337,6 @@ RUN_CHECKS = (
     check_a_cancel_comes_before_a_pause,
     check_a_deadline_comes_before_a_pause,
     check_new_code_tries_again,
-    check_a_failed_run_can_be_retried,
     check_a_commit_tells_those_who_watch,
     check_a_journal_is_closed_twice,
 )

@@ -29,9 +29,7 @@ from ironflow.records import (
     EventReceived,
     Published,
     Record,
-    RunRetried,
     SleepFired,
-    StepPatched,
     StepStarted,
     UndoStarted,
 )
@@ -380,41 +378,14 @@ async def test_records_that_only_the_history_needs_change_nothing_else(
         StepStarted(id="a:0"),
         UndoStarted(),
         CodeChanged(version="v2"),
-        StepPatched(id="a:0"),
         CancelRequested(),
         DeadlinePassed(),
     ]
 
     appended = await holder.append(*(Draft(record) for record in records), park=True)
 
-    assert (appended.length, appended.parked) == (7, True)
+    assert (appended.length, appended.parked) == (6, True)
     assert bench.journal.timers_now(holder.run_id) == []
-
-
-async def test_a_holder_may_count_a_new_attempt(bench: Bench) -> None:
-    """An open run that is retried keeps its deadline and its parent."""
-    scene = bench.scene
-    await scene.register(scene.function("job", "go", run_timeout_us=SECOND_US))
-    await scene.emit(scene.event("go"))
-    holder = await scene.hold("job")
-    timers = bench.journal.timers_now(holder.run_id)
-
-    await holder.append(Draft(RunRetried(attempt=2)))
-
-    assert (await scene.summary(holder.run_id)).row.attempt == 2
-    assert bench.journal.timers_now(holder.run_id) == timers
-
-
-async def test_a_failed_run_can_be_patched_without_being_opened(bench: Bench) -> None:
-    """The patch is in the history; the run stays as it ended."""
-    scene = bench.scene
-    holder = await scene.start()
-    await holder.append(ended("failed"))
-
-    appended = await holder.append(Draft(StepPatched(id="a:0")))
-
-    assert appended.parked
-    assert (await scene.summary(holder.run_id)).status == "failed"
 
 
 async def test_a_chain_is_followed_only_so_far(

@@ -287,6 +287,10 @@ class _RunTables(_Tables):
             return Hold(0, length)
         return Hold(self._memory.queue.holds.get(run_id, 0), length)
 
+    def history(self, run_id: str) -> Sequence[Entry]:
+        known = self._known(run_id)
+        return self._overlay.records(known.key, after=0, limit=known.length)
+
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:

@@ -42,11 +42,13 @@ class RunTable(Generic[Key, Value]):
         self.puts.get(run, {}).pop(key, None)
         self.drops.setdefault(run, set()).add(key)
 
-    def empty(self, run: bytes) -> None:
-        """Drop all rows of a run."""
+    def empty(self, run: bytes, *, stored: bool = True) -> None:
+        """Drop all rows of a run; without stored ones, those that were put."""
         self.puts.pop(run, None)
         self.drops.pop(run, None)
         self.emptied.add(run)
+        if not stored:
+            self.emptied.discard(run)
 
     def value(self, run: bytes, key: Key) -> Value | None:
         """Return a row that was put."""

@@ -13,6 +13,7 @@ from ironflow.journal.postgres.questions import (
     EventAt,
     EventByKey,
     EventsNamed,
+    HistoryOf,
     InboxOf,
     MatchesOf,
     MatchPathsOf,
@@ -53,6 +54,14 @@ _INBOXES: Final = Statement(
     FROM unnest($2::uuid[]) AS a (run)
     JOIN inbox i ON i.environment = $1::integer AND i.run = a.run
     ORDER BY i.run, i.number""",
+)
+
+_HISTORIES: Final = Statement(
+    "histories",
+    """SELECT l.run, l.data
+    FROM unnest($2::uuid[]) AS a (run)
+    JOIN records l ON l.environment = $1::integer AND l.run = a.run
+    ORDER BY l.run, l.sequence""",
 )
 
 _TIMERS: Final = Statement(
@@ -194,7 +203,7 @@ Params = Callable[[Sequence[Any]], list[bytes]]
 Fill = Callable[[Answers, Sequence[Any], Sequence[Row]], None]
 
 
-def _ask_runs(asked: Sequence[RunOf | InboxOf]) -> list[bytes]:
+def _ask_runs(asked: Sequence[RunOf | InboxOf | HistoryOf]) -> list[bytes]:
     return [pg.uuids([each.run for each in asked])]
 
 
@@ -216,6 +225,14 @@ def _fill_inboxes(
     for run, number, data in found:
         row = rows.decode_inbox(pg.to_int(number), data)
         answers.inboxes[InboxOf(run)].append(row)
+
+
+def _fill_histories(
+    answers: Answers, asked: Sequence[HistoryOf], found: Sequence[Row]
+) -> None:
+    answers.histories.update({each: [] for each in asked})
+    for run, data in found:
+        answers.histories[HistoryOf(run)].append(data)
 
 
 def _ask_timers(asked: Sequence[TimerOf]) -> list[bytes]:
@@ -398,6 +415,7 @@ def _fill_registry(
 _KINDS: Final[dict[type[Question], tuple[Statement, Params, Fill]]] = {
     RunOf: (_RUNS, _ask_runs, _fill_runs),
     InboxOf: (_INBOXES, _ask_runs, _fill_inboxes),
+    HistoryOf: (_HISTORIES, _ask_runs, _fill_histories),
     TimerOf: (_TIMERS, _ask_timers, _fill_timers),
     WaitOf: (_WAITS, _ask_waits, _fill_waits),
     ConsumedBy: (_CONSUMED, _ask_consumed, _fill_consumed),

@@ -31,6 +31,12 @@ class InboxOf(NamedTuple):
     run: bytes
 
 
+class HistoryOf(NamedTuple):
+    """All records of a run, as they are stored."""
+
+    run: bytes
+
+
 class TimerOf(NamedTuple):
     """When a timer of a run is due."""
 
@@ -123,6 +129,7 @@ class Registry(NamedTuple):
 Question = (
     RunOf
     | InboxOf
+    | HistoryOf
     | TimerOf
     | WaitOf
     | ConsumedBy
@@ -167,6 +174,9 @@ class Answers:
     runs: dict[RunOf, Run] = field(default_factory=dict[RunOf, Run])
     inboxes: dict[InboxOf, list[InboxRow]] = field(
         default_factory=dict[InboxOf, list[InboxRow]]
+    )
+    histories: dict[HistoryOf, list[bytes]] = field(
+        default_factory=dict[HistoryOf, list[bytes]]
     )
     timers: dict[TimerOf, int] = field(default_factory=dict[TimerOf, int])
     waits: dict[WaitOf, WaitRow | None] = field(

@@ -6,7 +6,7 @@ asks for it, with whatever else is wanted, and begins again: `apply` is pure.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Final, final
 
 from ironflow import codec, limits
 from ironflow.errors import RunNotFound
@@ -33,7 +33,6 @@ from ironflow.journal.postgres.changes import (
     ReadyRow,
     RecordRow,
     Released,
-    RunTable,
 )
 from ironflow.journal.postgres.lookups import PAGE_OF_EVENTS
 from ironflow.journal.postgres.questions import Answers, Question
@@ -376,6 +375,13 @@ class _RunTables(_Tables):
         ended = run in changes.released or changes.ready.hides(run, None)
         return Hold(0 if ended else stored.epoch, length)
 
+    def history(self, run_id: str) -> Sequence[Entry]:
+        question = ask.HistoryOf(pg.run(run_id))
+        if question not in self._answers.histories:
+            self._want(question)
+        added = [row.data for row in self.changes.records if row.run == question.run]
+        return list(map(codec.decode, self._answers.histories[question] + added))
+
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:
@@ -464,15 +470,9 @@ class _RunTables(_Tables):
         changes.ready.drop(run, None)
         stored = self._stored(run)
         changes.inbox.empty(run)
-        _empty(changes.timers, run, stored=stored.has_timers)
-        _empty(changes.waits, run, stored=stored.has_waits)
-        _empty(changes.consumed, run, stored=stored.has_consumed)
-
-
-def _empty(table: RunTable[Any, Any], run: bytes, *, stored: bool) -> None:
-    table.empty(run)
-    if not stored:
-        table.emptied.discard(run)
+        changes.timers.empty(run, stored=stored.has_timers)
+        changes.waits.empty(run, stored=stored.has_waits)
+        changes.consumed.empty(run, stored=stored.has_consumed)
 
 
 @final
