@@ -208,10 +208,10 @@ def _open(records: Iterable[Record]) -> set[str]:
 
 def _give_up(view: View, row: RunRow, name: str, event_id: str) -> None:
     """The run has not taken this event: a record has its id, the log its position."""
-    after, limit = row.trigger_position, limits.PAGE_EVENTS_MAX
-    while page := view.events(name, after=after, limit=limit):
-        for stored in page:
-            if stored.event.id == event_id:
-                view.drop_consumed(row.run_id, stored.position)
-                return
-        after = page[-1].position
+    after, position = row.trigger_position, 0
+    while not position:
+        page = view.events(name, after=after, limit=limits.PAGE_EVENTS_MAX)
+        assert page, "an event that was received is in the log"
+        found = [each.position for each in page if each.event.id == event_id]
+        after, position = page[-1].position, sum(found)
+    view.drop_consumed(row.run_id, position)

@@ -19,6 +19,7 @@ def test_the_first_ready_is_the_first_claimed() -> None:
     assert not queue.claim({"a", "b"}, limit=9)
     assert queue.holds["r1"] == 3 * CLAIMS_PER_OWNER + 1
     assert len(queue) == 4
+    assert queue.function_of("r2") == "b"
 
 
 def test_a_hold_is_ended_by_its_own_epoch_only() -> None:
