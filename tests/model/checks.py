@@ -49,9 +49,10 @@ def check_replay(world: World) -> None:
     """A run that is loaded anew is where the run is that never stopped."""
     for run_id in world.runs():
         model = world.models[run_id]
-        begun = model.fed > 0 and run_id not in world.cut
-        unasked = model.state == "ended" and model.fed < len(model.history)
-        if not begun or unasked:
+        begun = model.code.fed > 0 and run_id not in world.cut
+        unasked = model.state == "ended" and model.code.fed < len(model.history)
+        waits = model.state == "broken" and world.corrected
+        if not begun or unasked or waits:
             continue  # it has more to ask, or it was ended from outside its code
         session = world.session_of(run_id)
         move = session.absorb((), NOW)

@@ -55,5 +55,7 @@ def _from_outside(world: World) -> Iterator[Choice]:
     state = world.models[world.root].state
     if world.sent < world.setting.events and state in {"working", "waiting"}:
         yield ("emit",)
+    if state == "broken" and not world.corrected:
+        yield ("correct",)
     if world.cancels and state != "ended":
         yield ("cancel",)

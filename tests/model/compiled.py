@@ -86,14 +86,22 @@ def functions_of(
 ) -> dict[str, Function[Any, Any]]:
     """Return the functions of a program and its children, by id."""
     found = {
-        kind: _function(kind, child, stage, g.RULES) for kind, child in CHILDREN.items()
+        kind: function_of(child, stage, g.RULES, name=kind)
+        for kind, child in CHILDREN.items()
     }
-    return {ROOT: _function(ROOT, program, stage, rules), **found}
+    return {ROOT: function_of(program, stage, rules), **found}
 
 
-def _function(
-    name: str, program: g.Program, stage: Stage, rules: g.Rules
+def function_of(
+    program: g.Program,
+    stage: Stage,
+    rules: g.Rules,
+    *,
+    name: str = ROOT,
+    version: str = "1",
 ) -> Function[Any, Any]:
+    """Return the function of a program."""
+
     @function(
         id=name,
         triggers=[TRIGGER] if name == ROOT else [],
@@ -101,7 +109,7 @@ def _function(
         run_timeout="1h" if rules.run_timeout else None,
         undo_on_cancel=rules.undo_on_cancel,
         on_bug="fail" if rules.bugs_fail else "pause",
-        version="1",
+        version=version,
     )
     async def compiled(ctx: Context[Any]) -> str:
         seen: list[str] = [ctx.event.data]

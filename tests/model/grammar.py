@@ -7,7 +7,7 @@ All operations of a program have the same name, so that their counters meet.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Final, Literal
@@ -199,6 +199,25 @@ def parts_of(program: Program) -> tuple[Program, ...]:
             return (body, last)
         case _:
             return ()
+
+
+def corrected(program: Program) -> Program:
+    """Return the program without its bugs."""
+    whole = program
+    match program:
+        case Raise(bug=True):
+            whole = Seq(())
+        case Seq(parts):
+            whole = Seq(tuple(map(corrected, parts)))
+        case Parallel(branches):
+            whole = replace(program, branches=tuple(map(corrected, branches)))
+        case Finally(body, last):
+            whole = Finally(corrected(body), corrected(last))
+        case Saga() | Catch() | Swallow() | Beside():
+            whole = replace(program, body=corrected(program.body))
+        case _:
+            pass
+    return whole
 
 
 def leaves_of(program: Program) -> Iterator[Leaf]:

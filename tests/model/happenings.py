@@ -30,7 +30,7 @@ from tests.model import grammar as g
 from tests.model.compiled import CHILDREN, Hung
 from tests.model.host import Host, How, News
 from tests.model.model import Model
-from tests.model.setting import NOW, encode, event
+from tests.model.setting import NOW, encode, event, registered
 from tests.model.world import Choice, World, inbox_fact
 
 SETTLED: Final = frozenset({"StepCompleted", "StepFailed", "StepInDoubt"})
@@ -49,7 +49,9 @@ def _claim(world: World, name: str) -> None:
     host.claim = claim
     assert host.session.length == claim.length
     world.hosts[run_id] = host
-    news = [News("start")] if host.session.length == 1 else []
+    news = [News("go_on")] if host.session.length == 1 else []
+    if world.corrected and world.models[run_id].state == "broken":
+        news = [News("go_on", (("CodeChanged", ""),))]
     _carry_out(world, host, host.session.absorb((), NOW), news)
 
 
@@ -111,6 +113,14 @@ def _cancel(world: World) -> None:
     world.cancels -= 1
     world.commit(RequestCancel(world.root, "tester", "", NOW))
     world.models[world.root].request_cancel()
+
+
+def _correct(world: World) -> None:
+    """Code without bugs is deployed: a run that is paused goes on with it."""
+    world.corrected = True
+    world.crashes += 1  # what the pause has forgotten is begun again, as after a crash
+    world.commit(registered(world.setting.corrected_functions))
+    world.models[world.root].correct(world.setting.corrected)
 
 
 def _crash(world: World) -> None:
@@ -282,5 +292,6 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "emit": _emit,
     "fire": _fire,
     "cancel": _cancel,
+    "correct": _correct,
     "crash": _crash,
 }

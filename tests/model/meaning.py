@@ -16,9 +16,7 @@ from tests.model import grammar as g
 
 Fact = tuple[Any, ...]
 Body = Generator[None, Any, Any]
-Result = tuple[Any, BaseException | None]
-Kinds = tuple[type[BaseException], ...]
-Guarded = g.Saga | g.Catch | g.Swallow | g.Finally
+Error = BaseException | None
 
 
 class Failure(Exception):
@@ -37,6 +35,9 @@ class Broken(BaseException):
     """A bug has reached a place where it pauses the run."""
 
 
+RAISED: Final = (Failure, Bug, Stop)
+
+
 def short(seen: list[str]) -> str:
     """Return four digits that stand for all that the program has seen."""
     return f"{crc32(' '.join(seen).encode()) & 0xFFFF:04x}"
@@ -47,85 +48,71 @@ def stopped() -> Stop:
     return Stop("Cancelled")
 
 
-NOTHING = g.Parallel(())
-
-
-@dataclass(eq=False)
-class Group:
-    """Lines that are cancelled together: the run's one, or a parallel's branches."""
-
-    parent: "Line | None" = None
-    node: g.Parallel = NOTHING
-    prefix: str = ""
-    cancelled: bool = False
-    started: int = 0
-    ends: dict[int, BaseException | None] = field(default_factory=dict)
-    failure: BaseException | None = None
-
-    def is_cancelled(self) -> bool:
-        outer = self.parent is not None and self.parent.group.is_cancelled()
-        return self.cancelled or outer
-
-
 @dataclass(eq=False)
 class Line:
-    """A line of code. `prefix` begins its ids, `saga` is where its undos belong."""
+    """A line of code: the run's own, or a branch of a parallel.
 
-    group: Group
+    `prefix` begins its ids; `saga` is where its undos belong.
+    """
+
     prefix: str = ""
     saga: str = ""
-    path: tuple[int, ...] = ()
+    fork: "Fork | None" = None
     body: Body | None = None
-
-    def is_within(self, group: Group) -> bool:
-        parent = self.group.parent
-        return self.group is group or (parent is not None and parent.is_within(group))
+    waits_for: "Ask | Fork | None" = None
+    cancelled: bool = False
 
 
 @dataclass(eq=False)
-class Undo:
-    """Something to take back; `told` is what its function is told."""
+class Fork:
+    """A parallel under way: the branches that have started, and the ends of some."""
 
-    id: str
-    saga: str
-    does: str
-    told: str
-    once: bool = False
+    parent: Line
+    node: g.Parallel
+    prefix: str
+    lines: list[Line] = field(default_factory=list)
+    ends: dict[Line, Error] = field(default_factory=dict)
+    failure: Error = None
+    cancelled: bool = False
 
 
 @dataclass(eq=False)
 class Ask:
-    """An operation that has not ended. `line`: who waits for it, if anybody."""
+    """An operation that has not ended. `line`: who waits for it, if anybody.
+
+    `told`: it is an undo, owed in `saga`, and that is what its function is told.
+    """
 
     id: str
     node: Any
-    line: Line | None
-    seen: str
+    line: Line | None = None
+    seen: str = ""
+    asked: int = 0  # how many facts there were
+    told: str = ""
+    saga: str = ""
     attempt: int = 1
     recorded: bool = False  # its own record, if it has one, was fed
     doubt: bool = False  # some attempt was in doubt
     stop: str = ""  # "gently" (the attempt may end) or "now"
-    asked: int = 0  # how many facts there were
 
 
 class Code:
     """The code of one run. Feed it facts; it adds what it asks to `asked`."""
 
     def __init__(self, program: g.Program, given: str, rules: g.Rules) -> None:
-        self.program = program
         self.rules = rules
         self.seen = [given]
-        self.asked: list[Fact] = []
-        self.abandoned: list[str] = []  # sleeps and waits that a cancel has ended
-        self.open: dict[str, Ask] = {}
-        self.cancelled: tuple[str, str] | None = None  # how the run will end
-        self.counters: Counter[str] = Counter()
-        self.undos: list[Undo] = []
-        self.children: dict[str, Result] = {}  # those that have ended
-        self.runnable: deque[tuple[Line, Result]] = deque()
-        self.root = Line(Group())
-        self.ending = False
         self.fed = 0
+        self.asked: list[Fact] = []
+        self.open: dict[str, Ask] = {}
+        self.children: dict[str, tuple[str, Error]] = {}  # those that have ended
+        self.undos: list[Ask] = []  # that are owed
+        self.used: Counter[str] = Counter()  # names
+        self.runnable: deque[tuple[Line, Any, Error]] = deque()
+        self.cancelled: tuple[str, str] | None = None  # how the run will end
+        self.ending = False
+        self.root = Line()
+        self.root.body = self.do(program, self.root)
 
     # --- facts in ---
 
@@ -138,85 +125,91 @@ class Code:
         if kind in REACTIONS:
             REACTIONS[kind](self, ask, *details)
         while self.runnable:
-            line, (value, error) = self.runnable.popleft()
-            self._run(line, value, error)
+            line, value, error = self.runnable.popleft()
+            assert line.body
+            try:
+                line.body.throw(error) if error else line.body.send(value)
+            except StopIteration:
+                self.line_ended(line, None)
+            except RAISED as raised:
+                self.line_ended(line, raised)
 
-    def _run(self, line: Line, value: Any, error: BaseException | None) -> None:
-        assert line.body
-        try:
-            line.body.throw(error) if error else line.body.send(value)
-        except StopIteration:
-            self._line_ended(line, None)
-        except (Failure, Bug, Stop) as raised:
-            self._line_ended(line, raised)
-
-    def _wake(self, line: Line | None, result: Result = (None, None)) -> None:
+    def wake(self, line: Line | None, value: Any = None, error: Error = None) -> None:
         if line:
-            self.runnable.append((line, result))
+            line.waits_for = None
+            self.runnable.append((line, value, error))
 
-    def _settle(self, ask: Ask, value: Any, error: BaseException | None = None) -> None:
+    def settle(self, ask: Ask, value: Any = None, error: Error = None) -> None:
         del self.open[ask.id]
-        self._wake(ask.line, (value, error))
+        self.wake(ask.line, value, error)
 
     # --- what programs do: generators that yield while they wait ---
 
-    def _meaning(self, node: g.Program, line: Line) -> Body:
+    def do(self, node: g.Program, line: Line) -> Body:
         match node:
             case g.Raise(bug):
                 raise Bug("ValueError") if bug else Failure("NonRetryableError")
             case g.Compensate():
-                self._register(line, "ok", short(self.seen))
+                self.register(line, "ok", short(self.seen))
             case g.Seq(parts):
                 for part in parts:
-                    yield from self._meaning(part, line)
+                    yield from self.do(part, line)
             case g.Beside(child, body):
-                name = yield from self._await(line, g.Spawn(child))
-                yield from self._meaning(body, line)
-                self.seen.append((yield from self._join(line, name)))
+                name = yield from self.wait_for(line, g.Spawn(child))
+                yield from self.do(body, line)
+                self.seen.append((yield from self.join(line, name)))
             case g.Spawn(child):
-                yield from self._await(line, node)
+                yield from self.wait_for(line, node)
                 self.seen.append(child)
             case g.Saga() | g.Catch() | g.Swallow() | g.Finally():
-                yield from self._guarded(node, line)
+                yield from self.do_guarded(node, line)
             case _:
-                self.seen.append((yield from self._await(line, node)))
+                self.seen.append((yield from self.wait_for(line, node)))
 
-    def _guarded(self, node: Guarded, line: Line) -> Body:
-        match node:
-            case g.Saga(body):
-                yield from self._saga(body, line)
-            case g.Catch(body):
-                yield from self._caught(body, line, (Failure,))
-            case g.Swallow(body):
-                yield from self._caught(body, line, (Failure, Bug, Stop))
-            case g.Finally(body, last):
-                error: BaseException | None = None
-                try:
-                    yield from self._meaning(body, line)
-                except (Failure, Bug, Stop) as raised:
-                    error = raised
-                yield from self._meaning(last, line)
-                if error:
-                    raise error
-
-    def _caught(self, body: g.Program, line: Line, kinds: Kinds) -> Body:
+    def do_guarded(
+        self, node: g.Saga | g.Catch | g.Swallow | g.Finally, line: Line
+    ) -> Body:
+        outer, error = line.saga, None
+        if isinstance(node, g.Saga):
+            line.saga = self.name(line, "\\#saga")
+        saga = line.saga
         try:
-            yield from self._meaning(body, line)
-        except kinds as raised:
-            self.seen.append(f"!{raised}")
+            yield from self.do(node.body, line)
+        except RAISED as raised:
+            error = raised
+        match node:
+            case g.Saga():
+                self.pause_for(error)
+                line.saga = outer
+                yield from self.leave_saga(line, saga, error)
+            case g.Finally(_, last):
+                yield from self.do(last, line)
+            case g.Swallow() | g.Catch():
+                if error and (
+                    isinstance(node, g.Swallow) or isinstance(error, Failure)
+                ):
+                    self.seen.append(f"!{error}")
+                    error = None
+        if error:
+            raise error
 
-    def _await(self, line: Line, node: Any) -> Body:
-        if line.group.is_cancelled() and not isinstance(node, Undo):
+    def wait_for(self, line: Line, node: Any) -> Body:
+        if line.cancelled:
             raise stopped()
         if isinstance(node, g.Parallel):
-            self._fork(line, node)
+            use = self.use(line.prefix + g.NAME)
+            segment = f"{g.NAME}\\#{use}" if use else g.NAME
+            fork = line.waits_for = Fork(line, node, f"{line.prefix}{segment}:")
+            self.start_branches(fork)
         else:
-            self._ask(line, node)
+            line.waits_for = self.ask(line, node)
         return (yield)
 
-    def _ask(self, line: Line, node: Any) -> None:
-        name, seen = self._name(line, node), short(self.seen)
-        self.open[name] = Ask(name, node, line, seen, asked=self.fed)
+    def ask(self, line: Line, node: Any) -> Ask:
+        topic = f"publish:{g.TOPIC}" if isinstance(node, g.Publish) else g.NAME
+        base = getattr(node, "child", topic)
+        name = self.name(line, base)
+        seen = short(self.seen)
         match node:
             case g.Step(once=True):
                 self.asked.append(("StepStarted", name, 1))
@@ -232,29 +225,14 @@ class Code:
                 self.asked.append(("ChildStarted", name, False, child, False, seen))
             case _:
                 pass  # its outcome will be its only record
+        self.open[name] = Ask(name, node, line, seen, self.fed)
+        return self.open[name]
 
-    def _name(self, line: Line, node: Any) -> str:
-        match node:
-            case Undo():
-                return node.id
-            case g.Publish():
-                return self._counted(line, f"publish:{g.TOPIC}")
-            case g.Invoke(child) | g.Spawn(child):
-                return self._counted(line, child)
-            case _:
-                return self._counted(line, g.NAME)
-
-    def _counted(self, line: Line, name: str) -> str:
-        return f"{line.prefix}{name}:{self._use(line, name)}"
-
-    def _use(self, line: Line, name: str) -> int:
-        self.counters[line.prefix + name] += 1
-        return self.counters[line.prefix + name] - 1
-
-    def _join(self, line: Line, child: str) -> Body:
-        if line.group.is_cancelled():
+    def join(self, line: Line, child: str) -> Body:
+        if line.cancelled:
             raise stopped()
         if child not in self.children:
+            line.waits_for = self.open[child]
             self.open[child].line = line
             return (yield)
         output, error = self.children[child]
@@ -262,234 +240,189 @@ class Code:
             raise error
         return output
 
-    # --- parallels ---
+    def name(self, line: Line, base: str) -> str:
+        return f"{line.prefix}{base}:{self.use(line.prefix + base)}"
 
-    def _fork(self, line: Line, node: g.Parallel) -> None:
-        use = self._use(line, g.NAME)
-        segment = f"{g.NAME}\\#{use}" if use else g.NAME
-        self._go_on(Group(line, node, f"{line.prefix}{segment}:"))
+    def use(self, name: str) -> int:
+        self.used[name] += 1
+        return self.used[name] - 1
 
-    def _go_on(self, group: Group) -> None:
-        """Start the branches whose turn it is; if none is left, wake the parent."""
-        branches, parent = group.node.branches, group.parent
-        most = group.node.concurrency or len(branches)
-        assert parent
-        while not (
-            group.started == len(branches)
-            or group.started - len(group.ends) == most
-            or group.is_cancelled()
-        ):
-            index, group.started = group.started, group.started + 1
-            path = (*parent.path, index)
-            line = Line(group, f"{group.prefix}{index}:", parent.saga, path)
-            line.body = self._meaning(branches[index], line)
-            self._wake(line)
-        if group.started == len(group.ends):
-            self._wake(parent, group_result(group))
+    # --- lines of code ---
 
-    def _line_ended(self, line: Line, error: BaseException | None) -> None:
-        group = line.group
-        if group.parent is None:
-            return self._function_ended(error)
-        if not group.node.collect:
-            pause_for(self, error)
-        group.ends[line.path[-1]] = error
-        if error and not group.failure:
-            if not group.node.collect:
-                group.failure = error
-                self._cancel(group)
-            elif isinstance(error, Stop):
-                group.failure = error
-        return self._go_on(group)
+    def start_branches(self, fork: Fork) -> None:
+        """Start the branches whose turn it is; if none is left the parent goes on."""
+        branches, lines, parent = fork.node.branches, fork.lines, fork.parent
+        most = fork.node.concurrency or len(branches)
+        waiting = [] if fork.cancelled else branches[len(lines) :]
+        for branch in waiting[: most - len(lines) + len(fork.ends)]:
+            line = Line(f"{fork.prefix}{len(lines)}:", parent.saga, fork)
+            line.body = self.do(branch, line)
+            lines.append(line)
+            self.wake(line)
+        if len(lines) == len(fork.ends):
+            ends = [
+                f"!{fork.ends[line]}" if fork.ends[line] else "ok" for line in lines
+            ]
+            error = stopped() if len(lines) < len(branches) else None
+            self.wake(parent, f"[{','.join(ends)}]", fork.failure or error)
 
-    # --- cancel ---
+    def line_ended(self, line: Line, error: Error) -> None:
+        fork = line.fork
+        if not fork:
+            self.function_ended(error)
+            return
+        if not fork.node.collect:
+            self.pause_for(error)
+        fork.ends[line] = error
+        fails = error and (isinstance(error, Stop) or not fork.node.collect)
+        if fails and not fork.failure:
+            fork.failure = error
+            if not fork.node.collect:
+                self.cancel_branches(fork, "gently")
+        self.start_branches(fork)
 
-    def _cancel_run(self, status: str, output: str) -> None:
+    def pause_for(self, error: Error) -> None:
+        """A bug stops everything as it stands, unless the run is cancelled."""
+        if isinstance(error, Bug) and not (self.cancelled or self.rules.bugs_fail):
+            raise Broken
+
+    def cancel_run(self, status: str, output: str) -> None:
         if not (self.ending or self.cancelled):
             self.cancelled = status, output
-            self._cancel(self.root.group)
+            self.cancel(self.root, "now")
 
-    def _cancel(self, group: Group) -> None:
-        group.cancelled = True
-        hit = [
-            ask for ask in self.open.values() if ask.line and ask.line.is_within(group)
-        ]
-        for ask in sorted(hit, key=lambda ask: ask.line.path if ask.line else ()):
-            match ask.node:
-                case g.Step() if ask.asked == self.fed:
-                    self.asked = [fact for fact in self.asked if fact[1] != ask.id]
-                    self._settle(ask, None, stopped())
-                case g.Step() | g.Invoke():
-                    gently = ask.stop != "now" and group.parent
-                    ask.stop = "gently" if gently else "now"
-                case g.Sleep() | g.Wait():
-                    self.abandoned.append(ask.id)
-                    self._settle(ask, None, stopped())
-                case g.Spawn() if ask.recorded:
-                    self._wake(ask.line, (None, stopped()))
-                    ask.line = None
+    def cancel_branches(self, fork: Fork, how: str) -> None:
+        fork.cancelled = True
+        for line in fork.lines:
+            self.cancel(line, how)
+
+    def cancel(self, line: Line, how: str) -> None:
+        line.cancelled = True
+        match line.waits_for:
+            case Fork() as fork:
+                self.cancel_branches(fork, how)
+            case Ask(node=g.Step(), told="") as ask if ask.asked == self.fed:
+                self.asked = [fact for fact in self.asked if fact[1] != ask.id]
+                self.settle(ask, error=stopped())
+            case Ask(node=g.Step() | g.Invoke(), told="") as ask:
+                ask.stop = ask.stop if ask.stop == "now" else how
+            case Ask(node=g.Sleep() | g.Wait()) as ask:
+                self.settle(ask, error=stopped())
+            case Ask(node=g.Spawn()) as ask if ask.recorded:
+                self.wake(line, error=stopped())
+                ask.line = None
 
     # --- undo and end ---
 
-    def _register(self, line: Line, does: str, told: str) -> None:
-        name = self._counted(line, f"compensate:{g.NAME}")
-        self.undos.append(Undo(name, line.saga, does, told))
+    def register(self, line: Line, does: g.Does, told: str) -> None:
+        name = self.name(line, f"compensate:{g.NAME}")
+        self.undos.append(Ask(name, g.Step(does), told=told, saga=line.saga))
 
-    def _undoable(self, ask: Ask, told: str) -> None:
+    def step_happened(self, ask: Ask, value: str | None) -> None:
+        """A step has an undo from now on; without a value it is in doubt."""
         if isinstance(ask.node, g.Step) and ask.node.undo and ask.line:
-            self._register(ask.line, ask.node.undo, told)
+            told = f"{ask.id} {value} {value is None}"
+            self.register(ask.line, ask.node.undo, told)
 
-    def _saga(self, body: g.Program, line: Line) -> Body:
-        outer, line.saga = line.saga, self._counted(line, "\\#saga")
-        saga = line.saga
-        try:
-            yield from self._meaning(body, line)
-        except (Failure, Bug, Stop) as raised:
-            pause_for(self, raised)
-            line.saga = outer
-            yield from self._undo(line, saga)
-            raise
-        line.saga = outer
-        for undo in self.undos:
-            undo.saga = outer if undo.saga == saga else undo.saga
-
-    def _undo(self, line: Line, saga: str) -> Body:
+    def leave_saga(self, line: Line, saga: str, error: Error) -> Body:
         mine = [undo for undo in self.undos if undo.saga == saga]
-        self.undos = [undo for undo in self.undos if undo.saga != saga]
+        if not error:
+            for undo in mine:
+                undo.saga = line.saga
+            return
+        self.undos = [undo for undo in self.undos if undo not in mine]
         if mine:
             self.asked.append(("UndoStarted", saga))
         for undo in reversed(mine):
+            undo.line, self.open[undo.id] = line, undo
             with suppress(Failure):
-                yield from self._await(line, undo)
+                yield  # no cancel reaches it
 
-    def _function_ended(self, error: BaseException | None) -> None:
+    def function_ended(self, error: Error) -> None:
         if self.ending:
             return
-        pause_for(self, error)
+        self.pause_for(error)
         self.ending = True
         end = ("failed", str(error)) if error else ("completed", " ".join(self.seen))
-        last = Line(Group())
-        last.body = self._epilogue(last, *(self.cancelled or end))
-        self._wake(last)
+        last = Line()
+        last.body = self.epilogue(last, *(self.cancelled or end))
+        self.wake(last)
 
-    def _epilogue(self, line: Line, status: str, output: str) -> Body:
+    def epilogue(self, line: Line, status: str, output: str) -> Body:
         """Undo, then stop the children, unless all went well."""
-        if status != "completed":
-            if status != "cancelled" or self.rules.undo_on_cancel:
-                yield from self._undo(line, "")
-            children = [
-                ask for ask in self.open.values() if isinstance(ask.node, g.Spawn)
-            ]
-            for child in children:
-                child.stop = "now"
-            for child in children:
-                with suppress(Failure):
-                    yield from self._join(line, child.id)
+        if status == "failed" or (status == "cancelled" and self.rules.undo_on_cancel):
+            yield from self.leave_saga(line, "", stopped())
+        spawned = [ask for ask in self.open.values() if isinstance(ask.node, g.Spawn)]
+        for child in spawned if status != "completed" else ():
+            child.stop = "now"
+        for child in spawned if status != "completed" else ():
+            with suppress(Failure):
+                yield from self.join(line, child.id)
         self.asked.append(("RunEnded", "", status, output))
-
-
-def pause_for(code: Code, error: BaseException | None) -> None:
-    """A bug stops everything as it stands, unless the run is cancelled."""
-    if isinstance(error, Bug) and not (code.cancelled or code.rules.bugs_fail):
-        raise Broken
-
-
-def group_result(group: Group) -> Result:
-    """Return what a parallel gives to the line that waits for it."""
-    if group.failure:
-        return None, group.failure
-    if group.started < len(group.node.branches):
-        return None, stopped()
-    ends = [f"!{end}" if end else "ok" for _, end in sorted(group.ends.items())]
-    return f"[{','.join(ends)}]", None
 
 
 # --- what facts do to the operations that they name ---
 
 
-def run_started(code: Code, _: None) -> None:
-    code.root.body = code._meaning(code.program, code.root)
-    code._wake(code.root)
+def step_completed(code: Code, ask: Ask, _: int, value: str) -> None:
+    code.step_happened(ask, value)
+    code.settle(ask, value)
 
 
-def published(code: Code, ask: Ask, _: str) -> None:
-    code._settle(ask, "evt")
+def step_in_doubt(code: Code, ask: Ask, _: int) -> None:
+    code.step_happened(ask, None)
+    code.settle(ask, error=stopped() if ask.stop else Failure("StepInDoubt"))
+
+
+def step_failed(code: Code, ask: Ask, attempt: int, *how: bool) -> None:
+    last, doubt, never_begun = how
+    ask.doubt = ask.doubt or doubt
+    if last and ask.doubt:
+        code.step_happened(ask, None)
+    if last:
+        hit = never_begun and ask.line and ask.line.cancelled
+        code.settle(ask, error=stopped() if hit else Failure("StepError"))
+    ask.attempt, ask.recorded = attempt + 1, False
+
+
+def wait_timed_out(code: Code, ask: Ask) -> None:
+    has_default = ask.node.limit == "default"
+    code.settle(ask, "default", None if has_default else Failure("WaitTimedOut"))
 
 
 def child_started(code: Code, ask: Ask, *_: Any) -> None:
     if isinstance(ask.node, g.Spawn):
         line, ask.line = ask.line, None
-        code._wake(line, (ask.id, None))
-
-
-def sleep_fired(code: Code, ask: Ask) -> None:
-    code._settle(ask, "slept")
-
-
-def event_received(code: Code, ask: Ask, event: int) -> None:
-    code._settle(ask, f"event {event}")
-
-
-def wait_timed_out(code: Code, ask: Ask) -> None:
-    late = None if ask.node.limit == "default" else Failure("WaitTimedOut")
-    code._settle(ask, "default", late)
-
-
-def step_completed(code: Code, ask: Ask, _: int, value: str) -> None:
-    code._undoable(ask, f"{ask.id} {value} False")
-    code._settle(ask, value)
-
-
-def step_in_doubt(code: Code, ask: Ask, _: int) -> None:
-    code._undoable(ask, f"{ask.id} None True")
-    code._settle(ask, None, stopped() if ask.stop else Failure("StepInDoubt"))
-
-
-def step_failed(code: Code, ask: Ask, *details: Any) -> None:
-    attempt, last, doubt, never = details
-    ask.doubt = ask.doubt or doubt
-    if last and ask.doubt:
-        code._undoable(ask, f"{ask.id} None True")
-    if last:
-        hit = never and ask.line and ask.line.group.is_cancelled()
-        return code._settle(ask, None, stopped() if hit else Failure("StepError"))
-    ask.attempt = attempt + 1
-    ask.recorded = False
-    return None
+        code.wake(line, ask.id)
 
 
 def child_ended(code: Code, ask: Ask, status: str, output: str) -> None:
-    error: BaseException | None = None
+    error: Error = None
     if status != "completed":
-        mine = ask.line.group if ask.line else Group()
-        hit = isinstance(ask.node, g.Invoke) and mine.is_cancelled()
+        hit = isinstance(ask.node, g.Invoke) and ask.line and ask.line.cancelled
         error = stopped() if hit else Failure("InvokeError")
     code.children[ask.id] = output, error
-    code._settle(ask, output, error)
+    code.settle(ask, output, error)
 
 
 def deadline_passed(code: Code, ask: Ask | None) -> None:
     if ask:
         ask.stop = "now"
     else:
-        code._cancel_run("failed", "RunTimedOut")
-
-
-def cancel_requested(code: Code, _: None) -> None:
-    code._cancel_run("cancelled", "Cancelled")
+        code.cancel_run("failed", "RunTimedOut")
 
 
 REACTIONS: Final[dict[str, Callable[..., None]]] = {
-    "RunStarted": run_started,
-    "Published": published,
+    "RunStarted": lambda code, _: code.wake(code.root),
+    "Published": lambda code, ask, _: code.settle(ask, "evt"),
     "ChildStarted": child_started,
-    "SleepFired": sleep_fired,
-    "EventReceived": event_received,
+    "SleepFired": lambda code, ask: code.settle(ask, "slept"),
+    "EventReceived": lambda code, ask, event: code.settle(ask, f"event {event}"),
     "WaitTimedOut": wait_timed_out,
     "StepCompleted": step_completed,
     "StepInDoubt": step_in_doubt,
     "StepFailed": step_failed,
     "ChildEnded": child_ended,
     "DeadlinePassed": deadline_passed,
-    "CancelRequested": cancel_requested,
+    "CancelRequested": lambda code, _: code.cancel_run("cancelled", "Cancelled"),
 }

@@ -8,18 +8,12 @@ what else matters.
 """
 
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from tests.model import grammar as g
-from tests.model.meaning import Ask, Broken, Code, Fact, Undo
+from tests.model.meaning import Ask, Broken, Code, Fact
 
-SETTLED: Final = ("StepCompleted", "StepFailed", "StepInDoubt")
-# What sets a timer, and what comes of it; a retry only wakes the run.
-TIMED: Final = {
-    "SleepStarted": "sleep",
-    "WaitStarted": "wait",
-    "ChildStarted": "invoke",
-}
+# What a timer puts into the inbox; one for a retry only wakes the run.
 FIRED: Final = {
     "sleep": "SleepFired",
     "wait": "WaitTimedOut",
@@ -37,62 +31,68 @@ class Model:
         self.about = program, given, rules
         self.code = Code(*self.about)
         self.history: list[Fact] = [("RunStarted", "")]
-        self.fed = 0
-        self.state = "working"
-        self.events = 0
-        self.taken: set[int] = set()
-        self.waits: list[str] = []
-        self.timers = {("", "run")} if rules.run_timeout else set()
         self.inbox: list[Fact] = []
+        self.events = 0
+        self.fired: set[tuple[str, str]] = set()  # timers
+        self.state = "working"
 
     def copy(self) -> "Model":
         """Return a model of the same run that goes its own way from here."""
         model = Model(*self.about)
-        model.history = self.history.copy()
+        model.history, model.inbox = self.history.copy(), self.inbox.copy()
+        model.events, model.fired = self.events, self.fired.copy()
+        model.state = self.state
         with suppress(Broken):
-            for fact in model.history[: self.fed]:
+            for fact in self.history[: self.code.fed]:
                 model.code.feed(*fact)
-        model.code.asked, model.code.abandoned = [], []
-        model.fed, model.state, model.events = self.fed, self.state, self.events
-        model.taken, model.waits = self.taken.copy(), self.waits.copy()
-        model.timers, model.inbox = self.timers.copy(), self.inbox.copy()
+        model.code.asked = self.code.asked.copy()
         return model
 
     # --- what happens to the run ---
 
-    def start(self) -> None:
-        self._feed()
+    def go_on(self, *facts: Fact) -> None:
+        """Record facts, tell the code, and record what it asks for behind them."""
+        self.history += facts
+        try:
+            while self.code.fed < len(self.history):
+                for fact in self.history[self.code.fed :]:
+                    self.code.feed(*fact)
+                    self.match()
+                self.history += self.code.asked
+                self.code.asked = []
+            self.state = "working" if self.running() else "waiting"
+        except Broken:
+            self.state = "broken"
+        self.end()
 
     def settle(self, step: str, how: str, told: str) -> None:
-        """A step ends by itself, in doubt, or is given up between two attempts.
-
-        `told`: how its host had been told to stop it, if at all.
-        """
+        """A step begins or ends, by itself or as its host was told to stop it."""
         ask = self.code.open[step]
         kind = outcome_of(ask) if how == "ends" else how
         assert told in {"", ask.stop}
         assert how != "in doubt" or told == "now" or ask.node.once
         assert how != "given up" or told
-        never = how == "given up" and ask.attempt == 1
         last = told != "" or kind == "refuses" or ask.attempt == g.ATTEMPTS
         doubt = kind == "in doubt" or (last and kind == "hangs")
+        never_begun = kind == "given up" and ask.attempt == 1
         if kind == "begins":
-            self._record("StepStarted", step, ask.attempt)
+            self.go_on(("StepStarted", step, ask.attempt))
         elif kind == "ok":
-            self._record("StepCompleted", step, ask.attempt, value_of(ask))
+            self.go_on(("StepCompleted", step, ask.attempt, value_of(ask)))
         elif doubt or (kind == "given up" and ask.doubt):
-            self._record("StepInDoubt", step, ask.attempt)
+            self.go_on(("StepInDoubt", step, ask.attempt))
         else:
-            self._record("StepFailed", step, ask.attempt, last, kind == "hangs", never)
+            how_failed = last, kind == "hangs", never_begun
+            self.go_on(("StepFailed", step, ask.attempt, *how_failed))
 
     def emit(self) -> None:
         self.events += 1
-        self._match()
+        self.match()
 
     def fire(self, name: str, kind: str) -> None:
-        self.timers.remove((name, kind))
-        if kind == "wait":
-            self.waits.remove(name)
+        assert (name, kind) in self.timers
+        if kind in {"run", "invoke", "retry"}:
+            self.fired.add((name, kind))
         if kind in FIRED:
             self.inbox.append((FIRED[kind], name))
 
@@ -102,7 +102,6 @@ class Model:
 
     def child_ended(self, child: str, status: str, output: str) -> None:
         assert status != "cancelled" or self.code.open[child].stop
-        self.timers.discard((child, "invoke"))
         self.inbox.append(("ChildEnded", child, status, output))
 
     def absorb(self, fact: Fact) -> None:
@@ -110,26 +109,35 @@ class Model:
         if fact in self.inbox:
             self.inbox.remove(fact)
             if fact != ("DeadlinePassed", "") or not self.code.ending:
-                self._record(*fact)
+                self.go_on(fact)
 
     def end_broken(self, *why: str) -> None:
         """A run that a bug has paused is to end; its code cannot be asked."""
         for ask in self.code.open.values():
             is_child = isinstance(ask.node, g.Invoke | g.Spawn) and ask.recorded
             ask.stop = "now" if is_child else ""
-        self._append(*why)
         late = why[0] == "DeadlinePassed"
         end = ("failed", "RunTimedOut") if late else ("cancelled", "Cancelled")
-        self._append("RunEnded", "", *end)
+        self.history += [why, ("RunEnded", "", *end)]
+        self.end()
 
-    # --- what is to be done for it ---
+    def correct(self, program: g.Program) -> None:
+        """Other code reads the history, and asks for what is not recorded yet."""
+        self.about = program, *self.about[1:]
+        self.code = Code(*self.about)
+        for fact in self.history:
+            self.code.feed(*fact)
+        asked, self.code.asked = self.code.asked, []
+        self.code.asked = [fact for fact in asked if fact not in self.history]
+
+    # --- what is left to be done ---
 
     def running(self) -> dict[str, tuple[int, str]]:
         """Return the steps under way: attempt, and how they are to be stopped."""
         return {
             ask.id: (ask.attempt, ask.stop)
             for ask in self.code.open.values()
-            if isinstance(ask.node, g.Step | Undo)
+            if isinstance(ask.node, g.Step)
             if ask.recorded or ask.attempt > 1 or not ask.node.once
         }
 
@@ -137,60 +145,57 @@ class Model:
         """Return the steps and children that are to be stopped."""
         return {ask.id for ask in self.code.open.values() if ask.stop}
 
-    # --- records ---
+    def unanswered(self) -> list[Ask]:
+        """Return what still waits for the world, in the order of the asks."""
+        answered = {name for _, name, *_ in self.inbox}
+        found = self.code.open.values() if self.state != "ended" else ()
+        return [ask for ask in found if ask.id not in answered]
 
-    def _record(self, *fact: Any) -> None:
-        self._append(*fact)
-        self._feed()
+    @property
+    def timers(self) -> set[tuple[str, str]]:
+        """Return the timers that are set, by operation and kind."""
+        run = self.about[2].run_timeout and self.state != "ended"
+        timers = {(ask.id, timer_of(ask)) for ask in self.unanswered()}
+        timers |= {("", "run")} if run else set()
+        return {timer for timer in timers if timer[1]} - self.fired
 
-    def _feed(self) -> None:
-        """Feed one fact after the other; what they ask is recorded behind them."""
-        try:
-            while self.fed < len(self.history):
-                for fact in self.history[self.fed :]:
-                    self.fed += 1
-                    self.code.feed(*fact)
-                    self._abandon()
-                asked, self.code.asked = self.code.asked, []
-                for fact in asked:
-                    self._append(*fact)
-        except Broken:
-            self.state = "broken"
-        if self.state in {"working", "waiting"}:
-            self.state = "working" if self.running() else "waiting"
+    @property
+    def waits(self) -> list[str]:
+        """Return the waits that no event has found, in the order of their asks."""
+        waits = [ask for ask in self.unanswered() if isinstance(ask.node, g.Wait)]
+        return [ask.id for ask in waits if ask.recorded]
 
-    def _append(self, *fact: Any) -> None:
-        self.history.append(fact)
-        kind, name, *rest = fact
-        if name in self.code.open:
-            self.waits += [name] if kind == "WaitStarted" else []
-            self.timers -= {(name, "retry")} if kind in SETTLED else set()
-            if kind in TIMED and rest[0]:
-                self.timers.add((name, TIMED[kind]))
-            if kind == "StepFailed" and not rest[1]:
-                self.timers.add((name, "retry"))
-        self._match()
-        if kind == "RunEnded":
-            self.state, self.waits, self.timers, self.inbox = "ended", [], set(), []
+    @property
+    def taken(self) -> set[int]:
+        """Return the events that the run has taken."""
+        facts = (*self.history, *self.inbox)
+        return {fact[2] for fact in facts if fact[0] == "EventReceived"}
 
-    def _match(self) -> None:
-        """The oldest wait takes the oldest event that the run has not taken."""
+    def match(self) -> None:
+        """What nobody waits for is free; the oldest wait takes the oldest event."""
+        wanted = {"", *self.code.open}
+        self.inbox = [fact for fact in self.inbox if fact[1] in wanted]
         for event in range(1, self.events + 1):
             if self.waits and event not in self.taken:
-                wait = self.waits.pop(0)
-                self.taken.add(event)
-                self.timers.discard((wait, "wait"))
-                self.inbox.append(("EventReceived", wait, event))
+                self.inbox.append(("EventReceived", self.waits[0], event))
 
-    def _abandon(self) -> None:
-        """A cancel has ended sleeps and waits; what was on its way to them is free."""
-        names, self.code.abandoned = self.code.abandoned, []
-        self.timers = {timer for timer in self.timers if timer[0] not in names}
-        self.waits = [wait for wait in self.waits if wait not in names]
-        for fact in [fact for fact in self.inbox if fact[1] in names]:
-            self.inbox.remove(fact)
-            self.taken -= {fact[2]} if fact[0] == "EventReceived" else set()
-        self._match()
+    def end(self) -> None:
+        if self.history[-1][0] == "RunEnded":
+            self.state, self.inbox = "ended", []
+
+
+def timer_of(ask: Ask) -> str:
+    """Return the kind of timer that an operation has set."""
+    match ask.node:
+        case g.Sleep() if ask.recorded:
+            return "sleep"
+        case g.Wait(limit) if limit and ask.recorded:
+            return "wait"
+        case g.Invoke(_, True) if ask.recorded:
+            return "invoke"
+        case g.Step() if ask.attempt > 1:
+            return "retry"
+    return ""
 
 
 def outcome_of(ask: Ask) -> str:
@@ -203,6 +208,4 @@ def outcome_of(ask: Ask) -> str:
 
 def value_of(ask: Ask) -> str:
     """Return what a step returns."""
-    if isinstance(ask.node, Undo):
-        return f"undo {ask.node.told}"
-    return f"{ask.id}#{ask.attempt}@{ask.seen}"
+    return f"undo {ask.told}" if ask.told else f"{ask.id}#{ask.attempt}@{ask.seen}"

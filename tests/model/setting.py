@@ -1,15 +1,17 @@
 """What all worlds of a program have in common: its functions and how it begins."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
 from ironflow import ids
+from ironflow.authoring.definition import Function
 from ironflow.journal.base import EmitEvents, Emitted, FunctionRow, RegisterFunctions
 from ironflow.journal.memory import MemoryJournal
 from ironflow.records import EventData
 from tests.model import grammar as g
-from tests.model.compiled import TRIGGER, Stage, functions_of
+from tests.model.compiled import TRIGGER, Stage, function_of, functions_of
 
 NOW: Final = 1_700_000_000_000_000
 ENVIRONMENT: Final = "default"
@@ -25,17 +27,26 @@ class Setting:
         self.rules = rules
         self.stage = Stage()
         self.functions = functions_of(program, self.stage, rules)
+        self.corrected = g.corrected(program)
+        root = function_of(self.corrected, self.stage, rules, version="2")
+        self.corrected_functions = {**self.functions, root.id: root}
         self.events = sum(isinstance(leaf, g.Wait) for leaf in g.leaves_of(program))
-        rows = [
-            FunctionRow(each.id, "1", each.triggers, (), each.program.run_timeout_us)
-            for each in self.functions.values()
-        ]
         journal = MemoryJournal(ENVIRONMENT)
-        journal.commit_now([RegisterFunctions(tuple(rows), NOW)])
+        journal.commit_now([registered(self.functions)])
         [answer] = journal.commit_now([EmitEvents((event(TRIGGER, "start"),), NOW)])
         assert isinstance(answer, Emitted)
         [self.root] = answer.receipts[0].run_ids
         self.start = journal.snapshot()
+
+
+def registered(functions: Mapping[str, Function[Any, Any]]) -> RegisterFunctions:
+    """Return the command that makes functions known."""
+    programs = [(each.triggers, each.program) for each in functions.values()]
+    rows = [
+        FunctionRow(program.id, program.version, triggers, (), program.run_timeout_us)
+        for triggers, program in programs
+    ]
+    return RegisterFunctions(tuple(rows), NOW)
 
 
 def event(name: str, data: object) -> EventData:

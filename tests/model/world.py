@@ -42,6 +42,7 @@ class Saved:
     cancels: int
     sent: int
     cut: set[str]
+    corrected: bool
 
 
 class World:
@@ -61,6 +62,7 @@ class World:
         self.crashes = 0
         self.cancels = rules.cancels
         self.sent = 0
+        self.corrected = False  # the bugs of its code
 
     def saved(self) -> "Saved":
         """Return all that is needed to be here again."""
@@ -73,6 +75,7 @@ class World:
             cancels=self.cancels,
             sent=self.sent,
             cut=self.cut.copy(),
+            corrected=self.corrected,
         )
 
     @classmethod
@@ -84,6 +87,7 @@ class World:
         world.effects = saved.effects.copy()
         world.crashes, world.cancels = saved.crashes, saved.cancels
         world.sent, world.cut = saved.sent, saved.cut.copy()
+        world.corrected = saved.corrected
         for run_id, host in saved.hosts.items():
             session = world.session_of(run_id)
             move = session.absorb((), NOW)
@@ -125,7 +129,7 @@ class World:
     def key(self) -> object:
         """Return what the future depends on."""
         runs = tuple(self._run_key(run_id) for run_id in self.runs())
-        return runs, self.sent, self.cancels, tuple(self.cut)
+        return runs, self.sent, self.cancels, tuple(self.cut), self.corrected
 
     def _run_key(self, run_id: str) -> object:
         run, host = self.run(run_id), self.hosts.get(run_id)
@@ -160,8 +164,9 @@ class World:
 
     def session_of(self, run_id: str) -> Session:
         """Return a new session with the run's history loaded."""
-        program = self.setting.functions[self.run(run_id).row.function_id].program
-        session = Session(program, run_id, ENVIRONMENT)
+        setting, row = self.setting, self.run(run_id).row
+        found = setting.corrected_functions if self.corrected else setting.functions
+        session = Session(found[row.function_id].program, run_id, ENVIRONMENT)
         session.load(self.journal.history_now(run_id))
         return session
 
