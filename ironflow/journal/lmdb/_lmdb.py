@@ -53,9 +53,13 @@ class Snapshot:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._txn.abort()
+        self.close()
         if isinstance(error, lmdb.Error):
             raise _not_read(error) from error
+
+    def close(self) -> None:
+        """Let go of it; idempotent."""
+        self._txn.abort()
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """Return the value of a key."""
@@ -106,8 +110,12 @@ class Environment:
         self, environment: lmdb.Environment, tables: tuple[str, ...], *, make: bool
     ) -> None:
         self._environment = environment
+        if make:
+            with environment.begin(write=True) as txn:  # one transaction for all
+                for name in tables:
+                    environment.open_db(name.encode(), txn=txn)
         self._tables: Final = {
-            name: environment.open_db(name.encode(), create=make) for name in tables
+            name: environment.open_db(name.encode(), create=False) for name in tables
         }
         self._page_bytes: Final = int(environment.stat()["psize"])
 

@@ -61,7 +61,8 @@ class HeadFile:
 
     def __init__(self, directory: Path, *, store_id: bytes) -> None:
         self._store_id = store_id
-        self._file = os.open(directory / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._file = os.open(directory / "head", flags, 0o600)
 
     def write(self, number: int, digest: bytes) -> None:
         """Say that this commit is durable."""

@@ -28,6 +28,7 @@ from ironflow.journal.lmdb import keys, opening, owner, recovery, rows, wal
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
 from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.checkpoint import Committed
+from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.known import Known, Memory
 from ironflow.journal.lmdb.layers import Layered
@@ -132,7 +133,7 @@ async def open_reader(
     try:
         with store.snapshot() as snapshot:
             found = opening.inspect(snapshot)
-        follower = recovery.Follower(directory, store)
+        follower = Follower(directory, store)
         follower.check(head)
         number = found.environments.get(environment)
         if number is None:

@@ -18,10 +18,10 @@ from ironflow.errors import JournalDamaged, JournalNewer
 from ironflow.journal.lmdb import keys, opening, owner, rows
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, check_pages
 from ironflow.journal.lmdb.checkpoint import Committed
+from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.reads import Reads, Source, with_blob
-from ironflow.journal.lmdb.recovery import Follower
 from ironflow.records import Entry
 
 PAGE_ROWS: Final = 1_000

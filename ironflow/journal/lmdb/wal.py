@@ -21,7 +21,7 @@ from typing import Final, NamedTuple, final
 
 import msgspec
 
-from ironflow.errors import JournalDamaged, JournalNewer
+from ironflow.errors import JournalDamaged, JournalFailed, JournalNewer
 from ironflow.journal.lmdb import rows
 from ironflow.journal.lmdb.layers import Tail
 
@@ -29,6 +29,7 @@ NAME: Final = "wal"
 HALF_BYTES: Final = 4 * 1024 * 1024
 SECTOR_BYTES: Final = 512
 WAL_FORMAT: Final = 1
+_READ_BYTES: Final = 4096  # most frames are shorter
 
 # magic, format, bytes of a half, id of the store; then CRC-32
 _FIRST: Final = struct.Struct(">8sIQ16s")
@@ -50,6 +51,13 @@ class Commit(msgspec.Struct, array_like=True):
     events: list[rows.EventChange]
     tails: dict[bytes, Tail]
     tables: dict[str, dict[bytes, bytes | None]]
+
+
+class Place(NamedTuple):
+    """Where a frame ends and the next may begin: a half, and bytes from its start."""
+
+    half: int
+    at: int
 
 
 class Frame(NamedTuple):
@@ -201,6 +209,7 @@ class WalFile:
             self.close()
             raise
         self._seed = zlib.crc32(self.store_id)
+        self.place = Place(0, 0)  # where the last frame ends that was returned
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -216,13 +225,55 @@ class WalFile:
         """
         halves = [self._read_half(0), self._read_half(1)]
         found: list[Frame] = []
-        for data in sorted(halves, key=self._first_number):
-            for frame in self._whole_frames(data):
+        for half in sorted((0, 1), key=lambda half: self._first_number(halves[half])):
+            for frame, end in self._whole_frames(halves[half]):
                 if frame.number == after + len(found) + 1:
                     found.append(frame)
+                    self.place = Place(half, end)
         _check_chain(found, head)
         self._check_rest(halves, after + len(found))
         return found
+
+    def following(self, place: Place, last: Frame) -> list[Frame]:
+        """Return the frames that were written after `last`, which ends at `place`."""
+        found: list[Frame] = []
+        self.place = place
+        while (frame := self._next(last)) is not None:
+            found.append(frame)
+            last = frame
+        return found
+
+    def _next(self, last: Frame) -> Frame | None:
+        for half, at in (self.place, Place(1 - self.place.half, 0)):
+            frame = self._read_frame(half, at)
+            if frame is not None and _follows(frame, last.number, last.head):
+                self.place = Place(half, at + _frame_bytes(frame))
+                return frame
+        return None
+
+    def _read_frame(self, half: int, at: int) -> Frame | None:
+        place = _FIRST_BYTES + half * self.half_bytes + at
+        room = self.half_bytes - at
+        start = os.pread(self._file, min(_READ_BYTES, room), place)
+        if not start.startswith(_MAGIC) or len(start) < _FRAME.size:
+            return None
+        size = _FRAME.size + _FRAME.unpack_from(start)[2]
+        if len(start) < size <= room:
+            start = os.pread(self._file, size, place)
+        return self._frame_at(start, 0)
+
+    def flush(self) -> None:
+        """Make durable what can be read, whoever wrote it.
+
+        Raises:
+            JournalFailed: the disk failed.
+        """
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise JournalFailed(
+                f"the file 'wal' cannot be flushed ({error}); look at the disk"
+            ) from error
 
     def _read_half(self, half: int) -> bytes:
         at = _FIRST_BYTES + half * self.half_bytes
@@ -246,13 +297,13 @@ class WalFile:
         frame = self._frame_at(data, 0)
         return 0 if frame is None else frame.number
 
-    def _whole_frames(self, data: bytes) -> Iterator[Frame]:
-        """Yield frames from the start of a half, while they are whole and in order."""
+    def _whole_frames(self, data: bytes) -> Iterator[tuple[Frame, int]]:
+        """Yield frames and their ends, while they are whole and in order."""
         at, last = 0, 0
         while (frame := self._frame_at(data, at)) is not None and frame.number > last:
-            yield frame
             at += _frame_bytes(frame)
             last = frame.number
+            yield frame, at
 
     def _frame_at(self, data: bytes, at: int) -> Frame | None:
         if not data.startswith(_MAGIC, at) or at + _FRAME.size > len(data):
@@ -291,12 +342,18 @@ def _read_first(file: int, path: Path) -> tuple[bytes, int]:
     )
 
 
+def _follows(frame: Frame, number: int, head: bytes) -> bool:
+    """Say whether a frame is of the next commit after a number and a head digest."""
+    return frame.number == number + 1 and frame.head == rows.chained(head, frame.body)
+
+
 def _check_chain(frames: list[Frame], head: bytes) -> None:
     for frame in frames:
-        if rows.chained(head, frame.body) != frame.head:
+        if not _follows(frame, frame.number - 1, head):
             raise JournalDamaged(
                 f"commit {frame.number} in the file 'wal' does not follow the one before"
                 " it: the file belongs to another copy of this journal. Put the right"
-                " one back; to go on without its commits, move the files 'wal' and 'head' away"
+                " one back; to go on without its commits, move the files 'wal' and"
+                " 'head' away"
             )
         head = frame.head
