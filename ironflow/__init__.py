@@ -35,6 +35,7 @@ _HOMES = {
     "JournalForeign": "ironflow.errors",
     "JournalFull": "ironflow.errors",
     "JournalNewer": "ironflow.errors",
+    "JournalOlder": "ironflow.errors",
     "JournalOwned": "ironflow.errors",
     "LeaseLost": "ironflow.errors",
     "MatchPathMissing": "ironflow.errors",

@@ -37,6 +37,7 @@ from ironflow.errors import JournalFailed as JournalFailed
 from ironflow.errors import JournalForeign as JournalForeign
 from ironflow.errors import JournalFull as JournalFull
 from ironflow.errors import JournalNewer as JournalNewer
+from ironflow.errors import JournalOlder as JournalOlder
 from ironflow.errors import JournalOwned as JournalOwned
 from ironflow.errors import LeaseLost as LeaseLost
 from ironflow.errors import MatchPathMissing as MatchPathMissing
@@ -84,6 +85,7 @@ __all__ = [
     "JournalForeign",
     "JournalFull",
     "JournalNewer",
+    "JournalOlder",
     "JournalOwned",
     "LeaseLost",
     "MatchPathMissing",

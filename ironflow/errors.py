@@ -31,6 +31,7 @@
         |-- JournalOwned            another process owns the data directory
         |-- JournalForeign          these files are not an ironflow journal
         |-- JournalNewer            written by a newer ironflow
+        |-- JournalOlder            written by an older ironflow, and not yet brought up
         |-- JournalDamaged          bytes or order are not what was written
         |-- JournalFull             the map is full (a full disk: JournalFailed)
         `-- JournalFailed           a commit failed: the engine must stop
@@ -315,6 +316,13 @@ class JournalNewer(JournalError):
     """The journal was written by a newer ironflow; upgrade to open it."""
 
     code = "JOURNAL_NEWER"
+
+
+@final
+class JournalOlder(JournalError):
+    """The journal was written by an older ironflow; its owner brings it up to date."""
+
+    code = "JOURNAL_OLDER"
 
 
 @final

@@ -24,6 +24,7 @@ from ironflow.errors import (
 MAP_BYTES_MAX: Final = 1 << 40  # address space, not disk: the file stays sparse
 MAP_BYTES_MIN: Final = 1 << 20
 READERS_MAX: Final = 126
+TABLES_MAX: Final = 40
 
 Changes = Mapping[str, Mapping[bytes, bytes | None]]
 _verify: Final = cast(
@@ -107,17 +108,33 @@ class Environment:
     """
 
     def __init__(
-        self, environment: lmdb.Environment, tables: tuple[str, ...], *, make: bool
+        self,
+        environment: lmdb.Environment,
+        tables: tuple[str, ...],
+        *,
+        path: Path,
+        make: bool,
     ) -> None:
         self._environment = environment
+        self._path: Final = path
         if make:
             with environment.begin(write=True) as txn:  # one transaction for all
                 for name in tables:
                     environment.open_db(name.encode(), txn=txn)
-        self._tables: Final = {
-            name: environment.open_db(name.encode(), create=False) for name in tables
-        }
+        self._tables: Final[dict[str, lmdb._Database]] = {}
+        self.open_tables(tables)
         self._page_bytes: Final = int(environment.stat()["psize"])
+
+    def open_tables(self, tables: tuple[str, ...]) -> None:
+        """Make tables known that are in the file; no snapshot may be open.
+
+        Raises:
+            JournalForeign: one of them is missing.
+        """
+        with _open_errors(self._path):
+            for name in tables:
+                table = self._environment.open_db(name.encode(), create=False)
+                self._tables[name] = table
 
     def snapshot(self) -> Snapshot:
         """Return what is committed now, to be read in a `with` block.
@@ -237,7 +254,7 @@ def _open(
     environment = lmdb.open(
         str(path),
         map_size=map_bytes,
-        max_dbs=len(tables) + 8,
+        max_dbs=TABLES_MAX,
         max_readers=READERS_MAX,
         max_spare_txns=4,
         readonly=readonly,
@@ -246,7 +263,7 @@ def _open(
         mode=0o600,
     )
     try:
-        return Environment(environment, tables, make=make)
+        return Environment(environment, tables, path=path, make=make)
     except BaseException:
         environment.close()
         raise

@@ -18,6 +18,7 @@ from ironflow.records import FORMAT
 HEAD_BYTES: Final = 64
 _MAGIC: Final = b"ironhead"
 _FIELDS: Final = struct.Struct(">8sIQ16s16s8x")  # then 4 bytes of CRC-32
+NO_STORE_ID: Final = bytes(16)  # in a head file that an older ironflow wrote
 _CRC: Final = struct.Struct(">I")
 
 

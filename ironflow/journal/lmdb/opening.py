@@ -20,6 +20,7 @@ from ironflow.errors import (
     JournalForeign,
     JournalFull,
     JournalNewer,
+    JournalOlder,
 )
 from ironflow.journal.lmdb import keys, rows, wal
 from ironflow.journal.lmdb._lmdb import (
@@ -28,12 +29,12 @@ from ironflow.journal.lmdb._lmdb import (
     check_pages,
     open_environment,
 )
-from ironflow.journal.lmdb.head import Head
+from ironflow.journal.lmdb.head import NO_STORE_ID, Head
 from ironflow.journal.lmdb.layers import Layered
 
 DATA: Final = "data.mdb"
-_MAKING: Final = "creating"
-_OURS: Final = frozenset({"owner", "owner.json", _MAKING})
+MAKING: Final = "creating"  # a folder; what is in it after a crash is nothing
+_OURS: Final = frozenset({"owner", "owner.json", MAKING})
 NAMES_SHOWN_MAX: Final = 3
 CHECKED_BYTES_MAX: Final = 4 * 1024 * 1024  # some 40 ms
 _COPY: Final = (
@@ -79,7 +80,7 @@ def prepare(directory: Path) -> None:
         JournalForeign: there is no store, but files that are not ours.
         JournalFull: there is no space for a new store.
     """
-    shutil.rmtree(directory / _MAKING, ignore_errors=True)
+    shutil.rmtree(directory / MAKING, ignore_errors=True)
     if (directory / DATA).exists():
         return
     foreign = {path.name for path in directory.iterdir()} - _OURS
@@ -111,7 +112,7 @@ def _is_unused(path: Path) -> bool:
 
 
 def _make(directory: Path) -> None:
-    making = directory / _MAKING
+    making = directory / MAKING
     making.mkdir(mode=0o700)
     store_id = secrets.token_bytes(keys.STORE_BYTES)
     environment = open_environment(making, keys.TABLES, map_bytes=1 << 24, make=True)
@@ -242,15 +243,17 @@ def open_store(directory: Path, *, readonly: bool, map_bytes: int) -> Environmen
     """Open a store that has been checked.
 
     Raises:
+        JournalOlder: it has the tables of an older ironflow.
         JournalNewer: it was written by a newer ironflow.
         JournalForeign: it is an LMDB file of something else.
     """
     environment = open_environment(
-        directory, keys.TABLES, readonly=readonly, map_bytes=map_bytes
+        directory, (keys.META,), readonly=readonly, map_bytes=map_bytes
     )
     try:
         with environment.snapshot() as snapshot:
             _check_format(directory, snapshot)
+        environment.open_tables(keys.TABLES)
     except BaseException:
         environment.close()
         raise
@@ -269,6 +272,12 @@ def _check_format(directory: Path, snapshot: Snapshot) -> None:
         raise JournalNewer(
             f"{directory} was written in format {found}; this ironflow reads up to"
             f" format {keys.LAYOUT}: upgrade ironflow to open it"
+        )
+    if found < keys.LAYOUT:
+        raise JournalOlder(
+            f"{directory} was written by an older ironflow, in format {found}: start an"
+            " engine on it once, which brings it up to date and keeps the old file;"
+            " then it can be read"
         )
 
 
@@ -331,7 +340,8 @@ def check_head(
     else:
         digest = _head_at(snapshot, head.number)
     store_id = snapshot.get(keys.META, keys.STORE_KEY)
-    if (digest, store_id) != (head.digest, head.store_id):
+    is_ours = head.store_id in (store_id, NO_STORE_ID)
+    if digest != head.digest or not is_ours:
         raise JournalDamaged(
             f"the store in {directory} is not the one that its head file was written"
             f" for: commit {head.number} has another digest. Put the right store back;"

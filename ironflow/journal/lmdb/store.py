@@ -13,6 +13,7 @@ from ironflow.errors import (
     JournalDamaged,
     JournalError,
     JournalFull,
+    JournalOlder,
 )
 from ironflow.journal.base import (
     Answer,
@@ -24,7 +25,7 @@ from ironflow.journal.base import (
     JournalCommand,
     MatchPath,
 )
-from ironflow.journal.lmdb import keys, opening, owner, recovery, rows, wal
+from ironflow.journal.lmdb import keys, migrate, opening, owner, recovery, rows, wal
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
 from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.checkpoint import Committed
@@ -47,7 +48,8 @@ async def open_lmdb(
 
     It blocks the loop for some milliseconds, as the disk takes them. The time does not depend on
     how many runs are parked. A directory made by a crashed call is made again;
-    whatever was acknowledged before a crash is there. `map_bytes` bounds the size
+    whatever was acknowledged before a crash is there. A store of an older ironflow is
+    brought up to date, which takes as long as to copy it; the old file is kept. `map_bytes` bounds the size
     of the store.
 
     Raises:
@@ -85,7 +87,11 @@ def _open_owned(directory: Path, *, map_bytes: int) -> Environment:
     opening.prepare(directory)
     opening.check_file(directory, is_still=True)
     head = read_head(directory)
-    store = opening.open_store(directory, readonly=False, map_bytes=map_bytes)
+    try:
+        store = opening.open_store(directory, readonly=False, map_bytes=map_bytes)
+    except JournalOlder:
+        migrate.bring_up(directory, head=head)
+        store = opening.open_store(directory, readonly=False, map_bytes=map_bytes)
     store.reader_check()
     try:
         recovery.recover(directory, store, head=head)
