@@ -13,12 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
+from ironflow import ids
 from ironflow.engine.open import run_engine
 from ironflow.journal.base import EmitEvents, Journal, RunQuery
 from ironflow.journal.lmdb.store import open_lmdb, open_reader
-from ironflow.testing.checks_scene import Scene
+from ironflow.records import EventData
+from ironflow.testing.checks_scene import encoded
 from tests.histories.workflows import app
 
 EVENTS = [
@@ -52,11 +55,11 @@ async def fill(directory: Path, environment: str) -> Journal:
         await engine.emit("approved", {"id": 1})
         await engine.result(receipts[5].run_ids[0], timeout=60)
     # With no engine: a run that nobody has claimed, and one with news in its inbox.
-    scene = Scene("museum", lambda: journal)  # type: ignore[arg-type,return-value]
-    scene.now = (await journal.events(limit=100))[-1].event.timestamp
-    scene.name = str  # type: ignore[method-assign,assignment]
+    now = (await journal.events(limit=100))[-1].event.timestamp
     for name, data in (("hello", "Bob"), ("approved", {"id": 2})):
-        await journal.commit([EmitEvents((scene.event(name, data),), scene.now)])
+        event_id = ids.event_id(ids.derived(now, "museum", name))
+        event = EventData(id=event_id, name=name, data=msgspec.Raw(encoded(data)))
+        await journal.commit([EmitEvents((event,), now)])
     return journal
 
 
