@@ -36,6 +36,7 @@ DATA: Final = "data.mdb"
 MAKING: Final = "creating"  # a folder; what is in it after a crash is nothing
 _OURS: Final = frozenset({"owner", "owner.json", MAKING})
 NAMES_SHOWN_MAX: Final = 3
+ENVIRONMENTS_MAX: Final = 1 << 16
 CHECKED_BYTES_MAX: Final = 4 * 1024 * 1024  # some 40 ms
 _COPY: Final = (
     "take a copy of the directory; 'ironflow verify' shows what is left, a backup"
@@ -289,10 +290,24 @@ def inspect(snapshot: Snapshot) -> Found:
 
 
 def environments(snapshot: Snapshot | Layered) -> dict[str, int]:
-    """Return the numbers of the environments by their names."""
-    named = snapshot.scan(keys.META, keys.ENVIRONMENT_KEY)
+    """Return the numbers of the environments by their names.
+
+    Raises:
+        JournalDamaged: they are no such names or numbers.
+    """
     skipped = len(keys.ENVIRONMENT_KEY)
-    return {key[skipped:].decode(): keys.to_number(value) for key, value in named}
+    found: dict[str, int] = {}
+    for key, value in snapshot.scan(keys.META, keys.ENVIRONMENT_KEY):
+        number = keys.to_number(value)
+        try:
+            name = key[skipped:].decode()
+        except UnicodeDecodeError:
+            number = ENVIRONMENTS_MAX
+            name = ""
+        if number >= ENVIRONMENTS_MAX:
+            raise JournalDamaged(f"the list of environments is damaged; {_COPY}")
+        found[name] = number
+    return found
 
 
 def last_commits(snapshot: Snapshot) -> LastCommits:

@@ -12,6 +12,7 @@ from ironflow.errors import (
     ConfigurationError,
     JournalDamaged,
     JournalError,
+    JournalFailed,
     JournalFull,
     JournalOlder,
 )
@@ -38,8 +39,6 @@ from ironflow.journal.lmdb.tables import read_run
 from ironflow.journal.lmdb.writer import Writer
 from ironflow.journal.ready import ReadyQueue
 
-ENVIRONMENTS_MAX: Final = 1 << 16
-
 
 async def open_lmdb(
     path: str | Path, *, environment: str = "default", map_bytes: int = MAP_BYTES_MAX
@@ -58,6 +57,7 @@ async def open_lmdb(
         JournalNewer: a newer ironflow wrote it.
         JournalDamaged: it was cut off, or is older than its head file says.
         JournalFull: there is no space for a new one.
+        JournalFailed: the disk failed.
         ConfigurationError: it may not be read or written.
     """
     await trio.lowlevel.checkpoint()
@@ -75,6 +75,12 @@ async def open_lmdb(
                 directory=directory,
                 environment=environment,
             )
+        except OSError as error:
+            store.close()
+            raise JournalFailed(
+                f"{directory} cannot be written ({error}); look at the disk and the"
+                " permissions, then start again"
+            ) from error
         except BaseException:
             store.close()
             raise
@@ -173,9 +179,9 @@ def _begin(store: Environment, environment: str) -> tuple[Memory, bytes]:
         found = opening.inspect(snapshot)
     commit_number = found.last.number + 1
     number = found.environments.get(environment, len(found.environments))
-    if number >= ENVIRONMENTS_MAX:
+    if number >= opening.ENVIRONMENTS_MAX:
         raise ConfigurationError(
-            f"a journal has at most {ENVIRONMENTS_MAX} environments"
+            f"a journal has at most {opening.ENVIRONMENTS_MAX} environments"
         )
     head = rows.chained(found.last.head, keys.number(commit_number))
     data, digest = rows.encode_commit(

@@ -1,7 +1,7 @@
 """A program that commits without end and says what was acknowledged.
 
-Its arguments are a directory, a number that is new each time, and how long the
-journal shall believe that a commit takes. A line of its output is an event id, or a
+Its arguments are a directory, a number that is new each time, how long the journal
+shall believe that a commit takes, and how much of the log makes a checkpoint. A line of its output is an event id, or a
 run id and the length of its history, written after the commit came back.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import trio
 import trio.lowlevel
 
+from ironflow.journal.lmdb import writer
 from ironflow.journal.lmdb.store import LmdbJournal
 from ironflow.records import Draft, StepCompleted
 from ironflow.testing.checks_scene import Holder, Scene, encoded
@@ -39,7 +40,8 @@ async def emit(scene: Scene, name: str) -> None:
         say(receipt.event_id)
 
 
-async def main(directory: str, round_number: str, seconds: str) -> None:
+async def main(directory: str, round_number: str, seconds: str, bytes_: str) -> None:
+    writer.CHECKPOINT_BYTES = int(bytes_)  # type: ignore[misc]  # it is a constant
     scene = Scene(f"round{round_number}", store_in(Path(directory)))
     scene.now += int(round_number) * 1_000_000_000
     async with scene.open() as journal, trio.open_nursery() as nursery:
@@ -54,4 +56,4 @@ async def main(directory: str, round_number: str, seconds: str) -> None:
             await trio.lowlevel.checkpoint()
 
 
-trio.run(main, sys.argv[1], sys.argv[2], sys.argv[3])
+trio.run(main, sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4])
