@@ -427,10 +427,13 @@ class LmdbJournal(Reads):
         if self._closed:
             return
         self._closed = True
-        await self._writer.close()
-        self._note_the_end()
-        self.source.environment.close()
-        self._lock.release()
+        try:
+            await self._writer.close()
+            if not self._writer.has_failed:
+                self._note_the_end()
+        finally:
+            self.source.environment.close()
+            self._lock.release()
 
     def _note_the_end(self) -> None:
         """Write that nothing is held any more: who is ready was not held by a crash.

@@ -100,6 +100,11 @@ class Writer:
             raise submission.error
         return submission.answers
 
+    @property
+    def has_failed(self) -> bool:
+        """Say whether the journal takes no more commits, because a write failed."""
+        return self._refusal is not None
+
     async def close(self) -> None:
         """Finish what is under way; the caller submits nothing more."""
         with trio.CancelScope(shield=True):
