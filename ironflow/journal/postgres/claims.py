@@ -49,15 +49,15 @@ _TAKE: Final = Statement(
                     AND h.node IS NOT NULL)) END
         FROM lanes s),
     taken AS (
-        SELECT r.run, r.epoch FROM rooms o
+        SELECT r.ctid, r.epoch FROM rooms o
         CROSS JOIN LATERAL (
-            SELECT run, place, epoch FROM ready
+            SELECT ctid, place, epoch FROM ready
             WHERE environment = $1 AND function = o.id AND lane = o.lane
                 AND node IS NULL
             ORDER BY place LIMIT least(o.room, $5)) r
         ORDER BY r.place LIMIT $5)
     UPDATE ready t SET node = $2::bigint, epoch = $3::bigint FROM taken
-    WHERE t.environment = $1 AND t.run = taken.run AND t.node IS NULL
+    WHERE t.ctid = taken.ctid AND t.node IS NULL
         AND EXISTS (SELECT FROM nodes WHERE id = $2)
     RETURNING t.run, t.function, t.place, (
         SELECT l.sequence FROM records l
@@ -66,10 +66,12 @@ _TAKE: Final = Statement(
 )
 _INBOXES: Final = Statement(
     "claim_inboxes",
-    """SELECT i.run, i.number, i.data FROM ready y
-    JOIN inbox i ON i.environment = y.environment AND i.run = y.run
-    WHERE y.environment = $1::integer AND y.node = $2::bigint AND y.epoch = $3::bigint
-    ORDER BY i.run, i.number""",
+    """SELECT y.run, i.number, i.data FROM ready y
+    CROSS JOIN LATERAL (
+        SELECT number, data FROM inbox
+        WHERE environment = $1::integer AND run = y.run OFFSET 0) i
+    WHERE y.environment = $1 AND y.node = $2::bigint AND y.epoch = $3::bigint
+    ORDER BY y.run, i.number""",
 )
 # Holds of this node that nobody knows of: the answer to the claim was lost.
 _FORGOTTEN: Final = Statement(

@@ -8,6 +8,7 @@ user may choose freely passes a digest beside it.
 import hashlib
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from ironflow.errors import RunNotFound
@@ -15,6 +16,7 @@ from ironflow.errors import RunNotFound
 EPOCH_US: Final = 946_684_800_000_000  # 2000-01-01, from which PostgreSQL counts
 DIGEST_BYTES: Final = 16
 NO_RUN: Final = bytes(16)
+RUNS_KNOWN_MAX: Final = 4_096  # run ids whose bytes are remembered
 
 _BYTEA: Final = 17
 _INT8: Final = 20
@@ -115,6 +117,7 @@ def digest(*parts: str) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
+@lru_cache(maxsize=RUNS_KNOWN_MAX)
 def run(run_id: str) -> bytes:
     """Return the 16 bytes of a run id.
 

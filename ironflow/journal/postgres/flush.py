@@ -30,17 +30,17 @@ def _emptied(table: str) -> Statement:
 
 
 def _dropped(table: str, **keys: str) -> Statement:
-    """Rows by run and these keys, `name="type"`."""
+    """Rows by these keys, `name="type"`; each is looked up by itself."""
     arrays = ", ".join(
-        f"${place}::{kind}[]" for place, kind in enumerate(keys.values(), 3)
+        f"${place}::{kind}[]" for place, kind in enumerate(keys.values(), 2)
     )
-    names = ", ".join(keys)
-    equal = " AND ".join(f"t.{name} = a.{name}" for name in keys)
+    equal = " AND ".join(f"{name} = a.{name}" for name in keys)
     return Statement(
         f"drop_{table}",
-        f"DELETE FROM {table} t"  # noqa: S608 - names of tables and columns, none of them from outside
-        f" USING unnest($2::uuid[], {arrays}) AS a (run, {names})"
-        f" WHERE t.environment = $1::integer AND t.run = a.run AND {equal}",
+        f"DELETE FROM {table} WHERE ctid = ANY (ARRAY ("  # noqa: S608 - names of ours
+        f"SELECT t.ctid FROM unnest({arrays}) AS a ({', '.join(keys)})"
+        f" CROSS JOIN LATERAL (SELECT ctid FROM {table}"
+        f" WHERE environment = $1::integer AND {equal} OFFSET 0) t))",
     )
 
 
@@ -49,24 +49,23 @@ _EMPTY_TIMERS: Final = _emptied("timers")
 _EMPTY_WAITS: Final = _emptied("waits")
 _EMPTY_CONSUMED: Final = _emptied("consumed")
 _DROP_READY: Final = _emptied("ready")
-_DROP_INBOX: Final = _dropped("inbox", number="bigint")
-_DROP_TIMERS: Final = _dropped("timers", step_key="uuid", kind="text")
-_DROP_WAITS: Final = _dropped("waits", step_key="uuid")
-_DROP_CONSUMED: Final = _dropped("consumed", position="bigint")
+_DROP_INBOX: Final = _dropped("inbox", run="uuid", number="bigint")
+_DROP_TIMERS: Final = _dropped("timers", run="uuid", step_key="uuid", kind="text")
+_DROP_WAITS: Final = _dropped("waits", run="uuid", step_key="uuid")
+_DROP_CONSUMED: Final = _dropped("consumed", run="uuid", position="bigint")
 
-_DROP_MATCH_PATHS: Final = Statement(
-    "drop_match_paths",
-    """DELETE FROM match_paths t
-    USING unnest($2::text[], $3::uuid[]) AS a (event, path_key)
-    WHERE t.environment = $1::integer AND t.event = a.event
-        AND t.path_key = a.path_key""",
-)
+_DROP_MATCH_PATHS: Final = _dropped("match_paths", event="text", path_key="uuid")
 
 _RELEASE: Final = Statement(
     "release",
-    """UPDATE ready t SET node = NULL, epoch = 0, place = a.place
-    FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS a (run, epoch, place)
-    WHERE t.environment = $1::integer AND t.run = a.run AND t.epoch = a.epoch""",
+    """UPDATE ready t SET node = NULL, epoch = 0, place = found.place FROM (
+        SELECT y.ctid, a.place
+        FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS a (run, epoch, place)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM ready
+            WHERE environment = $1::integer AND run = a.run AND epoch = a.epoch
+            OFFSET 0) y) found
+    WHERE t.ctid = found.ctid""",
 )
 
 

@@ -1,5 +1,6 @@
 """Connections that come back: a server that restarts costs time and nothing else."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -54,10 +55,15 @@ class Server:
             # small must not read them whole when they have grown.
             "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
+            "enable_bitmapscan": "off",
+            "enable_material": "off",
             "enable_hashjoin": "off",
             "enable_mergejoin": "off",
             "jit": "off",
         }
+        # Nobody waits for who makes tables, so that may take its time.
+        no_limit = {"idle_in_transaction_session_timeout": "0"}
+        self.settings_to_migrate: Final = self.settings | no_limit
 
     async def connection(self) -> Connection:
         """Open a session, trying again while the server is away.
@@ -89,13 +95,42 @@ class Server:
 
 
 @final
+@dataclass(slots=True, eq=False)
+class _Read:
+    """The calls of one task and, later, what became of them."""
+
+    calls: Sequence[Call]
+    task: "trio.lowlevel.Task"
+    found: list[list[Row]] | None = None
+    error: Exception | None = None
+    leads: bool = False
+    sleeps: bool = False
+
+    async def sleep(self) -> None:
+        """Wait until somebody wakes this task."""
+        self.sleeps = True
+        await trio.lowlevel.wait_task_rescheduled(_not_aborted)
+
+    def wake(self) -> None:
+        """Wake the task, if it sleeps: it may be asking for others."""
+        if self.sleeps:
+            self.sleeps = False
+            trio.lowlevel.reschedule(self.task)
+
+
+@final
 class Readers:
-    """A few sessions for reads, opened when they are needed."""
+    """A few sessions for reads, opened when they are needed.
+
+    Reads that are asked in one pass of the loop share a round trip. Nothing that
+    waits is cancelled: whoever leads may ask for others too.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server: Final = server
         self._idle: Final[list[Connection]] = []
-        self._limit: Final = trio.CapacityLimiter(READERS_MAX)
+        self._waiting: Final[deque[_Read]] = deque()
+        self._leaders = 0
         self._closed = False
 
     async def run(self, calls: Sequence[Call]) -> list[list[Row]]:
@@ -120,20 +155,63 @@ class Readers:
             JournalError: the journal is closed, or the server refuses a call.
         """
         self._check_open()
-        async with self._limit:
-            connection = (
-                self._idle.pop() if self._idle else await self._server.connection()
-            )
-            try:
-                return await connection.run(calls)
-            except ConnectionLost:
-                raise
-            except ServerError as error:
-                raise JournalError(
-                    f"{self._server.address.shown} refused a read: {error}"
-                ) from error
-            finally:
-                self._put_back(connection)
+        read = _Read(calls, trio.lowlevel.current_task())
+        self._waiting.append(read)
+        if self._leaders < READERS_MAX:
+            self._leaders += 1
+            read.leads = True
+        while read.found is None and read.error is None:
+            if read.leads:
+                await self._lead(read)
+            else:
+                await read.sleep()
+        if read.error is not None:
+            raise read.error
+        assert read.found is not None
+        return read.found
+
+    async def _lead(self, leader: _Read) -> None:
+        """Ask for all who wait, then let the next who waits lead."""
+        leader.leads = False
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            await self._ask(taken)
+        finally:
+            for read in taken:
+                read.wake()
+            following = next((read for read in self._waiting if read.sleeps), None)
+            if following is None:
+                self._leaders -= 1
+            else:
+                following.leads = True
+                following.wake()
+
+    async def _ask(self, taken: Sequence[_Read]) -> None:
+        if not taken:
+            return
+        try:
+            with trio.CancelScope(shield=True):
+                found = iter(await self._exchange(taken))
+        except (ServerError, JournalError) as error:
+            for read in taken:
+                read.error = error
+            return
+        for read in taken:
+            read.found = [next(found) for _ in read.calls]
+
+    async def _exchange(self, taken: Sequence[_Read]) -> list[list[Row]]:
+        connection = self._idle.pop() if self._idle else await self._server.connection()
+        try:
+            return await connection.run([call for read in taken for call in read.calls])
+        except ConnectionLost:
+            raise
+        except ServerError as error:
+            raise JournalError(
+                f"{self._server.address.shown} refused a read: {error}"
+            ) from error
+        finally:
+            self._put_back(connection)
 
     def _put_back(self, connection: Connection) -> None:
         if self._closed:
@@ -152,6 +230,10 @@ class Readers:
             self._idle.pop().close()
 
 
+def _not_aborted(_: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
+
+
 def closed() -> JournalError:
     """Return the error for a call to a journal that was closed."""
     return JournalError("this journal is closed; open it again")
@@ -162,7 +244,7 @@ def not_opened(
 ) -> ConfigurationError | JournalFailed:
     """Return the error for a journal that could not be opened."""
     words = sentence(error) if isinstance(error, psycopg.Error) else str(error)
-    if isinstance(error, ConnectionLost):
+    if isinstance(error, ConnectionLost | psycopg.OperationalError):
         return JournalFailed(
             f"the journal {address.shown} cannot be reached ({words}); start the server"
             " or correct the URL, then try again"

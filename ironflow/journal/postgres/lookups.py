@@ -34,65 +34,85 @@ PAGE_OF_EVENTS: Final = 200  # looked through at once for one that a new wait ma
 
 # --- statements -----------------------------------------------------------------
 
+# Each row is looked up by itself: `OFFSET 0` keeps a join from becoming one look at
+# everything there is, which is cheap while the tables are small and the plan is made.
+
 _RUNS: Final = Statement(
     "runs",
     """SELECT a.run, r.data, coalesce(
         (SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = a.run
          ORDER BY l.sequence DESC LIMIT 1), 0),
     CASE WHEN y.node IS NULL THEN 0 ELSE y.epoch END, y.run IS NOT NULL,
-    EXISTS (SELECT FROM timers t WHERE t.environment = $1 AND t.run = a.run),
-    EXISTS (SELECT FROM waits w WHERE w.environment = $1 AND w.run = a.run),
-    EXISTS (SELECT FROM consumed c WHERE c.environment = $1 AND c.run = a.run)
+    -- As EXISTS these might be planned as one look at all runs there are.
+    (SELECT true FROM timers t WHERE t.environment = $1 AND t.run = a.run LIMIT 1),
+    (SELECT true FROM waits w WHERE w.environment = $1 AND w.run = a.run LIMIT 1),
+    (SELECT true FROM consumed c WHERE c.environment = $1 AND c.run = a.run LIMIT 1)
     FROM unnest($2::uuid[]) AS a (run)
-    JOIN runs r ON r.environment = $1::integer AND r.run = a.run
-    LEFT JOIN ready y ON y.environment = $1 AND y.run = a.run""",
+    CROSS JOIN LATERAL (
+        SELECT data FROM runs
+        WHERE environment = $1::integer AND run = a.run OFFSET 0) r
+    LEFT JOIN LATERAL (
+        SELECT run, node, epoch FROM ready
+        WHERE environment = $1 AND run = a.run OFFSET 0) y ON true""",
 )
 
 _INBOXES: Final = Statement(
     "inboxes",
-    """SELECT i.run, i.number, i.data
+    """SELECT a.run, i.number, i.data
     FROM unnest($2::uuid[]) AS a (run)
-    JOIN inbox i ON i.environment = $1::integer AND i.run = a.run
-    ORDER BY i.run, i.number""",
+    CROSS JOIN LATERAL (
+        SELECT number, data FROM inbox
+        WHERE environment = $1::integer AND run = a.run OFFSET 0) i
+    ORDER BY a.run, i.number""",
 )
 
 _HISTORIES: Final = Statement(
     "histories",
-    """SELECT l.run, l.data
+    """SELECT a.run, l.data
     FROM unnest($2::uuid[]) AS a (run)
-    JOIN records l ON l.environment = $1::integer AND l.run = a.run
-    ORDER BY l.run, l.sequence""",
+    CROSS JOIN LATERAL (
+        SELECT sequence, data FROM records
+        WHERE environment = $1::integer AND run = a.run OFFSET 0) l
+    ORDER BY a.run, l.sequence""",
 )
 
 _TIMERS: Final = Statement(
     "timers",
-    """SELECT t.run, t.step_key, t.kind, t.due
+    """SELECT a.run, a.step_key, a.kind, t.due
     FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS a (run, step_key, kind)
-    JOIN timers t ON t.environment = $1::integer AND t.run = a.run
-        AND t.step_key = a.step_key AND t.kind = a.kind""",
+    CROSS JOIN LATERAL (
+        SELECT due FROM timers
+        WHERE environment = $1::integer AND run = a.run AND step_key = a.step_key
+            AND kind = a.kind OFFSET 0) t""",
 )
 
 _WAITS: Final = Statement(
     "waits",
-    """SELECT w.run, w.step_key, w.data
+    """SELECT a.run, a.step_key, w.data
     FROM unnest($2::uuid[], $3::uuid[]) AS a (run, step_key)
-    JOIN waits w ON w.environment = $1::integer AND w.run = a.run
-        AND w.step_key = a.step_key""",
+    CROSS JOIN LATERAL (
+        SELECT data FROM waits
+        WHERE environment = $1::integer AND run = a.run AND step_key = a.step_key
+        OFFSET 0) w""",
 )
 
 _CONSUMED: Final = Statement(
     "consumed",
-    """SELECT c.run, c.position
+    """SELECT a.run, a.position
     FROM unnest($2::uuid[], $3::bigint[]) AS a (run, position)
-    JOIN consumed c ON c.environment = $1::integer AND c.run = a.run
-        AND c.position = a.position""",
+    CROSS JOIN LATERAL (
+        SELECT FROM consumed
+        WHERE environment = $1::integer AND run = a.run AND position = a.position
+        OFFSET 0) c""",
 )
 
 _EVENTS: Final = Statement(
     "events",
-    """SELECT e.position, e.data
+    """SELECT a.position, e.data
     FROM unnest($2::bigint[]) AS a (position)
-    JOIN events e ON e.environment = $1::integer AND e.position = a.position""",
+    CROSS JOIN LATERAL (
+        SELECT data FROM events
+        WHERE environment = $1::integer AND position = a.position OFFSET 0) e""",
 )
 
 _EVENTS_NAMED: Final = Statement(
@@ -108,9 +128,11 @@ _EVENTS_NAMED: Final = Statement(
 
 _EVENT_KEYS: Final = Statement(
     "event_keys",
-    """SELECT e.key, e.position
+    """SELECT a.key, e.position
     FROM unnest($2::uuid[]) AS a (key)
-    JOIN events e ON e.environment = $1::integer AND e.key = a.key""",
+    CROSS JOIN LATERAL (
+        SELECT position FROM events
+        WHERE environment = $1::integer AND key = a.key OFFSET 0) e""",
 )
 
 # One jump in the index for each path, however many waits there are.
@@ -164,7 +186,9 @@ _MATCH_PATHS: Final = Statement(
     "match_paths",
     """SELECT a.place, m.data
     FROM unnest($2::text[]) WITH ORDINALITY AS a (event, place)
-    JOIN match_paths m ON m.environment = $1::integer AND m.event = a.event
+    CROSS JOIN LATERAL (
+        SELECT path_key, data FROM match_paths
+        WHERE environment = $1::integer AND event = a.event OFFSET 0) m
     ORDER BY a.place, m.path_key""",
 )
 
@@ -184,10 +208,12 @@ _MATCHES: Final = Statement(
 
 _PAUSED: Final = Statement(
     "paused",
-    """SELECT r.function, r.data
+    """SELECT a.function, r.data
     FROM unnest($2::text[]) AS a (function)
-    JOIN runs r ON r.environment = $1::integer AND r.status = 'paused'
-        AND r.function = a.function
+    CROSS JOIN LATERAL (
+        SELECT run, data FROM runs
+        WHERE environment = $1::integer AND status = 'paused'
+            AND function = a.function OFFSET 0) r
     ORDER BY r.run""",
 )
 

@@ -30,13 +30,17 @@ _HISTORY: Final = Statement(
 )
 _BLOBS: Final = Statement(
     "blobs",
-    """SELECT b.digest, b.data FROM unnest($2::bytea[]) AS a (digest)
-    JOIN blobs b ON b.environment = $1::integer AND b.digest = a.digest""",
+    """SELECT a.digest, b.data FROM unnest($2::bytea[]) AS a (digest)
+    CROSS JOIN LATERAL (
+        SELECT data FROM blobs
+        WHERE environment = $1::integer AND digest = a.digest OFFSET 0) b""",
 )
 _SUMMARY: Final = """SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL, coalesce((
     SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = r.run
     ORDER BY l.sequence DESC LIMIT 1), 0)
-FROM runs r LEFT JOIN ready y ON y.environment = $1 AND y.run = r.run
+FROM runs r LEFT JOIN LATERAL (
+    SELECT run, node FROM ready WHERE environment = $1 AND run = r.run OFFSET 0) y
+    ON true
 WHERE r.environment = $1::integer"""
 _RUN: Final = Statement("run", _SUMMARY + " AND r.run = $2::uuid")
 _EVENTS: Final = Statement(

@@ -77,8 +77,9 @@ def _opened(server: Server, environment: str) -> _Opened:
     """Make tables, environment and node where they are missing; on a thread."""
     address = server.address
     try:
-        with connect_plain(address.conninfo, server.settings) as database:
+        with connect_plain(address.conninfo, server.settings_to_migrate) as database:
             migrate(database, address.schema)
+        with connect_plain(address.conninfo, server.settings) as database:
             memory = _environment(database, address, environment)
             lease = server.options.lease
             seen = heartbeat.register(database, memory, lease=lease)

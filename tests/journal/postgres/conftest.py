@@ -5,7 +5,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from ironflow.journal.base import Journal
 from ironflow.journal.postgres.link import Options
@@ -32,9 +34,16 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def url(server: Server) -> str:
+def url(server: Server) -> Iterator[str]:
     """Return the URL of a journal that nobody has opened yet."""
-    return server.url(f"test_{next(_schemas)}")
+    if not server.is_running:  # a test was ended while it had stopped the server
+        server.start()
+    schema = f"test_{next(_schemas)}"
+    yield server.url(schema)
+    if server.is_running:
+        with psycopg.connect(server.url(), autocommit=True) as database:
+            name = sql.Identifier(schema)
+            database.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
 
 
 def store_at(

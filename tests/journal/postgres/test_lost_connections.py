@@ -20,6 +20,8 @@ from tests.journal.postgres.server import Server
 
 EVENTS = 60
 
+pytestmark = pytest.mark.slow
+
 
 @asynccontextmanager
 async def stopped(server: Server) -> AsyncGenerator[None]:
@@ -178,7 +180,6 @@ async def test_a_server_that_refuses_is_the_url_s_fault(url: str, part: str) -> 
         await open_postgres(f"{url}&{part}")
 
 
-@pytest.mark.slow
 async def test_sessions_that_are_ended_at_random_lose_nothing(url: str) -> None:
     """Every acknowledged event is there, once, without a gap."""
     scene = Scene("random", store_at(url))

@@ -1,0 +1,74 @@
+"""Statements find rows by index, also when they were planned on empty tables."""
+
+import re
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+import trio
+
+from ironflow.journal.base import RunQuery
+from ironflow.journal.postgres import batch, claims, flush, lookups, reads
+from ironflow.journal.postgres._psycopg import (
+    Database,
+    Statement,
+    connect_plain,
+)
+from ironflow.journal.postgres.address import parse_address
+from ironflow.journal.postgres.link import Options, Server
+from ironflow.journal.postgres.store import open_postgres
+from tests.journal.postgres.server import Server as PostgresServer
+
+MODULES: tuple[ModuleType, ...] = (batch, claims, flush, lookups, reads)
+# These look at all rows of an environment, at most until a limit.
+WHOLE = {"registry", "timers_next"}
+# These are passed over: they have no plan, or look at a handful of nodes.
+PLAIN = {"begin", "commit", "relaxed", "lock", "notify", "head"}
+FORBIDDEN = re.compile(r"Seq Scan|Bitmap|Materialize|hashed SubPlan|Join Filter|Hash")
+ONLY_ENVIRONMENT = re.compile(r"Index Cond: \(environment = \S+\)$", re.MULTILINE)
+
+
+def statements() -> Iterator[Statement]:
+    for module in MODULES:
+        for value in vars(module).values():
+            if isinstance(value, Statement) and value.name not in PLAIN:
+                yield value
+    yield reads._search(RunQuery(status="waiting"))[0]
+    yield reads._search(RunQuery(function_id="f", status="failed"))[0]
+    yield reads._search(RunQuery(parent_run="run_" + 32 * "0"))[0]
+
+
+UNIQUE = {statement.name: statement for statement in statements()}
+
+
+@pytest.fixture(scope="module")
+def empty(server: PostgresServer) -> Iterator[Database]:
+    """Return a session of the journal on tables that were just made."""
+    address = parse_address(server.url("plans"))
+
+    async def make() -> None:
+        await (await open_postgres(server.url("plans"))).close()
+
+    trio.run(make)
+    settings = Server(address, Options()).settings
+    with connect_plain(address.conninfo, settings) as database:
+        yield database
+        database.execute("DROP SCHEMA plans CASCADE")
+
+
+@pytest.mark.parametrize("name", sorted(UNIQUE))
+def test_a_plan_made_on_empty_tables_is_good_for_full_ones(
+    empty: Database, name: str
+) -> None:
+    """It is kept: a table that grows to millions of rows must not be read whole."""
+    sql = UNIQUE[name].sql
+    count = max((int(each) for each in re.findall(r"\$(\d+)", sql)), default=0)
+    values = f"({', '.join(['NULL'] * count)})" if count else ""
+    empty.execute(f"PREPARE tried AS {sql}".encode())
+    rows = empty.execute(f"EXPLAIN EXECUTE tried{values}".encode()).fetchall()
+    empty.execute("DEALLOCATE tried")
+    plan = "\n".join(str(line) for (line,) in rows)
+
+    assert not FORBIDDEN.search(plan), plan
+    if name not in WHOLE:
+        assert not ONLY_ENVIRONMENT.search(plan), plan
