@@ -188,20 +188,18 @@ class Readers:
                 following.wake()
 
     async def _ask(self, taken: Sequence[_Read]) -> None:
-        if not taken:
-            return
         try:
-            with trio.CancelScope(shield=True):
-                found = iter(await self._exchange(taken))
+            results = await self._exchange(taken) if taken else []
         except (ServerError, JournalError) as error:
             for read in taken:
                 read.error = error
             return
+        found = iter(results)
         for read in taken:
             read.found = [next(found) for _ in read.calls]
 
     async def _exchange(self, taken: Sequence[_Read]) -> list[list[Row]]:
-        connection = self._idle.pop() if self._idle else await self._server.connection()
+        connection = self._idle.pop() if self._idle else await self._opened()
         try:
             return await connection.run([call for read in taken for call in read.calls])
         except ConnectionLost:
@@ -212,6 +210,13 @@ class Readers:
             ) from error
         finally:
             self._put_back(connection)
+
+    async def _opened(self) -> Connection:
+        connection: Connection | None = None
+        with trio.CancelScope(shield=True):  # others wait for it, too
+            connection = await self._server.connection()
+        assert connection is not None
+        return connection
 
     def _put_back(self, connection: Connection) -> None:
         if self._closed:
