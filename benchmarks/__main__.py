@@ -1,6 +1,7 @@
 """Measure everything: `python -m benchmarks [--rounds 5] [--json FILE] [NAME ...]`.
 
-`size` is measured only when it is named: it needs some gigabytes, and minutes to make them.
+`size` and `postgresql` are measured only when they are named: the one needs some gigabytes,
+and minutes to make them, the other the programs of a PostgreSQL server.
 """
 
 import argparse
@@ -12,7 +13,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import concurrent, latency, processes, replay, sequential, size
+from benchmarks import (
+    concurrent,
+    latency,
+    postgresql,
+    processes,
+    replay,
+    sequential,
+    size,
+)
 from benchmarks.filling import EVENTS, RUNS, Scale
 from benchmarks.rows import Row, noise, table
 
@@ -32,7 +41,7 @@ _ALL: dict[str, Measure] = {
 def main() -> int:
     """Measure, print the table, write the JSON; 1 if a figure misses its bound."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ", ".join((*_ALL, "size"))
+    names = ", ".join((*_ALL, "postgresql", "size"))
     parser.add_argument("names", nargs="*", metavar="NAME", help=names)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each (5)")
     parser.add_argument("--json", type=Path, help="write the report to this file")
@@ -42,7 +51,11 @@ def main() -> int:
         "--cache", type=Path, help="of size: where the full store is kept"
     )
     options = parser.parse_args()
-    known: dict[str, Measure] = {**_ALL, "size": _size(options)}
+    known: dict[str, Measure] = {
+        **_ALL,
+        "postgresql": postgresql.measure,
+        "size": _size(options),
+    }
     unknown = set(options.names) - set(known)
     if unknown:
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}")
