@@ -48,6 +48,7 @@ _HOMES = {
     "Retry": "ironflow.policy.retry",
     "RetryAfterError": "ironflow.errors",
     "Run": "ironflow.engine.handles",
+    "RunExists": "ironflow.errors",
     "RunFailure": "ironflow.errors",
     "RunInfo": "ironflow.authoring.context",
     "RunLogger": "ironflow.authoring.logger",

@@ -47,6 +47,7 @@ from ironflow.errors import NonRetryableError as NonRetryableError
 from ironflow.errors import NoRunCreated as NoRunCreated
 from ironflow.errors import PayloadRejected as PayloadRejected
 from ironflow.errors import RetryAfterError as RetryAfterError
+from ironflow.errors import RunExists as RunExists
 from ironflow.errors import RunFailure as RunFailure
 from ironflow.errors import RunNotFound as RunNotFound
 from ironflow.errors import RunTimedOut as RunTimedOut
@@ -98,6 +99,7 @@ __all__ = [
     "Retry",
     "RetryAfterError",
     "Run",
+    "RunExists",
     "RunFailure",
     "RunInfo",
     "RunLogger",

@@ -19,6 +19,12 @@ COMMANDS: Final = {
         "ironflow.commands.replay:replay",
         "Run today's code over recorded histories, without any effect.",
     ),
+    "export": LazyCommand(
+        "ironflow.commands.export:export", "Write runs into one file, a bundle."
+    ),
+    "import": LazyCommand(
+        "ironflow.commands.imports:import_", "Store the runs of a bundle in a journal."
+    ),
     "verify": LazyCommand(
         "ironflow.commands.verify:verify", "Check that a journal is what was written."
     ),

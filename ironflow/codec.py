@@ -125,6 +125,26 @@ def encode(entry: Entry, header: Payload | None = None) -> bytes:
     return b"".join((_FOUR, bytes(head), _DIGEST_HEAD, entry.digest, payload))
 
 
+def encode_whole(entry: Entry) -> tuple[bytes, bytes]:
+    """Return a record's bytes with its payload in them, however large; and its header's."""
+    head = _encode_header(entry.record)
+    if not entry.payload:
+        return b"".join((_THREE, head, _DIGEST_HEAD, entry.digest)), head
+    return b"".join((_FOUR, head, _DIGEST_HEAD, entry.digest, entry.payload)), head
+
+
+def header_of(data: bytes) -> bytes:
+    """Return the header in a record's bytes, as it was stored.
+
+    Raises:
+        JournalDamaged: the bytes are not a record.
+    """
+    try:
+        return bytes(_decode_stored_header(data).header)
+    except UNREADABLE as error:
+        raise _damaged(data, error) from error
+
+
 def decode(data: bytes) -> Entry:
     """Return the entry in these bytes; `needs_blob` says if its payload is away.
 

@@ -21,6 +21,7 @@
     |   `-- MisusedOperation        an operation where it cannot stand
     |-- EngineError
     |   |-- RunNotFound
+    |   |-- RunExists               a run that was to be imported is there
     |   |-- RunUnsuccessful         `.unwrap()` of a run that did not complete
     |   |-- NoRunCreated            emit_sync of an event that no function takes
     |   |-- EventConflict           an idempotency key used again inside one batch
@@ -239,6 +240,13 @@ class RunNotFound(EngineError):
     """No run has this id in this journal and environment."""
 
     code = "RUN_NOT_FOUND"
+
+
+@final
+class RunExists(EngineError):
+    """A run that was to be imported is in this journal already."""
+
+    code = "RUN_EXISTS"
 
 
 @final

@@ -50,13 +50,18 @@ def to_bytes(identifier: str) -> bytes:
     return bytes.fromhex(identifier[4:])
 
 
+def is_run_id(text: str) -> bool:
+    """Say whether a text is a run id."""
+    return text.startswith("run_") and _PREFIXED.match(text) is not None
+
+
 def check_run_id(text: str) -> str:
     """Return `text` if it is a run id.
 
     Raises:
         ConfigurationError: it is not; the message shows what one looks like.
     """
-    if not (_PREFIXED.match(text) and text.startswith("run_")):
+    if not is_run_id(text):
         raise ConfigurationError(
             f"{text!r} is not a run id: one looks like 'run_' and 32 hexadecimal"
             " digits; 'ironflow runs list' shows them"

@@ -50,6 +50,10 @@ CLAIM_RUNS_MAX: Final = 1_000
 POISON_CLAIMS_MAX: Final = 5  # that end with their process and bring no record
 DUE_TIMERS_MAX: Final = 1_000
 
+# Bundles
+BUNDLE_RUN_BYTES_MAX: Final = 1024 * 1024 * 1024  # records and payloads of one run
+BUNDLE_PART_BYTES_MAX: Final = 64 * 1024 * 1024
+
 # Engine
 EVENT_NAMES_KNOWN_MAX: Final = 1_024  # that need not be checked again
 RUNS_ACTIVE_MAX: Final = 1_000  # runs with code in memory and work to do
@@ -61,6 +65,7 @@ LOOP_BLOCKED_US_MIN: Final = 100_000  # a step that blocks so long is named
 SHUTDOWN_US_DEFAULT: Final = 10 * 1_000_000
 
 assert BLOB_BYTES_MIN < VALUE_BYTES_MAX
+assert 2 * VALUE_BYTES_MAX < BUNDLE_PART_BYTES_MAX < BUNDLE_RUN_BYTES_MAX
 assert RUNS_ACTIVE_MAX <= CLAIM_RUNS_MAX
 assert HISTORY_RECORDS_DEFAULT <= HISTORY_RECORDS_MAX
 assert LOOK_BACK_SCAN_EVENTS_MAX < LOOK_BACK_EVENTS_PER_COMMIT_MAX <= PAGE_EVENTS_MAX

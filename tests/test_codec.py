@@ -343,3 +343,26 @@ def test_a_changed_blob_is_found() -> None:
 
     with pytest.raises(JournalDamaged, match="the payload of record 1"):
         list(codec.verify_chain([(codec.encode(entry), changed)], start=START))
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x01", msgspec.msgpack.encode("x" * 9_000)])
+def test_a_record_is_encoded_with_its_payload_in_it(payload: bytes) -> None:
+    """However large: a reader of a bundle has no blob table."""
+    entry, header = codec.seal(
+        Draft(SleepFired(id="nap:0"), payload),
+        sequence=1,
+        recorded_at=5,
+        previous=START,
+    )
+
+    data, head = codec.encode_whole(entry)
+
+    assert head == header == codec.header_of(data)
+    found = codec.decode(data)
+    assert (found.record, found.digest) == (entry.record, entry.digest)
+    assert bytes(found.payload) == payload
+
+
+def test_what_is_no_record_has_no_header() -> None:
+    with pytest.raises(JournalDamaged, match="are not a record"):
+        codec.header_of(b"\xc1")

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import click
 
-from ironflow.commands.options import Place
+from ironflow.commands.options import Bundle, Place
 from ironflow.errors import JournalOwned, RunNotFound
 from ironflow.journal.base import (
     Answer,
@@ -27,8 +27,8 @@ _SEARCHED_MAX: Final = 200  # runs among which a mistyped id is looked for
 _NEAR: Final = 0.85
 
 
-def read(directory: Place, work: Callable[[Journal], Awaitable[T]]) -> T:
-    """Do something with a journal that is only read, whoever owns it.
+def read(directory: Place | Bundle, work: Callable[[Journal], Awaitable[T]]) -> T:
+    """Do something with a journal that is only read, whoever owns it, or a bundle.
 
     Raises:
         ClickException: there is no data directory.
@@ -36,22 +36,40 @@ def read(directory: Place, work: Callable[[Journal], Awaitable[T]]) -> T:
     """
     import trio
 
-    from ironflow.journal.url import open_reader
-
-    if isinstance(directory, Path):
-        check_there(directory)
-        url = f"lmdb://{directory.absolute()}"
-    else:
-        url = directory
-
     async def main() -> T:
-        reader = await open_reader(url)
+        reader = await _opened(directory)
         try:
             return await work(reader)
         finally:
             await reader.close()
 
     return trio.run(main)
+
+
+async def _opened(directory: Place | Bundle) -> Journal:
+    if isinstance(directory, Bundle):
+        from ironflow.journal.bundle_journal import open_bundle
+
+        return await open_bundle(directory.path)
+    from ironflow.journal.url import open_reader
+
+    return await open_reader(url_of(directory))
+
+
+def url_of(directory: Place) -> str:
+    """Return the URL of a journal that should be there.
+
+    Raises:
+        ClickException: there is no data directory.
+    """
+    if isinstance(directory, Path):
+        check_there(directory)
+    return new_url_of(directory)
+
+
+def new_url_of(directory: Place) -> str:
+    """Return the URL of a journal that may have to be made."""
+    return directory if isinstance(directory, str) else f"lmdb://{directory.absolute()}"
 
 
 def check_there(directory: Path) -> None:
@@ -84,11 +102,7 @@ def change(
 
     from ironflow.journal.url import open_journal, open_reader
 
-    if isinstance(directory, Path):
-        check_there(directory)
-        url = f"lmdb://{directory.absolute()}"
-    else:
-        url = directory
+    url = url_of(directory)
 
     async def main() -> tuple[RunSummary, Answer]:
         # Opening it for a change would make a journal where there is none.
@@ -103,10 +117,11 @@ def change(
     try:
         return trio.run(main)
     except JournalOwned as error:
-        raise _owned(directory) from error
+        raise owned(directory) from error
 
 
-def _owned(directory: Place) -> click.ClickException:
+def owned(directory: Place) -> click.ClickException:
+    """Return the error for a change of a journal that a process owns."""
     from ironflow.journal.lmdb.owner import read_owner
 
     owner = read_owner(Path(directory))

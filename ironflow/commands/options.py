@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
 
@@ -57,6 +58,22 @@ def data_dir_option(command: CommandT) -> CommandT:
         show_default=True,
         show_envvar=True,
         help="The directory that holds the journal, or a postgresql:// URL.",
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A file with runs, read in place of a journal."""
+
+    path: Path
+
+
+def bundle_option(command: CommandT) -> CommandT:
+    """Add `--bundle`."""
+    return click.option(
+        "--bundle",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Read the runs of this file, which 'ironflow export' wrote.",
     )(command)
 
 

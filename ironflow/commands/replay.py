@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -12,7 +13,9 @@ from ironflow.commands import journals
 from ironflow.commands.options import (
     APP_TARGET,
     RUN_ID,
+    Bundle,
     Place,
+    bundle_option,
     data_dir_option,
     json_option,
 )
@@ -38,7 +41,7 @@ class _Options:
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", type=RUN_ID, required=False)
-@click.option("--all", "every", is_flag=True, help="Replay every run of the journal.")
+@click.option("--all", "every", is_flag=True, help="Replay every run there is.")
 @click.option(
     "--app",
     "target",
@@ -56,6 +59,7 @@ class _Options:
 @click.option(
     "--strict", is_flag=True, help="Fail for functions that the app does not have."
 )
+@bundle_option
 @data_dir_option
 @json_option
 def replay(
@@ -67,6 +71,7 @@ def replay(
     inputs: bool,
     verify: bool,
     strict: bool,
+    bundle: Path | None,
     directory: Place,
     as_json: bool,
 ) -> None:
@@ -91,7 +96,8 @@ def replay(
         app.function(function_id)
     report = Report(dict(app.programs))
     with progress("Replaying") as update:
-        journals.read(directory, partial(_replay, report, options, update))
+        place = Bundle(bundle) if bundle else directory
+        journals.read(place, partial(_replay, report, options, update))
     report.write(one=not every, as_json=as_json)
     if report.is_bad(strict=strict):
         raise click.exceptions.Exit(1)

@@ -2,13 +2,21 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from ironflow.commands import journals, output, run_documents, run_timeline
-from ironflow.commands.options import RUN_ID, Place, data_dir_option, json_option
+from ironflow.commands.options import (
+    RUN_ID,
+    Bundle,
+    Place,
+    bundle_option,
+    data_dir_option,
+    json_option,
+)
 from ironflow.commands.runs_list import took
-from ironflow.commands.standing import SHARED, reasons
+from ironflow.commands.standing import IN_BUNDLE, SHARED, reasons
 from ironflow.interpreter.fold import RunState, fold
 from ironflow.journal.base import Journal, RunSummary
 from ironflow.records import Entry
@@ -24,10 +32,17 @@ class _Found:
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
 @click.option("--records", is_flag=True, help="Show the raw records instead.")
 @click.option("--full", is_flag=True, help="Show values whole.")
+@bundle_option
 @data_dir_option
 @json_option
 def show(
-    *, run_id: str, records: bool, full: bool, directory: Place, as_json: bool
+    *,
+    run_id: str,
+    records: bool,
+    full: bool,
+    bundle: Path | None,
+    directory: Place,
+    as_json: bool,
 ) -> None:
     """Show what a run did and why it stands as it does.
 
@@ -40,13 +55,14 @@ def show(
         summary = await journals.found(journal, run_id)
         return _Found(summary, await journals.history(journal, run_id))
 
-    found = journals.read(directory, read)
+    found = journals.read(Bundle(bundle) if bundle else directory, read)
     if records:
         run_documents.write_records(found.entries, as_json=as_json, full=full)
         return
     now = time.time_ns() // 1_000
     state = fold(found.entries)
-    why = [*reasons(found.summary, state, now=now, owner=_owner(directory))]
+    owner = IN_BUNDLE if bundle else _owner(directory)
+    why = [*reasons(found.summary, state, now=now, owner=owner)]
     if as_json:
         output.write_json(run_documents.run(found.summary, state, why))
         return

@@ -10,6 +10,7 @@ from ironflow.journal.base import RunSummary
 from ironflow.policy.duration import format_duration
 
 SHARED: Final = 0  # in place of an owner: any engine may carry the runs on
+IN_BUNDLE: Final = -1  # nobody can
 
 
 def reasons(
@@ -31,17 +32,28 @@ def reasons(
                 yield f"{operation.kind} {operation.id}: {waits_for}"
         return
     if summary.status in {"queued", "running"}:
-        verb = "start" if summary.status == "queued" else "go on"
-        if owner == SHARED:
-            who = f"an engine that has the function {summary.row.function_id}"
-            yield f"it will {verb} in {who}, as soon as one has room"
-        elif owner is None:
-            yield (
-                f"no process owns the data directory: it will {verb} when an engine"
-                f" that has the function {summary.row.function_id} opens it"
+        yield _ready(summary, owner)
+
+
+def _ready(summary: RunSummary, owner: int | None) -> str:
+    """Who carries on a run that waits for nothing."""
+    verb = "start" if summary.status == "queued" else "go on"
+    function_id = summary.row.function_id
+    match owner:
+        case _ if owner == IN_BUNDLE:
+            return "it stood so when the bundle was written"
+        case _ if owner == SHARED:
+            return (
+                f"it will {verb} in an engine that has the function {function_id}, as"
+                " soon as one has room"
             )
-        else:
-            yield f"process {owner} owns the data directory and carries its runs on"
+        case None:
+            return (
+                f"no process owns the data directory: it will {verb} when an engine"
+                f" that has the function {function_id} opens it"
+            )
+        case _:
+            return f"process {owner} owns the data directory and carries its runs on"
 
 
 def waiting(operation: OperationState, *, now: int) -> str:

@@ -3,7 +3,7 @@
 `apply` is pure over a `View` and runs inside a store's write transaction. Each
 command checks everything before its first write, so `Refused` means that
 nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
-`apply_records.py`, `apply_claims.py`, `apply_runs.py`.
+`apply_records.py`, `apply_claims.py`, `apply_runs.py`, `apply_imports.py`.
 """
 
 from typing import assert_never
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ironflow import limits
 from ironflow.journal import apply_claims as claims
 from ironflow.journal import apply_events as events
+from ironflow.journal import apply_imports as imports
 from ironflow.journal import apply_records as records
 from ironflow.journal import apply_runs as runs
 from ironflow.journal.base import (
@@ -25,6 +26,8 @@ from ironflow.journal.base import (
     EmitEvents,
     FireTimer,
     ForgiveClaims,
+    ImportEvents,
+    ImportRun,
     JournalCommand,
     PauseRun,
     Refused,
@@ -52,19 +55,22 @@ def apply(view: View, command: JournalCommand, *, environment: str) -> Answer:
             return records.append(view, command, environment=environment)
         case EmitEvents():
             return events.emit(view, command, environment=environment)
-        case RegisterFunctions() | DeliverEvents() | FireTimer():
-            return _keep_going(view, command)
-        case CountClaims() | ForgiveClaims():
-            return _count(view, command)
+        case ImportRun() | ImportEvents():
+            return imports.take(view, command, environment=environment)
         case RequestCancel() | PauseRun() | ResumeRun():
             return _steer(view, command)
         case _:
-            assert_never(command)
+            return _keep_going(view, command)
 
 
 def _keep_going(
-    view: View, command: RegisterFunctions | DeliverEvents | FireTimer
-) -> Done:
+    view: View,
+    command: RegisterFunctions
+    | DeliverEvents
+    | FireTimer
+    | CountClaims
+    | ForgiveClaims,
+) -> Answer:
     """Carry out a command that comes from the engine itself."""
     match command:
         case RegisterFunctions():
@@ -73,12 +79,6 @@ def _keep_going(
             return Done(events.deliver(view))
         case FireTimer():
             return _fire(view, command)
-        case _:
-            assert_never(command)
-
-
-def _count(view: View, command: CountClaims | ForgiveClaims) -> Answer:
-    match command:
         case CountClaims():
             return claims.count(view, command)
         case ForgiveClaims():
@@ -142,7 +142,7 @@ def _fire(view: View, command: FireTimer) -> Done:
         return Done(delivered)
     row = runs.existing(view, timer.run_id)
     draft = _fired(view, timer)
-    if timer.kind == "run" and row.status == "paused":
+    if timer.kind == "run" and row.status == "paused" and not imports.is_kept(row):
         row = runs.resume(view, row)  # it ends, as by a cancel
     if draft is None:
         runs.make_ready(view, row)
@@ -173,9 +173,10 @@ def _fired(view: View, timer: TimerRow) -> Draft | None:
 def _latest(view: View, row: RunRow) -> RunRow:
     """The last run of a chain made by continue_as_new."""
     for _ in range(limits.CONTINUATIONS_FOLLOWED_MAX):
-        if not row.continued_to:
+        following = view.run(row.continued_to) if row.continued_to else None
+        if following is None:  # the last, or the last that was imported
             break
-        row = runs.existing(view, row.continued_to)
+        row = following
     return row
 
 

@@ -166,8 +166,8 @@ def _reopened(view: View, row: RunRow, record: Record) -> RunRow:
     )
     view.put_run(opened)
     runs.make_ready(view, opened)
-    if told:
-        function = view.functions()[row.function_id]
+    function = view.functions().get(row.function_id)
+    if told and function is not None:  # an imported run may be of one that is not here
         runs.set_run_deadline(view, opened, function, now=record.recorded_at)
     return opened
 

@@ -160,9 +160,9 @@ def tell_parent(view: View, row: RunRow, *, status: str, payload: Payload) -> No
     """
     if not row.parent_step:
         return
-    parent = existing(view, row.parent_run)
-    if parent.status in CLOSED:
-        return
+    parent = view.run(row.parent_run)
+    if parent is None or parent.status in CLOSED:
+        return  # it has ended, or this run was imported without it
     view.drop_timer(parent.run_id, row.parent_step, "invoke")
     ended = ChildEnded(
         id=row.parent_step, child_run=row.first_run or row.run_id, status=status

@@ -197,6 +197,45 @@ class ForgiveClaims:
     claims: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ImportRun:
+    """Take a run over from another journal, with its history. Answer: `Done`.
+
+    Refused with `RunExists`, or with `JournalDamaged` if row and records do not make a
+    run. `headers` are the encoded headers, as they were stored; the digests of the
+    entries are made anew, because a chain starts from the environment. Nothing is told
+    to anybody, but a parent that is here learns how the run has ended.
+
+    A run that has not ended is paused for `import`; with `resume` it stands as it did,
+    ready if it was open. Its sleeps and waits have their rows again when it is loaded
+    (`AppendRecords.awaited`); of `timers` the others are taken, `inbox` all, under new
+    numbers. `position` is its event's place in the log of this journal, and so are
+    those in `inbox` and `consumed`; None: at its end, and then nothing was consumed.
+    """
+
+    row: RunRow
+    entries: tuple[Entry, ...]
+    headers: tuple[bytes, ...]
+    inbox: tuple[InboxRow, ...]
+    timers: tuple[TimerRow, ...]
+    now: int
+    position: int | None = None
+    consumed: tuple[int, ...] = ()
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportEvents:
+    """Store events of another journal, each with the runs it started. Answer: `Done`.
+
+    They start nothing here; waits are offered them like any event. Their positions are
+    those that they had: refused with `Conflict` if the log does not end before the
+    first, and with `EventConflict` if an idempotency key was used before.
+    """
+
+    events: tuple[StoredEvent, ...]
+
+
 JournalCommand = (
     RegisterFunctions
     | EmitEvents
@@ -208,6 +247,8 @@ JournalCommand = (
     | ResumeRun
     | CountClaims
     | ForgiveClaims
+    | ImportRun
+    | ImportEvents
 )
 
 
@@ -332,6 +373,18 @@ class RunSummary:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run at one moment: with its history up to `summary.length`, all there is of it.
+
+    What it waits for is in the history, and `timers` say until when.
+    """
+
+    summary: RunSummary
+    inbox: tuple[InboxRow, ...]
+    timers: tuple[TimerRow, ...]
+
+
 def shown_status(row: RunRow, *, length: int, ready: bool, held: bool) -> str:
     """Return `RunSummary.status`; a run that is held is ready.
 
@@ -377,6 +430,10 @@ class Journal(Protocol):
 
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
+        ...
+
+    async def standing(self, run_id: str) -> Standing | None:
+        """Return one run with its inbox and timers, of one moment, or None."""
         ...
 
     async def events(

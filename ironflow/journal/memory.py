@@ -21,6 +21,7 @@ from ironflow.journal.base import (
     JournalCommand,
     RunQuery,
     RunSummary,
+    Standing,
     StoredEvent,
     TimerRow,
     shown_status,
@@ -105,6 +106,14 @@ class MemoryStore:
         """Return one run, or None."""
         run = self._durable.runs.get(run_id)
         return None if run is None else self._summary(run)
+
+    def standing_now(self, run_id: str) -> Standing | None:
+        """Return one run with its inbox and timers, or None."""
+        run = self._durable.runs.get(run_id)
+        if run is None:
+            return None
+        inbox, timers = tuple(run.inbox.values()), tuple(self.timers_now(run_id))
+        return Standing(self._summary(run), inbox, timers)
 
     def events_now(
         self, pattern: str = ">", *, after: int = 0, limit: int = 100
@@ -194,6 +203,10 @@ class MemoryJournal(MemoryStore):
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
         return self.run_now(run_id)
+
+    async def standing(self, run_id: str) -> Standing | None:
+        """Return one run with its inbox and timers, or None."""
+        return self.standing_now(run_id)
 
     async def events(
         self, pattern: str = ">", *, after: int = 0, limit: int = 100

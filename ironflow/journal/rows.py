@@ -39,7 +39,8 @@ class Pause:
     """Why a run stands still, and which code version would not go on.
 
     `reason` is `code` (a bug or a mismatch), `step` (one with on_exhausted="pause"),
-    or `poison` (its claims end with their process).
+    `poison` (its claims end with their process) or `import` (it came from another
+    journal).
     """
 
     reason: str

@@ -13,6 +13,7 @@ from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_claims import CLAIM_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
+from ironflow.testing.checks_imports import IMPORT_CHECKS
 from ironflow.testing.checks_lanes import LANE_CHECKS
 from ironflow.testing.checks_look_back import LOOK_BACK_CHECKS
 from ironflow.testing.checks_runs import RUN_CHECKS
@@ -33,6 +34,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *CLAIM_CHECKS,
     *AMENDMENT_CHECKS,
     *CHILD_CHECKS,
+    *IMPORT_CHECKS,
 )
 
 

@@ -23,6 +23,7 @@ from ironflow.journal.base import (
     Refused,
     RunQuery,
     RunSummary,
+    Standing,
     StoredEvent,
     TimerRow,
 )
@@ -161,6 +162,10 @@ class TestJournal:
     async def due(self, now: int, *, limit: int) -> tuple[Sequence[TimerRow], int]:
         await self._pass()
         return self.store.due_now(now, limit=limit)
+
+    async def standing(self, run_id: str) -> Standing | None:
+        await self._pass()
+        return self.store.standing_now(run_id)
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         await self._pass()

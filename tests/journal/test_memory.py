@@ -31,6 +31,7 @@ async def test_the_journal_in_memory_keeps(check: JournalCheck) -> None:
     await check(one_store())
 
 
+@pytest.mark.slow
 async def test_the_checks_can_share_a_store() -> None:
     """Names and ids of one check are not those of another."""
     await check_journal(one_store())

@@ -18,6 +18,7 @@ from ironflow.journal.base import (
     RunQuery,
     RunRow,
     RunSummary,
+    Standing,
     StoredEvent,
     TimerRow,
     shown_status,
@@ -120,6 +121,17 @@ class Reads:
         with self.source.snapshot() as snapshot:
             return self._summary(snapshot, run_id)
 
+    async def standing(self, run_id: str) -> Standing | None:
+        """Return one run with its inbox and timers, of one moment, or None."""
+        await self._checkpoint()
+        with self.source.snapshot() as snapshot:
+            summary = self._summary(snapshot, run_id)
+            if summary is None:
+                return None
+            run = self._prefix + keys.run(run_id)
+            inbox = read_inbox(snapshot, run)
+            return Standing(summary, inbox, tuple(read_timers(snapshot, run)))
+
     def _summary(self, snapshot: Layered, run_id: str) -> RunSummary | None:
         row = read_run(snapshot, self._prefix, run_id)
         if row is None:
@@ -201,12 +213,7 @@ class Reads:
                 run = self._prefix + keys.run(run_id)
             except RunNotFound:
                 return []
-            found = [
-                snapshot.get(keys.TIMERS, keys.timer_by_due(own, due))
-                for own, due in snapshot.scan(keys.RUN_TIMERS, run)
-            ]
-        timers = [rows.TIMER.decode(data) for data in found if data is not None]
-        return sorted(timers, key=lambda timer: (timer.due, timer.step, timer.kind))
+            return read_timers(snapshot, run)
 
     async def due(self, now: int, *, limit: int) -> tuple[Sequence[TimerRow], int]:
         """Return timers due at `now`, earliest first, and when the next is due.
@@ -278,6 +285,16 @@ def read_inbox(snapshot: Layered, run: bytes) -> tuple[InboxRow, ...]:
         rows.decode_inbox(keys.to_number(key[len(run) :]), data)
         for key, data in snapshot.scan(keys.INBOX, run)
     )
+
+
+def read_timers(snapshot: Layered, run: bytes) -> list[TimerRow]:
+    """Return the timers of a run by its key, earliest first."""
+    found = [
+        snapshot.get(keys.TIMERS, keys.timer_by_due(own, due))
+        for own, due in snapshot.scan(keys.RUN_TIMERS, run)
+    ]
+    timers = [rows.TIMER.decode(data) for data in found if data is not None]
+    return sorted(timers, key=lambda timer: (timer.due, timer.step, timer.kind))
 
 
 def _before(environment: bytes, cursor: str) -> bytes:

@@ -16,6 +16,8 @@ from ironflow.journal.base import (
     FireTimer,
     ForgiveClaims,
     FunctionRow,
+    ImportEvents,
+    ImportRun,
     JournalCommand,
     PauseRun,
     RegisterFunctions,
@@ -62,9 +64,19 @@ def _foreseen(
             yield from _of_events(command.events, functions)
         case FireTimer():
             yield from _of_timer(command)
+        case ImportRun() | ImportEvents():
+            yield from _of_import(command)
         case RequestCancel() | PauseRun() | ResumeRun():
             yield RunOf(pg.run(command.run_id))
             yield InboxOf(pg.run(command.run_id))
+        case _:
+            yield from _of_engine(command)
+
+
+def _of_engine(
+    command: RegisterFunctions | CountClaims | ForgiveClaims | DeliverEvents,
+) -> Iterator[Question]:
+    match command:
         case RegisterFunctions():
             yield from (PausedOf(function.id) for function in command.functions)
         case CountClaims() | ForgiveClaims():
@@ -73,6 +85,15 @@ def _foreseen(
             yield Seeking(pg.NO_RUN, 0)
         case _:
             assert_never(command)
+
+
+def _of_import(command: ImportRun | ImportEvents) -> Iterator[Question]:
+    if isinstance(command, ImportRun):
+        yield RunOf(pg.run(command.row.run_id))
+        return
+    for stored in command.events:
+        yield PathsOf(stored.event.name)
+        yield MatchPathsOf(stored.event.name)
 
 
 def _of_append(command: AppendRecords) -> Iterator[Question]:

@@ -8,6 +8,7 @@ from ironflow.errors import JournalDamaged, RunNotFound
 from ironflow.journal.base import (
     RunQuery,
     RunSummary,
+    Standing,
     StoredEvent,
     TimerRow,
     shown_status,
@@ -43,6 +44,20 @@ FROM runs r LEFT JOIN LATERAL (
     ON true
 WHERE r.environment = $1::integer"""
 _RUN: Final = Statement("run", _SUMMARY + " AND r.run = $2::uuid")
+# One statement sees one moment.
+_STANDING: Final = Statement(
+    "standing",
+    f"""WITH found (data, is_ready, is_held, number) AS ({_SUMMARY} AND r.run = $2::uuid)
+    SELECT 0, data, is_ready, is_held, number, NULL::uuid, '', '',
+        NULL::timestamptz FROM found
+    UNION ALL
+    SELECT 1, data, false, false, number, NULL, '', '', NULL FROM inbox
+        WHERE environment = $1 AND run = $2
+    UNION ALL
+    SELECT 2, NULL, false, false, 0, run, step, kind, due FROM timers
+        WHERE environment = $1 AND run = $2
+    ORDER BY 1, 5, 9, 7, 8""",  # noqa: S608 - a text from above
+)
 _EVENTS: Final = Statement(
     "events_after",
     """SELECT position, data FROM events
@@ -146,6 +161,25 @@ class Reads:
             return None
         [found] = await self._readers.run([(_RUN, params)])
         return _summary(found[0]) if found else None
+
+    async def standing(self, run_id: str) -> Standing | None:
+        """Return one run with its inbox and timers, of one moment, or None."""
+        try:
+            params = [self._number, pg.run(run_id)]
+        except RunNotFound:
+            return None
+        [found] = await self._readers.run([(_STANDING, params)])
+        if not found or pg.to_int(found[0][0]) != 0:
+            return None
+        parts: dict[int, list[Row]] = {0: [], 1: [], 2: []}
+        for part, *row in found:
+            parts[pg.to_int(part)].append(tuple(row))
+        inbox = [
+            rows.decode_inbox(pg.to_int(number), data)
+            for data, _, _, number, *_ in parts[1]
+        ]
+        timers = tuple(_timers([row[4:] for row in parts[2]]))
+        return Standing(_summary(parts[0][0][:4]), tuple(inbox), timers)
 
     async def events(
         self, pattern: str = ">", *, after: int = 0, limit: int = 100
