@@ -97,7 +97,7 @@ class ActiveRun:
                 return
             session.load((claim.first,))
         self._awake = True
-        self.pump()
+        self._work.wake(self)
 
     async def _load(self) -> None:
         if not await load(self._runtime, self._session):
@@ -105,12 +105,12 @@ class ActiveRun:
             return
         self._armed = False
         self._awake = True
-        self.pump()
+        self._work.wake(self)
 
     def new_inbox(self) -> None:
         """Look for inbox rows that somebody else has written."""
         self._peek = True
-        self.pump()
+        self._work.wake(self)
 
     def drop(self) -> None:
         """Close the code of the run; what it did is in the journal."""

@@ -27,6 +27,10 @@ class Worker(Protocol):
 
     is_closed: bool
 
+    def pump(self) -> None:
+        """Look whether there are news, and go on with them."""
+        ...
+
     def committed(self, answer: Answer) -> None:
         """Go on after a move, whose first command has this answer."""
         ...
@@ -82,10 +86,17 @@ class Work:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime: Final = runtime
+        self._woken: Final[deque[Worker]] = deque()
         self._moves: list[_Move] = []
         self._attempts: Final[deque[_Attempt]] = deque()
         self._server: trio.CancelScope | None = None  # of the task that serves
         self._is_served = False
+
+    def wake(self, run: Worker) -> None:
+        """Let a run look at its news: its code never runs where they come from."""
+        self._woken.append(run)
+        if not self._is_served:
+            self._call_server()
 
     def commit(self, run: Worker, commands: Sequence[JournalCommand]) -> None:
         """Commit a move of a run; `run.committed` is called when it is durable."""
@@ -117,6 +128,8 @@ class Work:
         with trio.CancelScope() as scope:
             self._server = scope
             while self._server is scope:
+                while self._woken:
+                    self._woken.popleft().pump()
                 if not self._attempts:
                     await self._commit()
                     continue
@@ -155,7 +168,7 @@ class Work:
         """
         if self._server is scope:
             self._server, self._is_served = None, False
-            if self._attempts or self._moves:
+            if self._attempts or self._moves or self._woken:
                 self._call_server()
         run, attempt, _ = asked
         outcome = await waiting.end()
