@@ -19,7 +19,7 @@ from ironflow.journal.lmdb import keys
 from ironflow.journal.lmdb._lmdb import Environment, Snapshot
 from ironflow.records import Entry
 
-_Row = tuple[bytes, bytes | None]
+_Row = tuple[bytes, bytes]
 
 
 class Tail(msgspec.Struct, array_like=True):
@@ -44,7 +44,9 @@ class Layer:
         self.tables: Final[dict[str, dict[bytes, bytes | None]]] = {}
         self.tails: Final[dict[bytes, Tail]] = {}
         self.rows = 0
-        self._order: Final[dict[str, list[bytes]]] = {}  # of tables that were scanned
+        # The keys that have values, in order, of tables that were scanned. What is deleted
+        # is not among them: a scan must not walk over all that was settled of late.
+        self._order: Final[dict[str, list[bytes]]] = {}
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.tails)
@@ -56,9 +58,9 @@ class Layer:
             changed = self.tables[table] = {}
         if key not in changed:
             self.rows += 1
-            order = self._order.get(table)
-            if order is not None:
-                insort(order, key)
+        order = self._order.get(table)
+        if order is not None:
+            _keep_in_order(order, key, before=changed.get(key), after=value)
         changed[key] = value
 
     def extend(self, run: bytes, tail: Tail) -> None:
@@ -93,19 +95,23 @@ class Layer:
             self.extend(run, tail)
 
     def scan(self, table: str, prefix: bytes, start: bytes) -> Iterator[_Row]:
-        """Yield changed rows with this prefix in order, from `start` on."""
+        """Yield rows that were put with this prefix, in order, from `start` on."""
         order, changed = self._sorted(table)
         at = bisect_left(order, max(prefix, start))
         while at < len(order) and order[at].startswith(prefix):
-            yield order[at], changed[order[at]]
+            key = order[at]
+            if (value := changed[key]) is not None:
+                yield key, value
             at += 1
 
     def scan_back(self, table: str, prefix: bytes, before: bytes) -> Iterator[_Row]:
-        """Yield changed rows with this prefix that come before `before`, last first."""
+        """Yield rows that were put with this prefix before `before`, last first."""
         order, changed = self._sorted(table)
         at = bisect_left(order, before) - 1
         while at >= 0 and order[at].startswith(prefix):
-            yield order[at], changed[order[at]]
+            key = order[at]
+            if (value := changed[key]) is not None:
+                yield key, value
             at -= 1
 
     def _sorted(self, table: str) -> tuple[list[bytes], dict[bytes, bytes | None]]:
@@ -113,10 +119,19 @@ class Layer:
         changed = self.tables.get(table, {})
         order = self._order.get(table)
         if order is None:
-            order = sorted(changed)
+            order = sorted(key for key, value in changed.items() if value is not None)
             if changed:
                 self._order[table] = order
         return order, changed
+
+
+def _keep_in_order(
+    order: list[bytes], key: bytes, *, before: bytes | None, after: bytes | None
+) -> None:
+    if before is None and after is not None:
+        insort(order, key)
+    elif before is not None and after is None:
+        del order[bisect_left(order, key)]
 
 
 class Layered:
@@ -165,24 +180,22 @@ class Layered:
         Rows may be changed only after the last one was taken.
         """
         stored = self._snapshot().scan(table, prefix, start=start)
-        changed = [
-            layer.scan(table, prefix, start)
-            for layer in self._layers
-            if table in layer.tables
-        ]
-        return _merged(changed, stored) if changed else stored
+        layers = [layer for layer in self._layers if table in layer.tables]
+        if not layers:
+            return stored
+        put = [layer.scan(table, prefix, start) for layer in layers]
+        return merge(*_visible(table, layers, [*put, stored]))
 
     def scan_back(
         self, table: str, prefix: bytes, *, before: bytes
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield rows with this prefix whose keys come before `before`, last first."""
         stored = self._snapshot().scan_back(table, prefix, before=before)
-        changed = [
-            layer.scan_back(table, prefix, before)
-            for layer in self._layers
-            if table in layer.tables
-        ]
-        return _merged(changed, stored, reverse=True) if changed else stored
+        layers = [layer for layer in self._layers if table in layer.tables]
+        if not layers:
+            return stored
+        put = [layer.scan_back(table, prefix, before) for layer in layers]
+        return merge(*_visible(table, layers, [*put, stored]), reverse=True)
 
     def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
         """Return the last key that is the prefix and `width` bytes more."""
@@ -260,30 +273,21 @@ class Layered:
         return self._opened
 
 
-def _merged(
-    changed: list[Iterator[_Row]],
-    stored: Iterator[tuple[bytes, bytes]],
-    *,
-    reverse: bool = False,
-) -> Iterator[tuple[bytes, bytes]]:
-    """Merge rows in order of their keys; of a key the first source's row counts."""
-    sources: list[Iterator[_Row]] = [*changed, stored]
-    ranked = [
-        _ranked(source, -rank if reverse else rank)
-        for rank, source in enumerate(sources)
-    ]
-    last = None
-    for key, _, value in merge(*ranked, reverse=reverse):
-        if key != last:
-            last = key
-            if value is not None:
-                yield key, value
+def _visible(
+    table: str, layers: list[Layer], sources: list[Iterator[_Row]]
+) -> Iterator[Iterator[_Row]]:
+    """Leave out of each source what a newer layer has changed: so no key comes twice."""
+    newer: list[Mapping[bytes, bytes | None]] = []
+    for index, source in enumerate(sources):
+        yield _not_in(tuple(newer), source) if newer else source
+        if index < len(layers):
+            newer.append(layers[index].tables[table])
 
 
-def _ranked(
-    source: Iterator[_Row], rank: int
-) -> Iterator[tuple[bytes, int, bytes | None]]:
-    return ((key, rank, value) for key, value in source)
+def _not_in(
+    newer: tuple[Mapping[bytes, bytes | None], ...], source: Iterator[_Row]
+) -> Iterator[_Row]:
+    return (row for row in source if not any(row[0] in changed for changed in newer))
 
 
 @final
