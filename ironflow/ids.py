@@ -30,6 +30,12 @@ def derived(time_us: int, *parts: str) -> bytes:
     return uuid7(time_us, digest.digest())
 
 
+def earliest(time_us: int) -> bytes:
+    """Return the lowest id of this time: made at or after it are those from here on."""
+    milliseconds = min(max(-(-time_us // 1000), 0), (1 << 48) - 1)
+    return milliseconds.to_bytes(6, "big") + bytes(ENTROPY_BYTES)
+
+
 def time_us(identifier: str) -> int:
     """Return the time at which a run or event id was made, to a millisecond."""
     return int(identifier[4:16], 16) * 1000

@@ -20,6 +20,7 @@ from typing import Protocol
 import msgspec
 
 from ironflow.errors import IronflowError
+from ironflow.journal.lists import RunCount, RunQuery, RunSummary, shown_status
 from ironflow.journal.rows import (
     CLOSED,
     Delivery,
@@ -38,7 +39,7 @@ from ironflow.journal.rows import (
 )
 from ironflow.records import Entry, EventData, Record
 
-# Rows are part of the contract: they are imported from here.
+# Rows, and what lists are asked for, are part of the contract: import them from here.
 __all__ = [
     "CLOSED",
     "Delivery",
@@ -48,12 +49,16 @@ __all__ = [
     "InboxRow",
     "MatchPath",
     "Pause",
+    "RunCount",
+    "RunQuery",
     "RunRow",
     "RunStatus",
+    "RunSummary",
     "StoredEvent",
     "TimerKind",
     "TimerRow",
     "WaitRow",
+    "shown_status",
 ]
 
 
@@ -347,33 +352,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class RunQuery:
-    """Which runs: newest first, those after `cursor` (a run id, exclusive).
-
-    `status` takes the words of `RunSummary.status`.
-    """
-
-    status: str = ""
-    function_id: str = ""
-    parent_run: str = ""
-    cursor: str = ""
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """A run as lists show it.
-
-    `status` is what users see: `queued` (no record but the first, and ready),
-    `running` (ready or held), `waiting` (parked), or the row's own.
-    """
-
-    row: RunRow
-    status: str
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """A run at one moment: with its history up to `summary.length`, all there is of it.
 
@@ -383,18 +361,6 @@ class Standing:
     summary: RunSummary
     inbox: tuple[InboxRow, ...]
     timers: tuple[TimerRow, ...]
-
-
-def shown_status(row: RunRow, *, length: int, ready: bool, held: bool) -> str:
-    """Return `RunSummary.status`; a run that is held is ready.
-
-    Who cannot see holds (another process) says that nobody holds it.
-    """
-    if row.status != "open":
-        return row.status
-    if not ready:
-        return "waiting"
-    return "queued" if length == 1 and not held else "running"
 
 
 class Journal(Protocol):
@@ -426,6 +392,10 @@ class Journal(Protocol):
 
     async def find(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return a page of runs, newest first."""
+        ...
+
+    async def counts(self) -> Sequence[RunCount]:
+        """Return how many runs there are of each function and status, in this order."""
         ...
 
     async def run(self, run_id: str) -> RunSummary | None:

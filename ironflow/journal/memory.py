@@ -5,6 +5,7 @@ without an event loop uses the methods that end in `_now`, and takes a snapshot
 to crash from as often as it likes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
@@ -19,6 +20,7 @@ from ironflow.journal.base import (
     Claim,
     Hint,
     JournalCommand,
+    RunCount,
     RunQuery,
     RunSummary,
     Standing,
@@ -26,6 +28,7 @@ from ironflow.journal.base import (
     TimerRow,
     shown_status,
 )
+from ironflow.journal.lists import fits, id_range
 from ironflow.journal.memory_tables import Durable, MemoryView, Run
 from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
@@ -95,12 +98,23 @@ class MemoryStore:
 
     def find_now(self, query: RunQuery) -> list[RunSummary]:
         """Return a page of runs, newest first."""
+        first, beyond = id_range(query)
         found = (
             summary
-            for run in self._durable.runs.values()
-            if _is_sought(summary := self._summary(run), query)
+            for run_id, run in self._durable.runs.items()
+            if first <= run_id
+            and (not beyond or run_id < beyond)
+            and fits(summary := self._summary(run), query)
         )
         return nlargest(query.limit, found, key=attrgetter("row.run_id"))
+
+    def counts_now(self) -> list[RunCount]:
+        """Return how many runs there are of each function and status."""
+        found = Counter(
+            (run.row.function_id, self._summary(run).status)
+            for run in self._durable.runs.values()
+        )
+        return sorted(RunCount(*key, count) for key, count in found.items())
 
     def run_now(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
@@ -200,6 +214,10 @@ class MemoryJournal(MemoryStore):
         """Return a page of runs, newest first."""
         return self.find_now(query)
 
+    async def counts(self) -> Sequence[RunCount]:
+        """Return how many runs there are of each function and status."""
+        return self.counts_now()
+
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
         return self.run_now(run_id)
@@ -243,13 +261,3 @@ class MemoryJournal(MemoryStore):
     async def close(self) -> None:
         """End every hold; nothing is kept unless a snapshot was taken."""
         self._is_closed = self._durable.is_closed = True
-
-
-def _is_sought(summary: RunSummary, query: RunQuery) -> bool:
-    row = summary.row
-    return (
-        query.status in {"", summary.status}
-        and query.function_id in {"", row.function_id}
-        and query.parent_run in {"", row.parent_run}
-        and (not query.cursor or row.run_id < query.cursor)
-    )

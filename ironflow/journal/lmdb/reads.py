@@ -11,26 +11,29 @@ from typing import Final, Protocol
 
 import trio
 
-from ironflow import codec, ids, limits
+from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, JournalError, RunNotFound
 from ironflow.journal.base import (
     InboxRow,
+    RunCount,
     RunQuery,
-    RunRow,
     RunSummary,
     Standing,
     StoredEvent,
     TimerRow,
-    shown_status,
 )
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Environment
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.lmdb.tables import read_run
+from ironflow.journal.lmdb.search import (
+    Counting,
+    Search,
+    read_summary,
+)
 from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
 
-SEARCHED_ROWS_MAX: Final = 2_000  # in one snapshot, then other tasks run
+SEARCHED_EVENTS_MAX: Final = 2_000  # in one snapshot, then other tasks run
 READS_IN_A_ROW_MAX: Final = 32  # of one journal, until other tasks get a turn
 
 
@@ -82,38 +85,21 @@ class Reads:
 
     async def find(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return a page of runs, newest first, at most `limits.PAGE_RUNS_MAX`."""
-        limit = min(query.limit, limits.PAGE_RUNS_MAX)
-        found: list[RunSummary] = []
-        before = _before(self._prefix, query.cursor)
-        while before and len(found) < limit:
+        search = Search(self._prefix, query, self._is_held)
+        while not search.is_done:
             await self._checkpoint()
             with self.source.snapshot() as snapshot:
-                before = self._search(snapshot, query, before, found)
-        return found[:limit]
+                search.page(snapshot)
+        return search.found
 
-    def _search(
-        self,
-        snapshot: Layered,
-        query: RunQuery,
-        before: bytes,
-        found: list[RunSummary],
-    ) -> bytes:
-        """Look at the next rows; return where to go on, empty if there are no more."""
-        oldest = ids.time_us(query.parent_run) if _is_run(query.parent_run) else 0
-        table = _table_for(query.status)
-        page = snapshot.scan_back(table, self._prefix, before=before)
-        key = b""
-        for count, (key, _) in enumerate(islice(page, SEARCHED_ROWS_MAX), 1):
-            run_id = keys.shown_run(key[keys.ENVIRONMENT_BYTES :])
-            # A child is never older than its parent, and ids are in order of time.
-            if ids.time_us(run_id) < oldest:
-                return b""
-            summary = self._summary(snapshot, run_id)
-            if summary is not None and _fits(summary, query):
-                found.append(summary)
-            if count == SEARCHED_ROWS_MAX or len(found) == query.limit:
-                return key
-        return b""
+    async def counts(self) -> Sequence[RunCount]:
+        """Return how many runs there are of each function and status."""
+        counting = Counting(self._prefix, self._is_held)
+        while not counting.is_done:
+            await self._checkpoint()
+            with self.source.snapshot() as snapshot:
+                counting.page(snapshot)
+        return sorted(RunCount(*key, n) for key, n in counting.counts.items())
 
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
@@ -133,15 +119,11 @@ class Reads:
             return Standing(summary, inbox, tuple(read_timers(snapshot, run)))
 
     def _summary(self, snapshot: Layered, run_id: str) -> RunSummary | None:
-        row = read_run(snapshot, self._prefix, run_id)
-        if row is None:
+        try:
+            key = self._prefix + keys.run(run_id)
+        except RunNotFound:
             return None
-        key = self._prefix + keys.run(run_id)
-        length = snapshot.length(key)
-        ready = snapshot.get(keys.READY, key) is not None
-        held = self._is_held(run_id)
-        status = shown_status(row, length=length, ready=ready, held=held)
-        return RunSummary(row, status, length)
+        return read_summary(snapshot, key, self._is_held)
 
     def _is_held(self, run_id: str) -> bool:
         """Say whether somebody carries the run on: only its owner can know."""
@@ -195,7 +177,7 @@ class Reads:
         """Look at the next events; return the last position, None if none is left."""
         start = self._prefix + keys.number(after + 1)
         page = snapshot.scan(keys.EVENTS, self._prefix, start=start)
-        rows_seen = list(islice(page, SEARCHED_ROWS_MAX))
+        rows_seen = list(islice(page, SEARCHED_EVENTS_MAX))
         for key, data in rows_seen:
             after = keys.to_number(key[keys.ENVIRONMENT_BYTES :])
             stored = rows.decode_event(after, data)
@@ -203,7 +185,7 @@ class Reads:
                 found.append(stored)
                 if len(found) == limit:
                     break
-        return after if len(rows_seen) == SEARCHED_ROWS_MAX else None
+        return after if len(rows_seen) == SEARCHED_EVENTS_MAX else None
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         """Return the timers of one run: what it waits for and until when."""
@@ -295,37 +277,3 @@ def read_timers(snapshot: Layered, run: bytes) -> list[TimerRow]:
     ]
     timers = [rows.TIMER.decode(data) for data in found if data is not None]
     return sorted(timers, key=lambda timer: (timer.due, timer.step, timer.kind))
-
-
-def _before(environment: bytes, cursor: str) -> bytes:
-    """The key before which a page of runs begins."""
-    if not cursor:
-        return keys.after(environment)
-    return environment + keys.run(cursor)
-
-
-def _is_run(text: str) -> bool:
-    try:
-        return bool(keys.run(text))
-    except RunNotFound:
-        return False
-
-
-def _table_for(status: str) -> str:
-    """The smallest table that has all runs of a status."""
-    match status:
-        case "queued" | "running":
-            return keys.READY
-        case "paused":
-            return keys.PAUSED
-        case _:
-            return keys.RUNS
-
-
-def _fits(summary: RunSummary, query: RunQuery) -> bool:
-    row: RunRow = summary.row
-    return (
-        query.status in {"", summary.status}
-        and query.function_id in {"", row.function_id}
-        and query.parent_run in {"", row.parent_run}
-    )

@@ -6,6 +6,7 @@ from typing import Any, Final
 from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, RunNotFound
 from ironflow.journal.base import (
+    RunCount,
     RunQuery,
     RunSummary,
     Standing,
@@ -13,6 +14,7 @@ from ironflow.journal.base import (
     TimerRow,
     shown_status,
 )
+from ironflow.journal.lists import id_range
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Row, Statement
@@ -57,6 +59,19 @@ _STANDING: Final = Statement(
     SELECT 2, NULL, false, false, 0, run, step, kind, due FROM timers
         WHERE environment = $1 AND run = $2
     ORDER BY 1, 5, 9, 7, 8""",  # noqa: S608 - a text from above
+)
+_COUNTS: Final = Statement(
+    "counts",
+    """SELECT function, status, count(*) FROM runs
+    WHERE environment = $1::integer AND status <> 'open' GROUP BY function, status
+    UNION ALL
+    SELECT r.function, CASE WHEN y.run IS NULL THEN 'waiting'
+        WHEN y.node IS NULL AND NOT EXISTS (
+            SELECT FROM records l WHERE l.environment = $1 AND l.run = r.run
+                AND l.sequence = 2) THEN 'queued'
+        ELSE 'running' END AS status, count(*)
+    FROM runs r LEFT JOIN ready y ON y.environment = $1 AND y.run = r.run
+    WHERE r.environment = $1 AND r.status = 'open' GROUP BY 1, 2""",
 )
 _EVENTS: Final = Statement(
     "events_after",
@@ -152,6 +167,14 @@ class Reads:
             return []
         [found] = await self._readers.run([(statement, [self._number, *params])])
         return [_summary(row) for row in found]
+
+    async def counts(self) -> Sequence[RunCount]:
+        """Return how many runs there are of each function and status, in this order."""
+        [found] = await self._readers.run([(_COUNTS, [self._number])])
+        return sorted(
+            RunCount(function.decode(), status.decode(), pg.to_int(count))
+            for function, status, count in found
+        )
 
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
@@ -271,8 +294,10 @@ def _search(query: RunQuery) -> tuple[Statement, list[bytes]]:
     """
     words, params = ["find"], list[bytes]()
     text = _SUMMARY
+    first, beyond = id_range(query)
     for word, value, condition, encode in (
-        ("cursor", query.cursor, "r.run < ${}::uuid", pg.run),
+        ("first", first, "r.run >= ${}::uuid", pg.run),
+        ("beyond", beyond, "r.run < ${}::uuid", pg.run),
         ("parent", query.parent_run, "r.parent = ${}::uuid", pg.run),
         ("function", query.function_id, "r.function = ${}::text", pg.text),
     ):

@@ -227,7 +227,12 @@ CREATE TABLE consumed (
 COMMENT ON TABLE consumed IS 'Which events a run that has not ended has taken.';
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES_1,)
+# Lists by function and status, and counts of both.
+_TABLES_2: Final = """
+CREATE INDEX runs_by_function_and_status ON runs (environment, function, status, run);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES_1, _TABLES_2)
 VERSION: Final = len(MIGRATIONS)
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"

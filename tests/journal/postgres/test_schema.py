@@ -27,7 +27,7 @@ async def test_engines_that_start_at_once_make_the_tables_once(url: str) -> None
 
     with connected(url) as database:
         found = database.execute("SELECT version FROM schema_version").fetchall()
-    assert found == [(schema.VERSION,)]
+    assert sorted(found) == [(number + 1,) for number in range(schema.VERSION)]
 
 
 async def test_environments_in_one_schema_do_not_see_each_other(url: str) -> None:
