@@ -11,6 +11,7 @@ from ironflow.commands.options import Bundle, Place
 from ironflow.errors import JournalOwned, RunNotFound
 from ironflow.journal.base import (
     Answer,
+    CountedJournal,
     Journal,
     JournalCommand,
     Refused,
@@ -27,7 +28,9 @@ _SEARCHED_MAX: Final = 200  # runs among which a mistyped id is looked for
 _NEAR: Final = 0.85
 
 
-def read(directory: Place | Bundle, work: Callable[[Journal], Awaitable[T]]) -> T:
+def read(
+    directory: Place | Bundle, work: Callable[[CountedJournal], Awaitable[T]]
+) -> T:
     """Do something with a journal that is only read, whoever owns it, or a bundle.
 
     Raises:
@@ -46,7 +49,7 @@ def read(directory: Place | Bundle, work: Callable[[Journal], Awaitable[T]]) -> 
     return trio.run(main)
 
 
-async def _opened(directory: Place | Bundle) -> Journal:
+async def _opened(directory: Place | Bundle) -> CountedJournal:
     if isinstance(directory, Bundle):
         from ironflow.journal.bundle_journal import open_bundle
 

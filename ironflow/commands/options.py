@@ -1,6 +1,7 @@
 """Options and arguments that several commands have, and what they accept."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 
 from ironflow import ids
 from ironflow.errors import ConfigurationError
-from ironflow.policy.duration import parse_duration
+from ironflow.policy.duration import parse_duration, parse_time
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -143,6 +144,31 @@ class Seconds(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+@final
+class Moment(click.ParamType[int]):
+    """A time, in microseconds: `1h30m` is so long ago; otherwise ISO 8601."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the time; 1 for one that is too long ago."""
+        text = str(value).strip()
+        option = f"--{param.name}" if param is not None else self.name
+        try:
+            ago = parse_duration(text, option=option)
+        except ConfigurationError:
+            pass
+        else:
+            return max(1, time.time_ns() // 1_000 - ago)
+        try:
+            return max(1, parse_time(text, option=option))
+        except ConfigurationError as error:
+            self.fail(f"{error}, or how long ago: 30m, 1d", param, ctx)
+
+
+MOMENT: Final = Moment()
 RUN_ID: Final = RunId()
 DURATION: Final = Seconds()
 APP_TARGET: Final = AppTarget()

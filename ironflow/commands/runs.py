@@ -10,6 +10,9 @@ COMMANDS: Final = {
     "list": LazyCommand(
         "ironflow.commands.runs_list:list_runs", "List runs, newest first."
     ),
+    "count": LazyCommand(
+        "ironflow.commands.runs_count:count", "Count runs by function and status."
+    ),
     "show": LazyCommand(
         "ironflow.commands.runs_show:show",
         "Show what a run did and why it stands as it does.",

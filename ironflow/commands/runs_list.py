@@ -8,6 +8,7 @@ import click
 from ironflow import limits
 from ironflow.commands import journals, output
 from ironflow.commands.options import (
+    MOMENT,
     RUN_ID,
     STATUSES,
     Place,
@@ -24,6 +25,10 @@ from ironflow.policy.duration import format_duration
     "--function", "function_id", default="", help="Only runs of this function."
 )
 @click.option(
+    "--since", type=MOMENT, help="Only runs from then on: 1h30m (ago), or ISO 8601."
+)
+@click.option("--until", type=MOMENT, help="Only runs from before then.")
+@click.option(
     "--limit",
     type=click.IntRange(1, limits.PAGE_RUNS_MAX),
     default=50,
@@ -37,6 +42,8 @@ def list_runs(
     *,
     status: str | None,
     function_id: str,
+    since: int | None,
+    until: int | None,
     limit: int,
     cursor: str | None,
     directory: Place,
@@ -44,7 +51,12 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     query = RunQuery(
-        status=status or "", function_id=function_id, cursor=cursor or "", limit=limit
+        status=status or "",
+        function_id=function_id,
+        since=since or 0,
+        until=until or 0,
+        cursor=cursor or "",
+        limit=limit,
     )
 
     async def find(journal: Journal) -> Sequence[RunSummary]:

@@ -15,7 +15,7 @@ What is made for every step is a Struct: a frozen dataclass costs six times as m
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -394,10 +394,6 @@ class Journal(Protocol):
         """Return a page of runs, newest first."""
         ...
 
-    async def counts(self) -> Sequence[RunCount]:
-        """Return how many runs there are of each function and status, in this order."""
-        ...
-
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""
         ...
@@ -452,4 +448,13 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Finish the commits under way and give everything back. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class CountedJournal(Journal, Protocol):
+    """A journal that also counts its runs, for lists: no engine needs that."""
+
+    async def counts(self) -> Sequence[RunCount]:
+        """Return how many runs there are of each function and status, in this order."""
         ...

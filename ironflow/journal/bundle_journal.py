@@ -1,5 +1,6 @@
 """A bundle read like a journal: what looks at runs also looks at those of a file."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from ironflow.journal.base import (
     Hint,
     InboxRow,
     JournalCommand,
+    RunCount,
     RunQuery,
     RunSummary,
     Standing,
@@ -20,6 +22,7 @@ from ironflow.journal.base import (
     TimerRow,
 )
 from ironflow.journal.bundle import BundledRun, BundleFile
+from ironflow.journal.lists import fits, id_range
 from ironflow.records import Entry
 
 
@@ -67,15 +70,22 @@ class BundleJournal:
 
     async def find(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return a page of runs, newest first."""
+        first, beyond = id_range(query)
         found = (
-            _summary(run)
+            summary
             for run_id, run in self._runs.items()
-            if (not query.cursor or run_id < query.cursor)
-            and query.status in {"", run.head.status}
-            and query.function_id in {"", run.head.row.function_id}
-            and query.parent_run in {"", run.head.row.parent_run}
+            if first <= run_id
+            and (not beyond or run_id < beyond)
+            and fits(summary := _summary(run), query)
         )
         return list(islice(found, min(query.limit, limits.PAGE_RUNS_MAX)))
+
+    async def counts(self) -> Sequence[RunCount]:
+        """Return how many runs there are of each function and status, in this order."""
+        found = Counter(
+            (run.head.row.function_id, run.head.status) for run in self._runs.values()
+        )
+        return sorted(RunCount(*key, count) for key, count in found.items())
 
     async def run(self, run_id: str) -> RunSummary | None:
         """Return one run, or None."""

@@ -1,5 +1,7 @@
 """`ironflow runs list`: which runs there are and how they stand."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.commands.conftest import Stock, printed
@@ -39,6 +41,23 @@ def test_runs_are_chosen_by_status(stock: Stock, status: str, function_id: str) 
     [run] = printed(stock("runs", "list", "--status", status, "--json"))["runs"]
 
     assert run["function_id"] == function_id
+
+
+def test_runs_are_chosen_by_time(stock: Stock) -> None:
+    every = printed(stock("runs", "list", "--json"))["runs"]
+    # The time of a run is the one in its id, which is that of its event.
+    middle = int(every[2]["id"][4:16], 16)
+    moment = datetime.fromtimestamp(middle / 1000, tz=UTC).isoformat()
+
+    since = printed(stock("runs", "list", "--since", moment, "--json"))["runs"]
+    until = printed(stock("runs", "list", "--until", moment, "--json"))["runs"]
+    ago = printed(stock("runs", "list", "--since", "1d", "--json"))["runs"]
+    long_ago = stock("runs", "list", "--until", "1d")
+
+    assert since == every[:3]
+    assert until == every[3:]
+    assert ago == every
+    assert long_ago.stderr == "No runs.\n"
 
 
 def test_a_full_page_says_where_the_next_begins(stock: Stock) -> None:
@@ -81,6 +100,8 @@ def test_a_narrow_terminal_drops_columns(
     [
         (("--status", "asleep"), "'asleep' is not one of 'queued', 'running'"),
         (("--limit", "0"), "0 is not in the range"),
+        (("--since", "yesterday"), "--since='yesterday' is not a time"),
+        (("--until", "2030-01-31T09:00:00"), "does not say in which time zone"),
         (("--cursor", "run_1"), "'run_1' is not a run id"),
     ],
 )

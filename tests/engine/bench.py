@@ -21,7 +21,6 @@ from ironflow.journal.base import (
     Hint,
     JournalCommand,
     Refused,
-    RunCount,
     RunQuery,
     RunSummary,
     Standing,
@@ -141,10 +140,6 @@ class TestJournal:
     async def find(self, query: RunQuery) -> Sequence[RunSummary]:
         await self._pass()
         return self.store.find_now(query)
-
-    async def counts(self) -> Sequence[RunCount]:
-        await self._pass()
-        return self.store.counts_now()
 
     async def run(self, run_id: str) -> RunSummary | None:
         await self._pass()
