@@ -21,7 +21,7 @@ from tests.journal.postgres.server import Server as PostgresServer
 
 MODULES: tuple[ModuleType, ...] = (batch, claims, flush, lookups, reads)
 # These look at all rows of an environment, at most until a limit.
-WHOLE = {"registry", "timers_next"}
+WHOLE = {"registry", "timers_next", "counts"}
 # These are passed over: they have no plan, or look at a handful of nodes.
 PLAIN = {"begin", "commit", "relaxed", "lock", "notify", "head"}
 FORBIDDEN = re.compile(r"Seq Scan|Bitmap|Materialize|hashed SubPlan|Join Filter|Hash")
@@ -36,6 +36,7 @@ def statements() -> Iterator[Statement]:
     yield reads._search(RunQuery(status="waiting"))[0]
     yield reads._search(RunQuery(function_id="f", status="failed"))[0]
     yield reads._search(RunQuery(parent_run="run_" + 32 * "0"))[0]
+    yield reads._search(RunQuery(function_id="f", since=1, until=9))[0]
 
 
 UNIQUE = {statement.name: statement for statement in statements()}
