@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ironflow import ids
 from ironflow.errors import (
     ConfigurationError,
 )
@@ -30,8 +31,11 @@ async def test_a_bundle_answers_like_the_journal(tmp_path: Path) -> None:
         RunQuery(status="failed"),
         RunQuery(function_id="other"),
         RunQuery(parent_run=run_ids[0]),
+        RunQuery(since=ids.time_us(run_ids[1])),
+        RunQuery(until=ids.time_us(run_ids[1])),
     ):
         assert await bundle.find(query) == journal.find_now(query)
+    assert await bundle.counts() == journal.counts_now()
     for run_id in [*run_ids, "run_1"]:
         standing = await bundle.standing(run_id)
         assert standing == journal.standing_now(run_id)
