@@ -95,7 +95,9 @@ def append(
     row = view.run(run_id)
     if row is None:
         return Refused(runs.not_found(run_id))
-    error = _refusal(view, command, row)
+    # A first attempt's result leaves nothing to do.
+    meaning = [entry for entry in command.entries if not _is_result(entry.record)]
+    error = _refusal(view, command, row, meaning)
     if error is not None:
         return Refused(error)
     view.append(run_id, command.entries, command.headers)
@@ -103,8 +105,6 @@ def append(
         view.drop_timer(run_id, "", "start")
     if command.inbox_through or command.abandoned:
         _clear(view, command)
-    # A first attempt's result leaves nothing to do.
-    meaning = [entry for entry in command.entries if not _is_result(entry.record)]
     if meaning or command.awaited:
         budget = limits.DELIVERIES_PER_COMMIT_MAX
         under_way = _Append(view, row, environment, command.abandoned, budget)
@@ -127,9 +127,11 @@ def lease_lost(run_id: str, epoch: int) -> LeaseLost:
     )
 
 
-def _refusal(view: View, command: AppendRecords, row: RunRow) -> IronflowError | None:
+def _refusal(
+    view: View, command: AppendRecords, row: RunRow, meaning: Sequence[Entry]
+) -> IronflowError | None:
     hold = view.hold(row.run_id)
-    if any(type(entry.record) in amendments.AMENDMENTS for entry in command.entries):
+    if any(type(entry.record) in amendments.AMENDMENTS for entry in meaning):
         error = amendments.refusal(view, row, hold, command.entries)
         if error is not None:
             return error
