@@ -17,6 +17,7 @@ chain starts from H(format, environment, run id). H is BLAKE2b with 16 bytes
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Final, cast
 
 import msgspec
@@ -67,6 +68,7 @@ class _StoredHeader(msgspec.Struct, array_like=True, gc=False):
 
 _decode_entry = msgspec.msgpack.Decoder(_StoredEntry).decode
 _decode_entries = msgspec.msgpack.Decoder(list[_StoredEntry]).decode
+_format_of: Final = attrgetter("format")
 _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_stored_header = msgspec.msgpack.Decoder(_StoredHeader).decode
 
@@ -178,9 +180,8 @@ def decode_page(data: bytes) -> list[Entry]:
         entries = _decode_entries(data)
     except UNREADABLE:
         return _decode_each(data)
-    for entry in entries:
-        if entry.format != FORMAT:
-            return _decode_each(data)
+    if set(map(_format_of, entries)) - {FORMAT}:
+        return _decode_each(data)
     return cast("list[Entry]", entries)
 
 

@@ -121,7 +121,7 @@ class Core(msgspec.Struct, eq=False):
     sequence: int = 0  # of the last record fed
     counted: int = 0  # records fed
     exempt: int = 0  # of them, those of undo: they do not count for history_limit
-    decoders: dict[Callable[..., Any], values.Decoder] = {}
+    decoders: dict[Callable[..., Any], Callable[[Payload], Any]] = {}
     fiber: Fiber | None = None  # whose code runs now
     closing: bool = False
     generators: Generators | None = None
@@ -263,13 +263,13 @@ class Core(msgspec.Struct, eq=False):
             assert pending.fiber is not None
             self.stops[pending.id] = StopStep(pending.id, pending.fiber.interrupt)
 
-    def decoder_for(self, fn: Callable[..., Any]) -> values.Decoder:
+    def decoder_for(self, fn: Callable[..., Any]) -> Callable[[Payload], Any]:
         """Return what decodes the results of a step function, and remember it."""
         if len(self.decoders) >= limits.DECODERS_CACHED_MAX:
             self.decoders.clear()
         decoder = values.decoder_for(values.return_annotation(fn))
-        self.decoders[fn] = decoder
-        return decoder
+        decode = self.decoders[fn] = decoder.decode
+        return decode
 
     def settle(self, pending: Pending) -> None:
         """Take an operation out of all books."""

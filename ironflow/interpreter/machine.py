@@ -158,8 +158,7 @@ class Interpreter:
         while waiting and not core.asks and core.bug is None:
             entry = waiting[0]
             record = entry.record
-            id_ = record.id
-            pending = open_.get(id_)
+            pending = open_.get(id_ := record.id)
             if pending is None or type(record) is not StepCompleted:
                 return
             operation: Operation[Any] | None = pending.operation
@@ -167,8 +166,8 @@ class Interpreter:
             if fiber is None or not isinstance(operation, RunStep) or operation.undo:
                 return
             try:
-                decoder = decoders.get(operation.fn) or core.decoder_for(operation.fn)
-                value = decoder.decode(entry.payload)
+                decode = decoders.get(operation.fn) or core.decoder_for(operation.fn)
+                value = decode(entry.payload)
             except Exception:
                 return
             waiting.popleft()
@@ -176,13 +175,14 @@ class Interpreter:
             del open_[id_]
             core.in_hand -= 1
             to_perform.pop(id_, None)
-            core.stops.pop(id_, None)
+            if core.stops:
+                core.stops.pop(id_, None)
             fiber.pending = None
             self._resume(fiber, value, None)
             if core.runnable:
                 self._run_fibers()
-            counted = core.counted = core.counted + 1
-            if counted - core.exempt >= limit:
+            core.counted += 1
+            if core.counted - core.exempt >= limit:
                 self._limit()
 
     def _take(self, entry: Entry) -> None:

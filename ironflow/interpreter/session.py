@@ -6,6 +6,7 @@ are durable does what the move says.
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, final
 
 import msgspec
@@ -98,7 +99,7 @@ class Session:
             self._digest = last.digest
             self._time = last.record.recorded_at
         self._silent = self.length > 1
-        if not AMENDMENTS.isdisjoint({type(entry.record) for entry in entries}):
+        if not AMENDMENTS.isdisjoint(map(type, map(_record_of, entries))):
             folded = effective(entries)
             self._reusable = folded.reusable
             entries = folded.entries
@@ -319,6 +320,7 @@ def _named(bug: Exception | None) -> str:
     return f"{type(bug).__name__}: {bug}"
 
 
+_record_of: Final = attrgetter("record")
 _OVER: Final = frozenset({"ended", "broken"})
 # Records with an id that depends on their place.
 _PLACED: Final = frozenset({ChildStarted, RunContinued, Published})
