@@ -25,6 +25,16 @@ COMMANDS: Final = {
     "import": LazyCommand(
         "ironflow.commands.imports:import_", "Store the runs of a bundle in a journal."
     ),
+    "backup": LazyCommand(
+        "ironflow.commands.backup:backup", "Copy a data directory into one file."
+    ),
+    "restore": LazyCommand(
+        "ironflow.commands.backup:restore", "Make a data directory of a backup."
+    ),
+    "compact": LazyCommand(
+        "ironflow.commands.backup:compact",
+        "Make a data directory as small as what is in it.",
+    ),
     "verify": LazyCommand(
         "ironflow.commands.verify:verify", "Check that a journal is what was written."
     ),

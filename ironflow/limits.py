@@ -50,9 +50,10 @@ CLAIM_RUNS_MAX: Final = 1_000
 POISON_CLAIMS_MAX: Final = 5  # that end with their process and bring no record
 DUE_TIMERS_MAX: Final = 1_000
 
-# Bundles
+# Bundles and backups
 BUNDLE_RUN_BYTES_MAX: Final = 1024 * 1024 * 1024  # records and payloads of one run
 BUNDLE_PART_BYTES_MAX: Final = 64 * 1024 * 1024
+BACKUP_PIECE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 # Engine
 EVENT_NAMES_KNOWN_MAX: Final = 1_024  # that need not be checked again

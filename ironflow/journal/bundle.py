@@ -168,7 +168,7 @@ class BundleWriter:
         ):
             raise JournalDamaged(
                 f"record {self._length} of {self._run_id} is not what was written;"
-                " 'ironflow doctor' says what is left and how to save it"
+                " 'ironflow verify' names what else is damaged"
             )
 
     def _add(self, data: bytes, *, inbox: bool = False) -> None:

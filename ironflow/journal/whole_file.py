@@ -50,6 +50,12 @@ def written(path: Path, *, mark: bytes) -> Generator[BinaryIO]:
     sync(path.absolute().parent)
 
 
+def private(path: Path) -> BinaryIO:
+    """Open a new or emptied file to be written, which only this user may read."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
 def sync(path: Path) -> None:
     """Let what a file or a directory holds reach the disk."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

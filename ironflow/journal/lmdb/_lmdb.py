@@ -62,6 +62,11 @@ class Snapshot:
         """Let go of it; idempotent."""
         self._txn.abort()
 
+    @property
+    def transaction(self) -> "lmdb.Transaction[bytes]":
+        """The driver's own, for `Environment.copy`."""
+        return self._txn
+
     def get(self, table: str, key: bytes) -> bytes | None:
         """Return the value of a key."""
         return self._txn.get(key, None, self._tables[table])
@@ -178,6 +183,25 @@ class Environment:
         """Return how many bytes the map has behind its last page in use."""
         used = (self._environment.info()["last_pgno"] + 1) * self._page_bytes
         return self.map_bytes - used
+
+    def copy(self, snapshot: Snapshot, file: int) -> None:
+        """Write what a snapshot sees into an open file or pipe, without free pages.
+
+        Raises:
+            JournalDamaged: the file is not what was written.
+            JournalFailed: the disk failed, or nobody reads the pipe any more.
+        """
+        try:
+            self._environment.copyfd(file, compact=True, txn=snapshot.transaction)
+        except lmdb.Error as error:
+            raise _not_read(error) from error
+        except OSError as error:
+            raise JournalFailed(f"the journal cannot be copied: {error}") from error
+
+    @property
+    def used_bytes(self) -> int:
+        """How many bytes the file has up to its last page in use."""
+        return int((self._environment.info()["last_pgno"] + 1) * self._page_bytes)
 
     def reader_check(self) -> int:
         """Forget readers of processes that have died; return how many."""

@@ -59,6 +59,16 @@ class Follower:
             JournalDamaged: the log is not what was written.
             JournalFailed: the log moves on too fast, or the disk failed.
         """
+        opened, _ = self.moment()
+        return Layered(self.environment, (self._memtable.layer,), opened=opened)
+
+    def moment(self) -> tuple[Snapshot, tuple[wal.Frame, ...]]:
+        """Return a snapshot of LMDB, to be closed, and the commits above it.
+
+        Raises:
+            JournalDamaged: the log is not what was written.
+            JournalFailed: the log moves on too fast, or the disk failed.
+        """
         wrong: JournalDamaged | None = None
         for _ in range(TRIES_MAX):
             is_still = not owner.is_owned(self._directory)
@@ -66,8 +76,7 @@ class Follower:
             try:
                 last = opening.last_commits(opened)
                 self._follow(opened, last)
-                layers = (self._memtable.layer,)
-                return Layered(self.environment, layers, opened=opened)
+                return opened, tuple(self._frames)
             except _MovedOnError:
                 opened.close()
             except JournalDamaged as error:
