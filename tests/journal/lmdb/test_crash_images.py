@@ -19,7 +19,7 @@ from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.testing.checks_scene import Scene
 from tests.journal.lmdb.crash_images import Image, Recorder, images
 
-# More of them by the environment: IRONFLOW_CRASH_IMAGES=200 makes some hundred thousand.
+# More of them by the environment: IRONFLOW_CRASH_IMAGES=400 makes some hundred thousand.
 EACH = int(os.environ.get("IRONFLOW_CRASH_IMAGES", "10"))
 COMMITS = 60
 RECOVERIES = 5 * EACH
@@ -90,6 +90,7 @@ async def read_in(directory: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + 10 * EACH)
 @pytest.mark.usefixtures("small")
 async def test_every_image_has_what_was_acknowledged(
     place: Path, monkeypatch: pytest.MonkeyPatch, chosen: random.Random
@@ -102,10 +103,12 @@ async def test_every_image_has_what_was_acknowledged(
 
         assert image.told <= found <= image.told + 1, image.instant
         count += 1
+    print(f"{count} images")
     assert count >= COMMITS * EACH
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + 10 * EACH)
 @pytest.mark.usefixtures("small")
 async def test_a_recovery_that_crashes_is_made_again(
     place: Path, monkeypatch: pytest.MonkeyPatch, chosen: random.Random
@@ -127,6 +130,7 @@ async def test_a_recovery_that_crashes_is_made_again(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + 10 * EACH)
 @pytest.mark.usefixtures("small")
 async def test_an_image_has_nothing_damaged_and_goes_on(
     place: Path, monkeypatch: pytest.MonkeyPatch, chosen: random.Random
