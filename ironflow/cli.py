@@ -35,6 +35,10 @@ COMMANDS: Final = {
         "ironflow.commands.backup:compact",
         "Make a data directory as small as what is in it.",
     ),
+    "doctor": LazyCommand(
+        "ironflow.commands.doctor:doctor",
+        "Say what is wrong with a data directory, what is intact, and what to do.",
+    ),
     "verify": LazyCommand(
         "ironflow.commands.verify:verify", "Check that a journal is what was written."
     ),

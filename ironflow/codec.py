@@ -286,6 +286,23 @@ def verify_chain(
         yield entry
 
 
+def check(entry: Entry, *, previous: bytes) -> bytes:
+    """Return the header of an entry that is what was written after `previous`.
+
+    Raises:
+        JournalDamaged: it is not, or its payload is not there.
+    """
+    record, payload = entry.record, entry.payload
+    header = _encode_header(record)
+    if (
+        chained(previous, header) != entry.digest
+        or needs_blob(entry)
+        or (payload and digest_of(payload) != record.payload_digest)
+    ):
+        raise JournalDamaged(f"record {record.sequence} is not what was written")
+    return header
+
+
 def _damaged(data: bytes, error: Exception) -> JournalDamaged:
     return JournalDamaged(
         f"{len(data)} bytes of the journal are not a record ({error});"

@@ -366,3 +366,23 @@ def test_a_record_is_encoded_with_its_payload_in_it(payload: bytes) -> None:
 def test_what_is_no_record_has_no_header() -> None:
     with pytest.raises(JournalDamaged, match="are not a record"):
         codec.header_of(b"\xc1")
+
+
+def test_an_entry_is_checked_with_its_payload() -> None:
+    payload = msgspec.msgpack.encode("result")
+    entry, header = codec.seal(
+        Draft(StepCompleted(id="a:0"), payload),
+        sequence=1,
+        recorded_at=5,
+        previous=START,
+    )
+    changed = msgspec.msgpack.encode("resolt")
+
+    assert codec.check(entry, previous=START) == header
+    for wrong in (
+        msgspec.structs.replace(entry, payload=changed),
+        msgspec.structs.replace(entry, payload=NO_PAYLOAD),
+        msgspec.structs.replace(entry, digest=bytes(16)),
+    ):
+        with pytest.raises(JournalDamaged, match="record 1 is not what was written"):
+            codec.check(wrong, previous=START)

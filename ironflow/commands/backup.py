@@ -81,7 +81,7 @@ def restore(*, path: Path, directory: Path, as_json: bool) -> None:
     if findings:
         click.echo(
             f"{len(findings)} findings: it was damaged when the backup was taken;"
-            f" 'ironflow verify --data-dir {directory}' names the runs",
+            f" 'ironflow doctor --data-dir {directory}' says what is intact",
             err=True,
         )
         raise click.exceptions.Exit(1)

@@ -168,7 +168,7 @@ class BundleWriter:
         ):
             raise JournalDamaged(
                 f"record {self._length} of {self._run_id} is not what was written;"
-                " 'ironflow verify' names what else is damaged"
+                " 'ironflow doctor' says what is intact and how to save it"
             )
 
     def _add(self, data: bytes, *, inbox: bool = False) -> None:

@@ -80,6 +80,14 @@ def verify(source: str | Path | Reads) -> Report:
                 Finding(f"the file's pages are damaged: {text}") for text in wrong
             )
             return
+    yield from verify_rows(directory)
+
+
+def verify_rows(directory: Path) -> Report:
+    """Yield what `verify` does, without a look at the pages before.
+
+    Damaged ones can end the process, so this is for one that may end.
+    """
     head = read_head(directory)
     store = opening.open_store(directory, readonly=True, map_bytes=MAP_BYTES_MAX)
     try:
