@@ -70,12 +70,13 @@ class Follower:
             JournalFailed: the log moves on too fast, or the disk failed.
         """
         wrong: JournalDamaged | None = None
-        for _ in range(TRIES_MAX):
+        for attempt in range(TRIES_MAX):
             is_still = not owner.is_owned(self._directory)
+            is_late = attempt >= TRIES_MAX // 2
             opened = self.environment.snapshot()
             try:
                 last = opening.last_commits(opened)
-                self._follow(opened, last)
+                self._follow(opened, last, whole=is_still or is_late)
                 return opened, tuple(self._frames)
             except _MovedOnError:
                 opened.close()
@@ -93,8 +94,12 @@ class Follower:
             " read; try again when the engine is less busy"
         )
 
-    def _follow(self, snapshot: Snapshot, last: opening.LastCommits) -> None:
+    def _follow(
+        self, snapshot: Snapshot, last: opening.LastCommits, *, whole: bool
+    ) -> None:
         """Read what the log has above `last` and is not known yet.
+
+        `whole`: look at all of it, also behind the last commit.
 
         Raises:
             _MovedOnError: LMDB has moved on meanwhile, and the log with it.
@@ -107,12 +112,14 @@ class Follower:
             if log is None:
                 self._take(last, [])
             elif last != self._above or not self._read_on(log, head):
-                self._take(last, log.frames(last.number, last.head))
+                read = log.frames if whole else log.frames_so_far
+                self._take(last, read(last.number, last.head))
                 self._place = log.place
             if log is not None and (head is None or head.number < self._known):
                 # It may be in memory only: its writer waits for the disk, or died.
                 log.flush()
-        if self._newest() != last:
+        is_behind = head is not None and head.number > self._known
+        if self._newest() != last or (is_behind and not whole):
             raise _MovedOnError
 
     @property

