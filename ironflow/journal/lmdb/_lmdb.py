@@ -179,6 +179,17 @@ class Environment:
         """How large the file may become."""
         return self._environment.info()["map_size"]
 
+    def sync(self) -> None:
+        """Let what was written without it reach the disk.
+
+        Raises:
+            JournalFailed: the disk failed.
+        """
+        try:
+            self._environment.sync(True)  # noqa: FBT003 - it has no name
+        except (lmdb.Error, OSError) as error:
+            raise JournalFailed(str(error)) from error
+
     def room(self) -> int:
         """Return how many bytes the map has behind its last page in use."""
         used = (self._environment.info()["last_pgno"] + 1) * self._page_bytes
@@ -241,10 +252,12 @@ def open_environment(
     map_bytes: int,
     readonly: bool = False,
     make: bool = False,
+    sync: bool = True,
 ) -> Environment:
     """Open the LMDB file in a directory with as large a map as there is room for.
 
-    `make`: there is none; make it and its tables.
+    `make`: there is none; make it and its tables. Without `sync` a write is not durable,
+    and the file is not to be trusted after the machine has failed.
 
     Raises:
         JournalOwned: this process has the file open.
@@ -256,7 +269,12 @@ def open_environment(
         try:
             with _open_errors(path):
                 return _open(
-                    path, tables, map_bytes=map_bytes, readonly=readonly, make=make
+                    path,
+                    tables,
+                    map_bytes=map_bytes,
+                    readonly=readonly,
+                    make=make,
+                    sync=sync,
                 )
         except (MemoryError, lmdb.MemoryError) as error:
             # A container or ulimit -v may not allow a terabyte of address space.
@@ -274,6 +292,7 @@ def _open(
     map_bytes: int,
     readonly: bool,
     make: bool,
+    sync: bool,
 ) -> Environment:
     environment = lmdb.open(
         str(path),
@@ -283,6 +302,7 @@ def _open(
         max_spare_txns=4,
         readonly=readonly,
         create=make,
+        sync=sync,
         readahead=False,
         mode=0o600,
     )

@@ -56,6 +56,7 @@ class Memtable:
             list(self._runs.values()),
             self._events,
             b"".join(self._heads),
+            self._touched(),
         )
         data, digest = rows.encode_commit(previous, body)
         pages: dict[bytes, bytes | None] = {}
@@ -66,6 +67,10 @@ class Memtable:
         changes[keys.LOG] = pages
         changes[keys.COMMITS] = {keys.number(body.number): data}
         return changes, digest
+
+    def _touched(self) -> list[bytes]:
+        runs = (key[keys.ENVIRONMENT_BYTES :] for key in self.layer.touched())
+        return sorted(run for run in runs if run not in self._runs)
 
 
 def _pages(tail: Tail) -> Iterator[tuple[int, bytes]]:

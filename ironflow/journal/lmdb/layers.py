@@ -73,6 +73,13 @@ class Layer:
             assert tail.first == known.last + 1
             known.records += tail.records
 
+    def touched(self) -> set[bytes]:
+        """Return the keys of runs whose row, history or readiness has changed."""
+        found = set(self.tails)
+        for table in (keys.RUNS, keys.READY):
+            found.update(self.tables.get(table, ()))
+        return found
+
     def take(
         self,
         tables: Mapping[str, Mapping[bytes, bytes | None]],
@@ -250,6 +257,13 @@ class Layered:
             if len(entries) >= limit:
                 return entries[:limit]
         return entries
+
+    def touched(self) -> set[bytes]:
+        """Return the keys of runs that are not above LMDB as they are in it."""
+        found: set[bytes] = set()
+        for layer in self._layers:
+            found |= layer.touched()
+        return found
 
     def tails(self) -> list[bytes]:
         """Return the keys of runs with records above LMDB, in order."""

@@ -34,7 +34,8 @@ from ironflow.journal.lmdb.layers import Layered
 
 DATA: Final = "data.mdb"
 MAKING: Final = "creating"  # a folder; what is in it after a crash is nothing
-_OURS: Final = frozenset({"owner", "owner.json", MAKING})
+INDEX: Final = "index"  # a folder; whatever is in it can be made again
+_OURS: Final = frozenset({"owner", "owner.json", MAKING, INDEX})
 NAMES_SHOWN_MAX: Final = 3
 ENVIRONMENTS_MAX: Final = 1 << 16
 CHECKED_BYTES_MAX: Final = 4 * 1024 * 1024  # some 40 ms
@@ -320,7 +321,7 @@ def last_commits(snapshot: Snapshot) -> LastCommits:
     return LastCommits(keys.to_number(key), body.head, digest)
 
 
-def _head_at(snapshot: Snapshot | Layered, number: int) -> bytes:
+def head_at(snapshot: Snapshot | Layered, number: int) -> bytes:
     """The head digest after a commit that LMDB has."""
     found = next(snapshot.scan(keys.COMMITS, b"", start=keys.number(number)), None)
     return b"" if found is None else rows.read_commit(found[1])[0].head_at(number)
@@ -353,7 +354,7 @@ def check_head(
     if head.number > last.number:
         digest = frames[head.number - last.number - 1].head
     else:
-        digest = _head_at(snapshot, head.number)
+        digest = head_at(snapshot, head.number)
     store_id = snapshot.get(keys.META, keys.STORE_KEY)
     is_ours = head.store_id in (store_id, NO_STORE_ID)
     if digest != head.digest or not is_ours:

@@ -5,7 +5,8 @@ keeps old pages alive. A search that must pass over many rows lets other tasks r
 between two pages.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from operator import attrgetter
 from typing import Final, Protocol
@@ -26,6 +27,7 @@ from ironflow.journal.base import (
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Environment
 from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.lmdb.run_index import Indexed, RunIndex
 from ironflow.journal.lmdb.search import (
     Counting,
     Search,
@@ -88,20 +90,20 @@ class Reads:
 
     async def find(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return a page of runs, newest first, at most `limits.PAGE_RUNS_MAX`."""
-        search = Search(self._prefix, query, self._is_held)
+        search = Search(self._prefix, query, self._is_held, self._fresh_holds)
         while not search.is_done:
             await self._checkpoint()
-            with self.source.snapshot() as snapshot:
-                search.page(snapshot)
+            with self._indexed() as (snapshot, index):
+                search.page(snapshot, index)
         return search.found
 
     async def counts(self) -> Sequence[RunCount]:
         """Return how many runs there are of each function and status."""
-        counting = Counting(self._prefix, self._is_held)
+        counting = Counting(self._prefix, self._is_held, self._fresh_holds)
         while not counting.is_done:
             await self._checkpoint()
-            with self.source.snapshot() as snapshot:
-                counting.page(snapshot)
+            with self._indexed() as (snapshot, index):
+                counting.page(snapshot, index)
         return sorted(RunCount(*key, n) for key, n in counting.counts.items())
 
     async def run(self, run_id: str) -> RunSummary | None:
@@ -127,6 +129,29 @@ class Reads:
         except RunNotFound:
             return None
         return read_summary(snapshot, key, self._is_held)
+
+    @contextmanager
+    def _indexed(self) -> Generator[tuple[Layered, Indexed | None]]:
+        """Give all that is committed, and the index of runs if it is of use."""
+        index = self._index()
+        if index is None:
+            with self.source.snapshot() as snapshot:
+                yield snapshot, None
+            return
+        # The index first: nothing in it may be newer than what it stands beside.
+        with (
+            index.environment.snapshot() as opened,
+            self.source.snapshot() as snapshot,
+        ):
+            yield snapshot, index.beside(opened, snapshot)
+
+    def _index(self) -> RunIndex | None:
+        """Return the index of runs, if there is one that may be read."""
+        return None
+
+    def _fresh_holds(self) -> Sequence[bytes]:
+        """Return the keys of runs that are held and have only begun."""
+        return ()
 
     def _is_held(self, run_id: str) -> bool:
         """Say whether somebody carries the run on: only its owner can know."""

@@ -197,7 +197,8 @@ class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     """What the commits of one checkpoint did to the logs of one environment.
 
     `number` is the last one's. `heads` has the head digest after each of them, one
-    behind the other: after the last one the write-ahead log goes on.
+    behind the other: after the last one the write-ahead log goes on. `touched` are runs
+    that changed without a record: paused, resumed, woken; None in rows of before.
     """
 
     number: int
@@ -205,6 +206,7 @@ class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     runs: list[RunChange]
     events: list[EventChange]
     heads: bytes
+    touched: list[bytes] | None = None
 
     @property
     def head(self) -> bytes:

@@ -5,7 +5,7 @@ passes over a million rows stops nobody.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, final
 
 from ironflow import ids, limits
@@ -14,10 +14,12 @@ from ironflow.journal.base import RunQuery, RunSummary, shown_status
 from ironflow.journal.lists import fits, id_range
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.lmdb.run_index import Indexed
 
 SEARCHED_ROWS_MAX: Final = 2_000  # in one snapshot, then other tasks run
 
 IsHeld = Callable[[str], bool]
+FreshHolds = Callable[[], Sequence[bytes]]  # keys of runs that are held and only begun
 
 
 def read_summary(tables: Layered, key: bytes, is_held: IsHeld) -> RunSummary | None:
@@ -54,7 +56,13 @@ class Bounds:
 class Search:
     """A query on its way through the runs; `page` is called until `is_done`."""
 
-    def __init__(self, prefix: bytes, query: RunQuery, is_held: IsHeld) -> None:
+    def __init__(
+        self,
+        prefix: bytes,
+        query: RunQuery,
+        is_held: IsHeld,
+        fresh_holds: FreshHolds,
+    ) -> None:
         bounds = Bounds(prefix, query)
         self.found: Final[list[RunSummary]] = []
         self.is_done = False
@@ -62,14 +70,14 @@ class Search:
         self._query: Final = query
         self._prefix: Final = prefix
         self._is_held: Final = is_held
+        self._fresh_holds: Final = fresh_holds
         self._table: Final = _table_for(query.status)
         self._first: Final = max(bounds.first, _eldest(prefix, query.parent_run))
         self._before = bounds.beyond
 
-    def page(self, tables: Layered) -> None:
-        """Look at the next rows."""
-        scan = tables.scan_back(self._table, self._prefix, before=self._before)
-        for count, (key, _) in enumerate(scan):
+    def page(self, tables: Layered, index: Indexed | None = None) -> None:
+        """Look at the next rows, with an index at those that may fit."""
+        for count, key in enumerate(self._candidates(tables, index)):
             if count == SEARCHED_ROWS_MAX:
                 return
             if key < self._first or len(self.found) == self._limit:
@@ -80,6 +88,16 @@ class Search:
             if summary is not None and fits(summary, self._query):
                 self.found.append(summary)
         self.is_done = True
+
+    def _candidates(self, tables: Layered, index: Indexed | None) -> Iterator[bytes]:
+        query = self._query
+        if index is not None and (
+            query.status or query.function_id or query.parent_run
+        ):
+            held = self._fresh_holds()
+            return index.candidates(query, self._prefix, before=self._before, held=held)
+        scan = tables.scan_back(self._table, self._prefix, before=self._before)
+        return (key for key, _ in scan)
 
 
 def _eldest(prefix: bytes, parent: str) -> bytes:
@@ -106,15 +124,21 @@ def _table_for(status: str) -> str:
 class Counting:
     """All runs on their way to be counted; `page` is called until `is_done`."""
 
-    def __init__(self, prefix: bytes, is_held: IsHeld) -> None:
+    def __init__(self, prefix: bytes, is_held: IsHeld, fresh_holds: FreshHolds) -> None:
+        self._fresh_holds: Final = fresh_holds
         self.counts: Final[Counter[tuple[str, str]]] = Counter()
         self.is_done = False
         self._prefix: Final = prefix
         self._is_held: Final = is_held
         self._before = keys.after(prefix)
 
-    def page(self, tables: Layered) -> None:
-        """Look at the next rows."""
+    def page(self, tables: Layered, index: Indexed | None = None) -> None:
+        """Look at the next rows; an index has counted them all."""
+        if index is not None:
+            self.counts.clear()
+            self.counts.update(index.counts(self._prefix, self._fresh_holds()))
+            self.is_done = True
+            return
         scan = tables.scan_back(keys.RUNS, self._prefix, before=self._before)
         for count, (key, _) in enumerate(scan):
             if count == SEARCHED_ROWS_MAX:

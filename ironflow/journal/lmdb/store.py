@@ -32,9 +32,11 @@ from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.head import read_head
+from ironflow.journal.lmdb.keeper import Keeper, identity, open_to_read
 from ironflow.journal.lmdb.known import Known, Memory
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.lmdb.reads import Reads, read_history, read_inbox
+from ironflow.journal.lmdb.reads import Reads, Source, read_history, read_inbox
+from ironflow.journal.lmdb.run_index import RunIndex
 from ironflow.journal.lmdb.tables import read_run
 from ironflow.journal.lmdb.writer import Writer
 from ironflow.journal.ready import ReadyQueue
@@ -65,7 +67,7 @@ async def open_lmdb(
     opening.make_directory(directory)
     lock = owner.acquire(directory)
     try:
-        store = _open_owned(directory, map_bytes=map_bytes)
+        store = open_owned(directory, map_bytes=map_bytes)
         try:
             memory, digest = _begin(store, environment)
             return LmdbJournal(
@@ -89,7 +91,8 @@ async def open_lmdb(
         raise
 
 
-def _open_owned(directory: Path, *, map_bytes: int) -> Environment:
+def open_owned(directory: Path, *, map_bytes: int) -> Environment:
+    """Open the store of a directory whose lock the caller has, with all that is in its log."""
     opening.prepare(directory)
     opening.check_file(directory, is_still=True)
     head = read_head(directory)
@@ -153,7 +156,9 @@ async def open_reader(
             raise ConfigurationError(
                 f"{directory} has no environment {environment!r}; it has: {known}"
             )
-        return LmdbReader(follower, environment=environment, number=number)
+        return LmdbReader(
+            follower, directory=directory, environment=environment, number=number
+        )
     except BaseException:
         store.close()
         raise
@@ -185,7 +190,7 @@ def _begin(store: Environment, environment: str) -> tuple[Memory, bytes]:
         )
     head = rows.chained(found.last.head, keys.number(commit_number))
     data, digest = rows.encode_commit(
-        found.last.digest, rows.CommitBody(commit_number, number, [], [], heads=head)
+        found.last.digest, rows.CommitBody(commit_number, number, [], [], head, [])
     )
     meta: dict[bytes, bytes | None] = {
         keys.OWNER_KEY: keys.number(found.owner + 1),
@@ -268,6 +273,27 @@ class LmdbReader(Reads):
     file does not grow because of it.
     """
 
+    def __init__(
+        self, source: Source, *, directory: Path, environment: str, number: int
+    ) -> None:
+        super().__init__(source, environment=environment, number=number)
+        self._directory: Final = directory
+        self._file = (0, 0)
+        self._opened: RunIndex | None = None
+
+    def _index(self) -> RunIndex | None:
+        file = identity(self._directory / opening.INDEX)
+        if file != self._file:
+            self._close_index()
+            self._file = file
+            self._opened = open_to_read(self._directory, self.source.environment)
+        return self._opened
+
+    def _close_index(self) -> None:
+        if self._opened is not None:
+            self._opened.environment.close()
+            self._opened = None
+
     async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
         """Refuse: a reader does not write."""
         raise _only_reads(f"commit {len(commands)} commands")
@@ -288,6 +314,7 @@ class LmdbReader(Reads):
         """Close the files. Idempotent."""
         if not self._closed:
             self._closed = True
+            self._close_index()
             self.source.environment.close()
 
 
@@ -327,7 +354,9 @@ class LmdbJournal(Reads):
             directory=directory,
             name=environment,
             settled=self._settled,
+            checkpointed=self._checkpointed,
         )
+        self._keeper: Final = Keeper(directory, committed.environment)
 
     async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
         """Carry out the commands, in order, in one transaction.
@@ -366,6 +395,16 @@ class LmdbJournal(Reads):
 
     def _is_held(self, run_id: str) -> bool:
         return run_id in self._memory.queue.holds
+
+    def _index(self) -> RunIndex | None:
+        return self._keeper.index
+
+    def _fresh_holds(self) -> Sequence[bytes]:
+        held = self._memory.held.values()
+        return [known.key for known in held if known.length == 1]
+
+    def _checkpointed(self) -> None:
+        self._keeper.poke()
 
     def _claim(self, snapshot: Layered, run_id: str) -> Claim:
         memory, queue = self._memory, self._memory.queue
@@ -432,6 +471,7 @@ class LmdbJournal(Reads):
             if not self._writer.has_failed:
                 self._note_the_end()
         finally:
+            self._keeper.close()
             self.source.environment.close()
             self._lock.release()
 

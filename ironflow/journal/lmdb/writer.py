@@ -46,7 +46,7 @@ class Writer:
     """The one place where a journal is written.
 
     `settled` is called with each batch that has become durable, before its callers
-    go on.
+    go on; `checkpointed` when LMDB has newer commits.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Writer:
         directory: Path,
         name: str,
         settled: Callable[[Batch], None],
+        checkpointed: Callable[[], None],
     ) -> None:
         self.pace: Final = Pace()
         self._committed: Final = committed
@@ -66,6 +67,7 @@ class Writer:
         self._directory: Final = directory
         self._name: Final = name
         self._settled: Final = settled
+        self._checkpointed: Final = checkpointed
         self._head: Final = HeadFile(directory, store_id=wal.store_id)
         self._head.write(memory.commit_number, memory.head)
         self._waiting: Final[deque[Submission]] = deque()
@@ -295,6 +297,7 @@ class Writer:
         else:
             self._committed.thaw()
             self._room = environment.room()
+            self._checkpointed()
         now = perf_counter()
         if now - self._readers_checked > READER_CHECK_SECONDS:
             self._readers_checked = now

@@ -31,7 +31,8 @@ async def test_a_new_directory_becomes_a_journal(directory: Path) -> None:
     journal = await open_lmdb(directory)
     await journal.close()
 
-    assert names_in(directory) == {"data.mdb", "lock.mdb", "head", "owner", "wal"}
+    names = {"data.mdb", "lock.mdb", "head", "owner", "wal", "index"}
+    assert names_in(directory) == names
 
 
 async def test_what_a_crash_left_of_the_making_is_made_again(directory: Path) -> None:
