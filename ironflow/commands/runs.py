@@ -17,6 +17,9 @@ COMMANDS: Final = {
         "ironflow.commands.runs_show:show",
         "Show what a run did and why it stands as it does.",
     ),
+    "reindex": LazyCommand(
+        "ironflow.commands.runs_reindex:reindex", "Make the index of runs anew."
+    ),
     "cancel": LazyCommand(
         "ironflow.commands.runs_change:cancel", "Ask a run to cancel."
     ),
