@@ -49,6 +49,8 @@ PAGE_EVENTS_MAX: Final = 1_000
 CLAIM_RUNS_MAX: Final = 1_000
 POISON_CLAIMS_MAX: Final = 5  # that end with their process and bring no record
 DUE_TIMERS_MAX: Final = 1_000
+RETENTION_RECORDS_PER_COMMIT_MAX: Final = 1_000  # of such runs
+RETENTION_EVENTS_PER_COMMIT_MAX: Final = 100
 
 # Bundles and backups
 BUNDLE_RUN_BYTES_MAX: Final = 1024 * 1024 * 1024  # records and payloads of one run
@@ -62,6 +64,9 @@ RUNS_CACHED_MAX: Final = 1_000  # parked runs whose coroutine is kept
 STEP_FUNCTIONS_KNOWN_MAX: Final = 1_024  # whose annotation and kind are remembered
 STEP_THREADS_MAX: Final = 40
 RETRY_IN_MEMORY_US_MAX: Final = 5 * 1_000_000  # a longer backoff lets the run park
+RETENTION_FIRST_US_DEFAULT: Final = 60 * 1_000_000  # after the start
+RETENTION_PAUSE_US_DEFAULT: Final = 3600 * 1_000_000  # from the end of one to the next
+RETENTION_RUNS_PER_COMMIT_MAX: Final = 100  # looked at, and deleted if they are past it
 LOOP_BLOCKED_US_MIN: Final = 100_000  # a step that blocks so long is named
 SHUTDOWN_US_DEFAULT: Final = 10 * 1_000_000
 
@@ -70,4 +75,5 @@ assert 2 * VALUE_BYTES_MAX < BUNDLE_PART_BYTES_MAX < BUNDLE_RUN_BYTES_MAX
 assert RUNS_ACTIVE_MAX <= CLAIM_RUNS_MAX
 assert HISTORY_RECORDS_DEFAULT <= HISTORY_RECORDS_MAX
 assert LOOK_BACK_SCAN_EVENTS_MAX < LOOK_BACK_EVENTS_PER_COMMIT_MAX <= PAGE_EVENTS_MAX
+assert RETENTION_RUNS_PER_COMMIT_MAX <= PAGE_RUNS_MAX
 assert DELIVERIES_PER_COMMIT_MAX <= PAGE_EVENTS_MAX

@@ -40,6 +40,7 @@ class _Options:
     start_timeout: Duration | None
     concurrency: int | None
     concurrency_key: str | None
+    retention: Duration | None
     history_limit: int
     patches: Sequence[str]
     undo_on_cancel: bool
@@ -60,6 +61,7 @@ def function(
     start_timeout: Duration | None = None,
     concurrency: int | None = None,
     concurrency_key: str | None = None,
+    retention: Duration | None = None,
     history_limit: int = limits.HISTORY_RECORDS_DEFAULT,
     patches: Sequence[str] = (),
     undo_on_cancel: bool = True,
@@ -78,6 +80,7 @@ def function(
     start_timeout: Duration | None = None,
     concurrency: int | None = None,
     concurrency_key: str | None = None,
+    retention: Duration | None = None,
     history_limit: int = limits.HISTORY_RECORDS_DEFAULT,
     patches: Sequence[str] = (),
     undo_on_cancel: bool = True,
@@ -86,9 +89,7 @@ def function(
 ) -> object:
     """Make an `async def workflow(ctx)` a function that survives a crash.
 
-    With `ctx: Context[OrderPlaced]` the event's data is read as that type (msgspec
-    Struct, dataclass, TypedDict, pydantic model); data that does not fit fails the
-    run at once. Durations are "30s", "1h30m", seconds or timedeltas; None: no limit.
+    Data that does not fit `ctx: Context[Order]` fails a run. A duration is "1h30m", 3.5.
 
     Args:
         fn: The function, where the decorator has no options.
@@ -100,6 +101,7 @@ def function(
         start_timeout: From the event until somebody takes the run up.
         concurrency: How many of its runs go on at once; what waits is not counted.
         concurrency_key: A path into the event; then so many for each value there.
+        retention: How long a run is kept after its end; None: as the engine says.
         history_limit: The most records of a run; loop with `ctx.continue_as_new`.
         patches: What `ctx.patched` may be asked for.
         undo_on_cancel: Whether a cancelled run undoes its steps; an open saga does.
@@ -118,14 +120,14 @@ def function(
         start_timeout=start_timeout,
         concurrency=concurrency,
         concurrency_key=concurrency_key,
+        retention=retention,
         history_limit=history_limit,
         patches=patches,
         undo_on_cancel=undo_on_cancel,
         on_bug=on_bug,
         version=version,
     )
-    define = partial(_define, options)
-    return define if fn is None else define(fn)
+    return partial(_define, options) if fn is None else _define(options, fn)
 
 
 def _define(options: _Options, fn: Workflow[Any, Any]) -> Function[Any, Any]:
@@ -166,6 +168,7 @@ def _program(
         start_timeout_us=_timeout(options.start_timeout, option="start_timeout"),
         concurrency=options.concurrency or 0,
         concurrency_key=options.concurrency_key or "",
+        retention_us=_timeout(options.retention, option="retention"),
         history_limit=options.history_limit,
         undo_on_cancel=options.undo_on_cancel,
         on_bug=options.on_bug,

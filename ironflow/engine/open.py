@@ -8,11 +8,13 @@ import trio
 
 from ironflow import limits
 from ironflow.authoring.app import App
+from ironflow.authoring.arguments import positive_duration
 from ironflow.engine.active import ActiveRun
 from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.clock import Clock, SystemClock
 from ironflow.engine.engine import Engine
 from ironflow.engine.hooks import Hooks
+from ironflow.engine.retention import Retention
 from ironflow.engine.runtime import Runtime, log
 from ironflow.engine.watchdog import Watchdog
 from ironflow.engine.work import Work
@@ -31,6 +33,7 @@ from ironflow.journal.base import (
 )
 from ironflow.journal.url import open_journal
 from ironflow.policy.duration import Duration, parse_duration
+from ironflow.policy.retention import retention_of
 
 _SHUTDOWN: Final = limits.SHUTDOWN_US_DEFAULT / 1_000_000
 
@@ -45,12 +48,15 @@ async def open_engine(
     shutdown: Duration = _SHUTDOWN,
     asyncio_loop: AsyncioLoop | None = None,
     only: Callable[[Claim], bool] | None = None,
+    retention: Duration | None = None,
 ) -> AsyncGenerator[Engine]:
     """Run an app's functions on a journal for as long as the block is open.
 
     Every run that a crash has interrupted goes on at once. On leaving, steps that run
     get up to `shutdown` (a duration) to end; what they have not recorded by then is
-    done again at the next start. `only` chooses which runs are carried on.
+    done again at the next start. `only` chooses which runs are carried on. `retention`
+    (a duration) is how long events are kept, and runs after their end whose function says
+    nothing else; None: for ever.
 
     Raises:
         JournalOwned: another process owns the data directory.
@@ -67,6 +73,7 @@ async def open_engine(
             shutdown=shutdown,
             asyncio_loop=asyncio_loop,
             only=only,
+            retention=retention,
         ) as engine,
     ):
         yield engine
@@ -81,6 +88,7 @@ async def run_engine(
     shutdown: Duration = _SHUTDOWN,
     asyncio_loop: AsyncioLoop | None = None,
     only: Callable[[Claim], bool] | None = None,
+    retention: Duration | None = None,
     hooks: Hooks | None = None,
     cached: int = limits.RUNS_CACHED_MAX,
 ) -> AsyncGenerator[Engine]:
@@ -104,7 +112,12 @@ async def run_engine(
                 hooks=hooks,
                 cached=cached,
             )
-            await _begin(runtime, app, only)
+            kept_us = (
+                0
+                if retention is None
+                else positive_duration(retention, option="retention")
+            )
+            await _begin(runtime, app, only, kept_us=kept_us)
             async with _ending(runtime, patience):
                 yield Engine(runtime)
     except BaseExceptionGroup as group:
@@ -119,21 +132,28 @@ async def run_engine(
 
 
 async def _begin(
-    runtime: Runtime, app: App, only: Callable[[Claim], bool] | None
+    runtime: Runtime,
+    app: App,
+    only: Callable[[Claim], bool] | None,
+    *,
+    kept_us: int,
 ) -> None:
-    await _register(runtime, app)
+    retentions = await _register(runtime, app, kept_us=kept_us)
     runtime.stop_watching = runtime.journal.watch(runtime.hint)
     runtime.start(runtime.alarms.run)
     runtime.start(_claim_runs, runtime, only)
     runtime.start(_fire_timers, runtime)
     runtime.start(_deliver, runtime)
     runtime.start(Watchdog(runtime).run)
+    if any(retentions.values()) or kept_us:
+        runtime.start(Retention(runtime, retentions, events_us=kept_us).run)
     runtime.look.set()
     runtime.timers_due.set()
     runtime.undelivered.set()
 
 
-async def _register(runtime: Runtime, app: App) -> None:
+async def _register(runtime: Runtime, app: App, *, kept_us: int) -> dict[str, int]:
+    """Make the app's functions known; return how long the runs of each are kept."""
     rows = tuple(
         FunctionRow(
             id=program.id,
@@ -144,10 +164,12 @@ async def _register(runtime: Runtime, app: App) -> None:
             start_timeout_us=program.start_timeout_us,
             concurrency=program.concurrency,
             concurrency_key=program.concurrency_key,
+            retention_us=retention_of(program.retention_us, default_us=kept_us),
         )
         for program in app.programs.values()
     )
     await runtime.commit_one(RegisterFunctions(rows, runtime.clock.now()))
+    return {row.id: row.retention_us for row in rows}
 
 
 @asynccontextmanager

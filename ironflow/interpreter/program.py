@@ -85,7 +85,8 @@ class Program:
 
     `start` makes the coroutine of the function for a run; it may raise
     PayloadRejected. `output` is the annotation that the result must fit. The
-    interpreter takes no notice of `concurrency` and its key: hosts tell the journal.
+    interpreter takes no notice of `concurrency`, its key and `retention_us`: hosts
+    tell the journal.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Program:
     start_timeout_us: int = 0
     concurrency: int = 0
     concurrency_key: str = ""
+    retention_us: int = 0
     history_limit: int = limits.HISTORY_RECORDS_DEFAULT
     undo_on_cancel: bool = True
     on_bug: Literal["pause", "fail"] = "pause"

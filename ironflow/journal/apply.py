@@ -3,7 +3,8 @@
 `apply` is pure over a `View` and runs inside a store's write transaction. Each
 command checks everything before its first write, so `Refused` means that
 nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
-`apply_records.py`, `apply_claims.py`, `apply_runs.py`, `apply_imports.py`.
+`apply_records.py`, `apply_claims.py`, `apply_retention.py`, `apply_runs.py`,
+`apply_imports.py`.
 """
 
 from typing import assert_never
@@ -15,12 +16,15 @@ from ironflow.journal import apply_claims as claims
 from ironflow.journal import apply_events as events
 from ironflow.journal import apply_imports as imports
 from ironflow.journal import apply_records as records
+from ironflow.journal import apply_retention as retention
 from ironflow.journal import apply_runs as runs
 from ironflow.journal.base import (
     CLOSED,
     Answer,
     AppendRecords,
     CountClaims,
+    DeleteEvents,
+    DeleteRuns,
     DeliverEvents,
     Done,
     EmitEvents,
@@ -55,12 +59,24 @@ def apply(view: View, command: JournalCommand, *, environment: str) -> Answer:
             return records.append(view, command, environment=environment)
         case EmitEvents():
             return events.emit(view, command, environment=environment)
-        case ImportRun() | ImportEvents():
-            return imports.take(view, command, environment=environment)
+        case (ImportRun() | ImportEvents()) | (DeleteRuns() | DeleteEvents()):
+            return _take_or_forget(view, command, environment=environment)
         case RequestCancel() | PauseRun() | ResumeRun():
             return _steer(view, command)
         case _:
             return _keep_going(view, command)
+
+
+def _take_or_forget(
+    view: View,
+    command: ImportRun | ImportEvents | DeleteRuns | DeleteEvents,
+    *,
+    environment: str,
+) -> Done | Refused:
+    """Carry out a command about what was recorded elsewhere, or long ago."""
+    if isinstance(command, DeleteRuns | DeleteEvents):
+        return retention.delete(view, command)
+    return imports.take(view, command, environment=environment)
 
 
 def _keep_going(

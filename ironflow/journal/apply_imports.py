@@ -68,7 +68,7 @@ def _take_run(view: View, command: ImportRun, *, environment: str) -> Done | Ref
     if error is not None:
         return Refused(error)
     run_id = command.row.run_id
-    if view.run(run_id) is not None:
+    if view.run(run_id) is not None or view.is_going(run_id):
         return Refused(
             RunExists(
                 f"run {run_id} is in this journal already; its history was left as it is"

@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from ironflow.errors import IronflowError
+from ironflow.journal.deletions import DeleteEvents, DeleteRuns
 from ironflow.journal.lists import RunCount, RunQuery, RunSummary, shown_status
 from ironflow.journal.rows import (
     CLOSED,
@@ -39,9 +40,11 @@ from ironflow.journal.rows import (
 )
 from ironflow.records import Entry, EventData, Record
 
-# Rows, and what lists are asked for, are part of the contract: import them from here.
+# Rows, lists and deletions are part of the contract: import them from here.
 __all__ = [
     "CLOSED",
+    "DeleteEvents",
+    "DeleteRuns",
     "Delivery",
     "EventLog",
     "FunctionRow",
@@ -254,6 +257,8 @@ JournalCommand = (
     | ForgiveClaims
     | ImportRun
     | ImportEvents
+    | DeleteRuns
+    | DeleteEvents
 )
 
 
@@ -387,7 +392,10 @@ class Journal(Protocol):
     async def history(
         self, run_id: str, *, after: int = 0, limit: int = 10_000
     ) -> Sequence[Entry]:
-        """Return records `after+1 .. after+limit` with their payloads, in order."""
+        """Return records `after+1 .. after+limit` with their payloads, in order.
+
+        None of a run that there is not.
+        """
         ...
 
     async def find(self, query: RunQuery) -> Sequence[RunSummary]:

@@ -137,7 +137,7 @@ class MemoryStore:
         events = self._durable.events
         found = (
             stored
-            for place in range(after, len(events))
+            for place in range(max(0, after - self._durable.dropped), len(events))
             if pattern_matches(parsed, (stored := events[place]).event.name)
         )
         return list(islice(found, limit))

@@ -6,8 +6,9 @@ leaves nothing behind.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Final, final
 
@@ -26,13 +27,13 @@ from ironflow.journal.base import (
     WaitRow,
 )
 from ironflow.journal.matching import keys_at
+from ironflow.journal.memory_waits import WaitGroup, WaitIndex
 from ironflow.journal.ready import ReadyQueue
 from ironflow.records import Draft, Entry, EventData
 
 TimerKey = tuple[str, TimerKind]
 # Timers in the order in which they fire; never two alike.
 DueKey = tuple[int, str, str, TimerKind]
-WaitGroup = tuple[str, str, bytes]  # event name, path, match key
 
 _place: Final = attrgetter("run_id", "sequence")
 
@@ -64,7 +65,11 @@ class Run:
 @final
 @dataclass(slots=True)
 class Durable:
-    """What survives a restart. `ready` holds runs by their place in the queue."""
+    """What survives a restart. `ready` holds runs by their place in the queue.
+
+    `events` are those after position `dropped`; `gone` says of runs without a row how
+    many records are still to be dropped.
+    """
 
     functions: dict[str, FunctionRow] = field(default_factory=dict[str, FunctionRow])
     events: list[StoredEvent] = field(default_factory=list[StoredEvent])
@@ -78,6 +83,8 @@ class Durable:
     matches: dict[WaitGroup, list[int]] = field(
         default_factory=dict[WaitGroup, list[int]]
     )
+    dropped: int = 0
+    gone: dict[str, int] = field(default_factory=dict[str, int])
     counter: int = 0  # inbox numbers and places in the queue
     openings: int = 0
     is_closed: bool = True  # in order, by the last who had it open
@@ -93,6 +100,8 @@ class Durable:
             self.delivery,
             self.match_paths.copy(),
             self.matches.copy(),
+            self.dropped,
+            self.gone.copy(),
             self.counter,
             self.openings,
             self.is_closed,
@@ -102,50 +111,6 @@ class Durable:
         """Return a number higher than any before."""
         self.counter += 1
         return self.counter
-
-
-@final
-class WaitIndex:
-    """Waits by what an event must have; a group per name, path and match key."""
-
-    def __init__(self) -> None:
-        self._groups: Final[dict[WaitGroup, dict[tuple[str, str], WaitRow]]] = {}
-        self._paths: Final[dict[str, dict[str, int]]] = {}
-        self.seeking: Final[dict[tuple[str, str], WaitRow]] = {}
-
-    def add(self, row: WaitRow) -> None:
-        """Note a wait that is not there."""
-        group = self._groups.setdefault(_group(row), {})
-        group[row.run_id, row.step] = row
-        paths = self._paths.setdefault(row.event, {})
-        paths[row.path] = paths.get(row.path, 0) + 1
-        if row.seeks:
-            self.seeking[row.run_id, row.step] = row
-
-    def remove(self, row: WaitRow) -> None:
-        """Forget a wait that is there."""
-        self.seeking.pop((row.run_id, row.step), None)
-        name = _group(row)
-        del self._groups[name][row.run_id, row.step]
-        if not self._groups[name]:
-            del self._groups[name]
-        paths = self._paths[row.event]
-        paths[row.path] -= 1
-        if not paths[row.path]:
-            del paths[row.path]
-
-    def fitting(self, event: EventData) -> Iterator[WaitRow]:
-        """Yield the waits that an event fits, in no order."""
-        paths = self._paths.get(event.name)
-        if not paths:
-            return
-        keys = keys_at(event, filter(None, paths)) | {"": b""}
-        for path, key in keys.items():
-            yield from self._groups.get((event.name, path, key), {}).values()
-
-
-def _group(row: WaitRow) -> WaitGroup:
-    return row.event, row.path, row.match_key if row.path else b""
 
 
 def _due_key(row: TimerRow) -> DueKey:
@@ -197,7 +162,9 @@ class _EventTables(_Tables):
         self.undo.append(lambda: setattr(durable, "functions", before))
 
     def log(self) -> EventLog:
-        return EventLog(len(self.durable.events), self.durable.delivery)
+        durable = self.durable
+        length = durable.dropped + len(durable.events)
+        return EventLog(length, durable.delivery)
 
     def put_delivery(self, delivery: Delivery | None) -> None:
         durable, before = self.durable, self.durable.delivery
@@ -216,12 +183,43 @@ class _EventTables(_Tables):
             self.undo.append(lambda: durable.keys.pop(key))
 
     def events(self, name: str, *, after: int, limit: int) -> Sequence[StoredEvent]:
-        stored = self.durable.events
+        stored, dropped = self.durable.events, self.durable.dropped
         if not name:
-            return stored[after : after + limit]
+            first = max(0, after - dropped)
+            return stored[first : first + limit]
         positions = self._names.get(name, [])
         first = bisect_right(positions, after)
-        return [stored[place - 1] for place in positions[first : first + limit]]
+        places = positions[first : first + limit]
+        return [stored[place - dropped - 1] for place in places]
+
+    def oldest_events(self, *, limit: int) -> Sequence[StoredEvent]:
+        return self.durable.events[:limit]
+
+    def drop_events(self, oldest: Sequence[StoredEvent]) -> None:
+        durable, before = self.durable, self.durable.events
+        for stored in oldest:
+            event, keys = stored.event, durable.keys
+            positions = self._names[event.name]
+            assert positions.pop(0) == stored.position
+            self.undo.append(partial(positions.insert, 0, stored.position))
+            if event.idempotency_key:
+                name = event.name, event.idempotency_key
+                del keys[name]
+                self.undo.append(partial(keys.update, {name: stored.position}))
+            for path, key in keys_at(event, self.match_paths(event.name)).items():
+                self._drop_match((event.name, path, key), stored.position)
+        dropped = durable.dropped
+        durable.events = before[len(oldest) :]
+        durable.dropped = oldest[-1].position
+        self.undo.append(lambda: setattr(durable, "events", before))
+        self.undo.append(lambda: setattr(durable, "dropped", dropped))
+
+    def _drop_match(self, group: WaitGroup, position: int) -> None:
+        matches = self.durable.matches
+        before = matches.get(group, [])
+        if before[:1] == [position]:
+            matches[group] = before[1:]
+            self.undo.append(lambda: matches.update({group: before}))
 
     def event_by_key(self, name: str, key: str) -> int | None:
         return self.durable.keys.get((name, key))
@@ -325,7 +323,9 @@ class _RunTables(_EventTables):
             self._ever_paused.add(row.run_id)
 
     def paused(self, function_id: str) -> Sequence[RunRow]:
-        rows = (self.durable.runs[run_id].row for run_id in sorted(self._ever_paused))
+        runs = self.durable.runs
+        known = sorted(self._ever_paused & runs.keys())
+        rows = (runs[run_id].row for run_id in known)
         return [
             row
             for row in rows
@@ -406,6 +406,29 @@ class _RunTables(_EventTables):
             )
         )
         return True
+
+    def drop_run(self, run_id: str) -> None:
+        durable = self.durable
+        run = durable.runs.pop(run_id)
+        durable.gone[run_id] = len(run.entries)
+        self.undo.append(lambda: durable.runs.update({run_id: run}))
+        self.undo.append(lambda: durable.gone.pop(run_id))
+
+    def is_going(self, run_id: str) -> bool:
+        return run_id in self.durable.gone
+
+    def drop_records(self, *, limit: int) -> bool:
+        durable, before = self.durable, self.durable.gone
+        if not before:
+            return False
+        kept: dict[str, int] = {}
+        for run_id, count in before.items():
+            if count > limit:
+                kept[run_id] = count - limit
+            limit = max(0, limit - count)
+        durable.gone = kept
+        self.undo.append(lambda: setattr(durable, "gone", before))
+        return bool(kept)
 
     def drop_run_tables(self, run_id: str) -> None:
         run = self.durable.runs[run_id]

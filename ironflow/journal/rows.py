@@ -22,6 +22,7 @@ class FunctionRow(msgspec.Struct, frozen=True, array_like=True):
     `triggers` are event patterns. Durations are microseconds, 0 for none.
     `concurrency` is how many of its runs of one lane may be held at once, 0 for any
     number; `concurrency_key` is the path into a run's event that says which lane.
+    `retention_us` is how long its runs are kept after their end, 0 for ever.
     """
 
     id: str
@@ -32,6 +33,7 @@ class FunctionRow(msgspec.Struct, frozen=True, array_like=True):
     start_timeout_us: int = 0
     concurrency: int = 0
     concurrency_key: str = ""
+    retention_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EventLog(msgspec.Struct, frozen=True, array_like=True):
-    """How many events are stored; `delivery` is None if each found its waits."""
+    """How many events were stored; `delivery` is None if each found its waits."""
 
     length: int
     delivery: Delivery | None = None

@@ -61,6 +61,14 @@ class EventView(Protocol):
         """Return the position of the event of this name and idempotency key."""
         ...
 
+    def oldest_events(self, *, limit: int) -> Sequence[StoredEvent]:
+        """Return the first events there are."""
+        ...
+
+    def drop_events(self, oldest: Sequence[StoredEvent]) -> None:
+        """Drop the oldest events there are, their keys and what they are indexed by."""
+        ...
+
     def put_wait(self, row: WaitRow) -> None:
         """Put a wait; a run has one of a step. One that seeks is found by `seeking`."""
         ...
@@ -179,6 +187,21 @@ class RunView(Protocol):
         """Drop the timer if there is one, with `due` only that very one.
 
         Says whether it did.
+        """
+        ...
+
+    def drop_run(self, run_id: str) -> None:
+        """Drop the row of a run that has ended; `drop_records` drops its records."""
+        ...
+
+    def is_going(self, run_id: str) -> bool:
+        """Say whether records of a run without a row are still to be dropped."""
+        ...
+
+    def drop_records(self, *, limit: int) -> bool:
+        """Drop records of runs without a row, and payloads that nobody else has.
+
+        Says whether it could go on: `limit` was reached, or nearly so.
         """
         ...
 

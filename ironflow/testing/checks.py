@@ -17,6 +17,7 @@ from ironflow.testing.checks_imports import IMPORT_CHECKS
 from ironflow.testing.checks_lanes import LANE_CHECKS
 from ironflow.testing.checks_lists import LIST_CHECKS
 from ironflow.testing.checks_look_back import LOOK_BACK_CHECKS
+from ironflow.testing.checks_retention import RETENTION_CHECKS
 from ironflow.testing.checks_runs import RUN_CHECKS
 from ironflow.testing.checks_scene import OpenJournal
 from ironflow.testing.checks_timers import TIMER_CHECKS
@@ -37,6 +38,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *AMENDMENT_CHECKS,
     *CHILD_CHECKS,
     *IMPORT_CHECKS,
+    *RETENTION_CHECKS,
 )
 
 

@@ -150,6 +150,8 @@ def _commit(overlay: Overlay, memory: Memory, staged: Staged) -> wal.Commit:
         staged.events,
         overlay.own.tails,
         overlay.own.tables,
+        staged.deleted,
+        staged.dropped,
     )
 
 
@@ -161,7 +163,9 @@ def remember(memory: Memory, batch: Batch) -> None:
     if staged.functions is not None:
         memory.take_functions(staged.functions)
     memory.event_log = staged.event_log or memory.event_log
-    memory.key_days = staged.key_days or memory.key_days
+    memory.key_days = memory.key_days if staged.key_days is None else staged.key_days
+    memory.gone = memory.gone if staged.gone is None else staged.gone
+    memory.first_event = max(memory.first_event, staged.dropped + 1)
     memory.match_paths = staged.match_paths or memory.match_paths
     memory.take_ready(staged.ready)
     memory.take_known(staged.known, staged.first)

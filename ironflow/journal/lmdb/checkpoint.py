@@ -33,6 +33,8 @@ class Memtable:
         self._heads: Final[list[bytes]] = []
         self._runs: Final[dict[bytes, rows.RunChange]] = {}
         self._events: Final[list[rows.EventChange]] = []
+        self._deleted: Final[list[bytes]] = []
+        self._dropped = 0
 
     def take(self, commit: Commit, frame: Frame) -> None:
         """Take the next commit in; `frame` is what the log has of it."""
@@ -41,6 +43,8 @@ class Memtable:
         for change in commit.runs:
             self._runs[change.run] = change
         self._events.extend(commit.events)
+        self._deleted.extend(commit.deleted)
+        self._dropped = max(self._dropped, commit.dropped)
         self._heads.append(frame.head)
         self.last = frame
 
@@ -57,6 +61,8 @@ class Memtable:
             self._events,
             b"".join(self._heads),
             self._touched(),
+            self._deleted,
+            self._dropped,
         )
         data, digest = rows.encode_commit(previous, body)
         pages: dict[bytes, bytes | None] = {}
@@ -64,8 +70,10 @@ class Memtable:
             for last, page in _pages(tail):
                 pages[run + keys.number(last)] = page
         changes: dict[str, dict[bytes, bytes | None]] = dict(self.layer.tables)
-        changes[keys.LOG] = pages
-        changes[keys.COMMITS] = {keys.number(body.number): data}
+        # Pages of runs that are gone, and rows that the chain begins behind, may go.
+        changes[keys.LOG] = {**changes.get(keys.LOG, {}), **pages}
+        commits = changes.get(keys.COMMITS, {})
+        changes[keys.COMMITS] = {**commits, keys.number(body.number): data}
         return changes, digest
 
     def _touched(self) -> list[bytes]:

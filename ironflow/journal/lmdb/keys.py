@@ -17,7 +17,7 @@ from ironflow.journal.base import TimerKind
 META: Final = "meta"  # layout, store id, owner, environments by name, deliveries
 LOG: Final = "log"  # run, sequence of the last record -> codec.page
 COMMITS: Final = "commits"  # number of the last commit -> rows.CommitBody
-BLOBS: Final = "blobs"  # payload digest -> payload
+BLOBS: Final = "blobs"  # payload digest -> payload; digest, run that has it -> nothing
 RUNS: Final = "runs"  # run -> RunRow
 READY: Final = "ready"  # run -> place in the queue, function id
 PAUSED: Final = "paused"  # run -> function id
@@ -67,6 +67,9 @@ OWNER_KEY: Final = b"owner"
 CLOSED_KEY: Final = b"closed"  # the last owner that closed the journal
 ENVIRONMENT_KEY: Final = b"environment:"
 DELIVERY_KEY: Final = b"delivery:"
+GONE_KEY: Final = b"gone:"  # with the key of a run without a row -> nothing
+CHAIN_KEY: Final = b"chain"  # the last commit whose row was dropped: number, digest
+UNKNOWN_RUN: Final = bytes(16)  # stands for all that a blob of an older store may have
 
 STORE_BYTES: Final = 16
 ENVIRONMENT_BYTES: Final = 2
@@ -121,6 +124,13 @@ def timer_by_due(own: bytes, due: bytes) -> bytes:
 def event_key(name: str, key: str) -> bytes:
     """Return the piece that stands for an idempotency key of an event name."""
     return text(name) + text(key)
+
+
+def waits(environment: bytes, name: str, path: str, match_key: bytes) -> bytes:
+    """Return how the keys begin of waits and events with this value at a path."""
+    key = match_key.ljust(DIGEST_BYTES, b"\0")
+    assert len(key) == DIGEST_BYTES
+    return b"".join((environment, text(name), text(path), key))
 
 
 def day(time_us: int) -> bytes:

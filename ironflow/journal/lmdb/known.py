@@ -46,6 +46,9 @@ class Memory:
     key_days: list[bytes]  # the days in which idempotency keys were used, newest first
     ready_place: int
     match_paths: Mapping[str, Mapping[str, MatchPath]]  # by event name and path
+    # Runs without a row whose records are to be dropped, by their keys.
+    gone: dict[bytes, None] = field(default_factory=dict[bytes, None])
+    first_event: int = 1  # position of the oldest that there is
     held: dict[str, Known] = field(default_factory=dict[str, Known])
     # Runs that have only begun, with their first record: most are claimed at once.
     fresh: dict[str, tuple[Known, Entry]] = field(
@@ -98,11 +101,14 @@ class Staged:
     """
 
     __slots__ = (
+        "deleted",
+        "dropped",
         "ended_holds",
         "event_log",
         "events",
         "first",
         "functions",
+        "gone",
         "key_days",
         "known",
         "match_paths",
@@ -123,3 +129,6 @@ class Staged:
         self.runs: dict[str, rows.RunChange] = {}
         self.events: list[rows.EventChange] = []
         self.ended_holds: set[str] = set()
+        self.deleted: list[bytes] = []  # runs
+        self.gone: dict[bytes, None] | None = None
+        self.dropped = 0  # events up to this position

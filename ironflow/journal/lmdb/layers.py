@@ -265,6 +265,15 @@ class Layered:
             found |= layer.touched()
         return found
 
+    def was_deleted(self, table: str, key: bytes) -> bool:
+        """Say whether a row was deleted by a commit that LMDB does not have yet."""
+        changed = (layer.tables.get(table, {}) for layer in self._layers)
+        return any(rows.get(key, b"") is None for rows in changed)
+
+    def has_tail(self, run: bytes) -> bool:
+        """Say whether a run has records above LMDB."""
+        return any(run in layer.tails for layer in self._layers)
+
     def tails(self) -> list[bytes]:
         """Return the keys of runs with records above LMDB, in order."""
         return sorted({run for layer in self._layers for run in layer.tails})

@@ -79,14 +79,13 @@ class Reads:
         await self._checkpoint()
         with self.source.snapshot() as snapshot:
             try:
-                return read_history(
-                    snapshot,
-                    self._prefix + keys.run(run_id),
-                    after=after,
-                    limit=min(limit, limits.PAGE_RECORDS_MAX),
-                )
+                run = self._prefix + keys.run(run_id)
             except RunNotFound:
                 return []
+            if snapshot.get(keys.RUNS, run) is None:
+                return []  # what may be left of one that is past its retention
+            limit = min(limit, limits.PAGE_RECORDS_MAX)
+            return read_history(snapshot, run, after=after, limit=limit)
 
     async def find(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return a page of runs, newest first, at most `limits.PAGE_RUNS_MAX`."""

@@ -199,6 +199,7 @@ class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     `number` is the last one's. `heads` has the head digest after each of them, one
     behind the other: after the last one the write-ahead log goes on. `touched` are runs
     that changed without a record: paused, resumed, woken; None in rows of before.
+    `deleted` are runs that they forgot; events up to `dropped` are past their retention.
     """
 
     number: int
@@ -207,6 +208,8 @@ class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     events: list[EventChange]
     heads: bytes
     touched: list[bytes] | None = None
+    deleted: list[bytes] = []
+    dropped: int = 0
 
     @property
     def head(self) -> bytes:
@@ -227,6 +230,15 @@ class _Commit(msgspec.Struct, array_like=True):
 _decode_commit: Final[Decoder] = msgspec.msgpack.Decoder(_Commit).decode
 _decode_commit_body: Final[Decoder] = msgspec.msgpack.Decoder(CommitBody).decode
 
+
+class Chain(msgspec.Struct, frozen=True, array_like=True):
+    """Where the chain of commits begins: after commit `number`, with this digest."""
+
+    number: int = 0
+    digest: bytes = bytes(keys.DIGEST_BYTES)
+
+
+CHAIN: Final = RowCodec(Chain)
 HEAD_START: Final = bytes(keys.DIGEST_BYTES)
 
 

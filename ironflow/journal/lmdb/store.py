@@ -224,6 +224,8 @@ def _load(snapshot: Snapshot, number: int, *, owner_number: int) -> Memory:
         key_days=_load_key_days(snapshot, prefix),
         ready_place=ready[-1][0] if ready else 0,
         match_paths=_load_match_paths(snapshot, prefix),
+        gone=_load_gone(snapshot, prefix),
+        first_event=_load_first_event(snapshot, prefix),
     )
     memory.take_functions(_load_functions(snapshot, prefix))
     return memory
@@ -253,6 +255,16 @@ def _load_event_log(snapshot: Snapshot, prefix: bytes) -> EventLog:
     return EventLog(
         length, None if delivery is None else rows.DELIVERY.decode(delivery)
     )
+
+
+def _load_gone(snapshot: Snapshot, prefix: bytes) -> dict[bytes, None]:
+    found = snapshot.scan(keys.META, keys.GONE_KEY + prefix)
+    return {key[len(keys.GONE_KEY) :]: None for key, _ in found}
+
+
+def _load_first_event(snapshot: Snapshot, prefix: bytes) -> int:
+    first = next(snapshot.scan(keys.EVENTS, prefix), None)
+    return 1 if first is None else keys.to_number(first[0][len(prefix) :])
 
 
 def _load_key_days(snapshot: Snapshot, prefix: bytes) -> list[bytes]:

@@ -26,7 +26,7 @@ from ironflow.journal.base import (
     TimerRow,
     WaitRow,
 )
-from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb import keys, retention, rows
 from ironflow.journal.lmdb.known import Known, Memory, Staged
 from ironflow.journal.lmdb.layers import Layered, Overlay, Tail
 from ironflow.records import Draft, Entry, EventData
@@ -62,6 +62,10 @@ class _Tables:
             return Known(key, None, 0, inbox_is_empty=True, is_bare=True)
         length = self._overlay.length(key)
         return Known(key, rows.RUN.decode(data), length)
+
+    def _match_paths(self) -> Mapping[str, Mapping[str, MatchPath]]:
+        staged = self.staged.match_paths
+        return self._memory.match_paths if staged is None else staged
 
 
 class _EventTables(_Tables):
@@ -143,6 +147,34 @@ class _EventTables(_Tables):
         assert data is not None
         return self._event(key, data)
 
+    def oldest_events(self, *, limit: int) -> Sequence[StoredEvent]:
+        first = max(self._memory.first_event, self.staged.dropped + 1)
+        return self.events("", after=first - 1, limit=limit)
+
+    def drop_events(self, oldest: Sequence[StoredEvent]) -> None:
+        self.staged.dropped = last = oldest[-1].position
+        for stored in oldest:
+            self._drop_event(stored.event, keys.number(stored.position))
+        left = retention.days_left(self._overlay, self._prefix, self._key_days())
+        if len(left) < len(self._key_days()):
+            self.staged.key_days = left
+        environment = self._memory.environment
+        retention.drop_commits(self._overlay, environment, through=last)
+
+    def _drop_event(self, event: EventData, place: bytes) -> None:
+        overlay, prefix = self._overlay, self._prefix
+        overlay.delete(keys.EVENTS, prefix + place)
+        overlay.delete(keys.EVENT_NAMES, prefix + keys.text(event.name) + place)
+        if event.idempotency_key:
+            key = keys.event_key(event.name, event.idempotency_key)
+            own = prefix + keys.day(event.timestamp) + key
+            if overlay.get(keys.EVENT_KEYS, own) == place:
+                overlay.delete(keys.EVENT_KEYS, own)
+        paths = self._match_paths().get(event.name, {})
+        for path, key in matching.keys_at(event, paths).items():
+            group = keys.waits(prefix, event.name, path, key)
+            overlay.delete(keys.MATCHES, group + place)
+
 
 class _WaitTables(_Tables):
     """Who waits for which events, and the index by which waits look back."""
@@ -182,10 +214,6 @@ class _WaitTables(_Tables):
 
     def match_paths(self, name: str) -> Mapping[str, MatchPath]:
         return self._match_paths().get(name, {})
-
-    def _match_paths(self) -> Mapping[str, Mapping[str, MatchPath]]:
-        staged = self.staged.match_paths
-        return self._memory.match_paths if staged is None else staged
 
     def put_match_path(self, row: MatchPath) -> None:
         paths = {**self.match_paths(row.event), row.path: row}
@@ -247,9 +275,7 @@ class _WaitTables(_Tables):
         return paths
 
     def _waits(self, name: str, path: str, match_key: bytes) -> bytes:
-        key = match_key.ljust(keys.DIGEST_BYTES, b"\0")
-        assert len(key) == keys.DIGEST_BYTES
-        return b"".join((self._prefix, keys.text(name), keys.text(path), key))
+        return keys.waits(self._prefix, name, path, match_key)
 
 
 class _RunTables(_Tables):
@@ -304,12 +330,21 @@ class _RunTables(_Tables):
             self.staged.first[run_id] = entries[0]
         for entry in entries:
             if codec.is_blob(entry.payload):
-                blob = self._prefix + entry.record.payload_digest
-                self._overlay.put(keys.BLOBS, blob, bytes(entry.payload))
+                self._put_blob(key, entry)
         last = entries[-1]
         length = known.length = last.record.sequence
         run = key[keys.ENVIRONMENT_BYTES :]
         self.staged.runs[run_id] = rows.RunChange(run, length, last.digest)
+
+    def _put_blob(self, run: bytes, entry: Entry) -> None:
+        """Store a large payload once, and that this run has it."""
+        overlay, blob = self._overlay, self._prefix + entry.record.payload_digest
+        found = list(islice(overlay.scan(keys.BLOBS, blob), 2))
+        if not found:
+            overlay.put(keys.BLOBS, blob, bytes(entry.payload))
+        elif len(found) == 1:  # stored when nobody noted which runs have it
+            overlay.put(keys.BLOBS, blob + keys.UNKNOWN_RUN, b"")
+        overlay.put(keys.BLOBS, blob + run[keys.ENVIRONMENT_BYTES :], b"")
 
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
         known = self.staged.known.get(run_id) or self._known(run_id)
@@ -388,6 +423,29 @@ class _RunTables(_Tables):
 
     def drop_consumed(self, run_id: str, position: int) -> None:
         self._overlay.delete(keys.CONSUMED, self._run(run_id) + keys.number(position))
+
+    def drop_run(self, run_id: str) -> None:
+        key = self._run(run_id)
+        self._known(run_id).row = None
+        self._overlay.delete(keys.RUNS, key)
+        self._overlay.put(keys.META, keys.GONE_KEY + key, b"")
+        self.staged.deleted.append(key[keys.ENVIRONMENT_BYTES :])
+        self._gone()[key] = None
+
+    def is_going(self, run_id: str) -> bool:
+        gone = self._memory.gone if self.staged.gone is None else self.staged.gone
+        return self._run(run_id) in gone
+
+    def drop_records(self, *, limit: int) -> bool:
+        if self.staged.gone is None and not self._memory.gone:
+            return False
+        return retention.drop_records(self._overlay, self._gone(), limit=limit)
+
+    def _gone(self) -> dict[bytes, None]:
+        """Runs without a row, to be changed."""
+        if self.staged.gone is None:
+            self.staged.gone = dict(self._memory.gone)
+        return self.staged.gone
 
     def drop_run_tables(self, run_id: str) -> None:
         known, overlay = self._known(run_id), self._overlay

@@ -8,7 +8,7 @@ page by page without LMDB, which a damaged page can crash.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from ironflow import codec
 from ironflow.errors import JournalDamaged, JournalNewer
 from ironflow.journal.lmdb import keys, opening, owner, rows
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, check_pages
+from ironflow.journal.lmdb.chain import CommitChain, Finding, Progress, Report, Row
 from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.head import read_head
@@ -24,32 +25,9 @@ from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.reads import Reads, Source, with_blob
 from ironflow.records import Entry
 
+__all__ = ["Finding", "Progress", "Report", "verify"]
+
 PAGE_ROWS: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it was written.
-
-    `run_id` is empty and `record` 0 where it is about no run or no record.
-    """
-
-    message: str
-    run_id: str = ""
-    record: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How many rows of a part have been looked at, of how many there were."""
-
-    part: str
-    done: int
-    total: int
-
-
-Report = Iterator[Finding | Progress]
-_Row = tuple[bytes, bytes]
 
 
 def verify(source: str | Path | Reads) -> Report:
@@ -107,10 +85,13 @@ def verify_rows(directory: Path) -> Report:
 
 
 def _walk(source: Source) -> Report:
-    yield from _commits(source)
+    chain = CommitChain()
+    yield from _pages(source, keys.COMMITS, chain.look)
+    with source.snapshot() as snapshot:
+        yield from chain.end(snapshot)
     names = _environments(source)
     yield from _histories(source, names)
-    yield from _events(source)
+    yield from _pages(source, keys.EVENTS, partial(_look_at_events, chain))
     for table, width in _NAMES_RUN.items():
         yield from _references(source, table, width)
 
@@ -122,7 +103,7 @@ def _environments(source: Source) -> dict[bytes, str]:
 
 
 def _pages(
-    source: Source, table: str, look: Callable[[Layered, list[_Row]], Report]
+    source: Source, table: str, look: Callable[[Layered, list[Row]], Report]
 ) -> Report:
     """Let `look` see all rows of a table, one page and one snapshot at a time."""
     with source.snapshot() as snapshot:
@@ -141,70 +122,6 @@ def _pages(
         if len(page) < PAGE_ROWS:
             return
         start = page[-1][0] + b"\0"
-
-
-# --- the chain of commits -------------------------------------------------------
-
-
-def _commits(source: Source) -> Report:
-    chain = _CommitChain()
-    yield from _pages(source, keys.COMMITS, chain.look)
-
-
-class _CommitChain:
-    """Follows the chain; what a commit did must be in the logs."""
-
-    def __init__(self) -> None:
-        self._digest = rows.HEAD_START
-        self._number = 0
-
-    def look(self, snapshot: Layered, page: list[_Row]) -> Report:
-        for key, data in page:
-            number, first = keys.to_number(key), self._number + 1
-            self._number = number
-            try:
-                body, self._digest = rows.open_commit(self._digest, data)
-            except JournalDamaged as error:
-                yield Finding(f"commits {first} to {number}: {error}")
-                self._digest = _named_digest(data) or self._digest
-                continue
-            if body.number != number:
-                yield Finding(f"commit {body.number} stands in the place of {number}")
-            yield from _commit_holds(snapshot, body)
-
-
-def _named_digest(data: bytes) -> bytes | None:
-    try:
-        return rows.read_commit(data)[1]
-    except JournalDamaged:
-        return None
-
-
-def _commit_holds(snapshot: Layered, body: rows.CommitBody) -> Report:
-    prefix = keys.environment_prefix(body.environment)
-    for change in body.runs:
-        digest = _digest(snapshot, prefix + change.run, change.length)
-        if digest != change.digest:
-            what = "is gone" if digest is None else "is not what was written"
-            yield Finding(
-                f"record {change.length} of commit {body.number} {what}",
-                keys.shown_run(change.run),
-                change.length,
-            )
-    for event in body.events:
-        data = snapshot.get(keys.EVENTS, prefix + keys.number(event.position))
-        if data is None or data[3:19] != event.digest:
-            what = "is gone" if data is None else "is not what was written"
-            yield Finding(f"event {event.position} of commit {body.number} {what}")
-
-
-def _digest(snapshot: Layered, run: bytes, sequence: int) -> bytes | None:
-    """The digest that a record names; None if it is gone."""
-    try:
-        entries = snapshot.records(run, after=sequence - 1, limit=1)
-    except (JournalDamaged, JournalNewer):
-        return b""
-    return entries[0].digest if entries else None
 
 
 # --- histories -------------------------------------------------------------------
@@ -228,7 +145,7 @@ class _Histories:
         self._is_broken = False
         self._with_tail: set[bytes] = set()  # runs whose tails were looked at
 
-    def look(self, snapshot: Layered, page: list[_Row]) -> Report:
+    def look(self, snapshot: Layered, page: list[Row]) -> Report:
         width = keys.ENVIRONMENT_BYTES + keys.RUN_BYTES
         for run, pages in groupby(page, key=lambda row: row[0][:width]):
             if run != self._run:
@@ -247,7 +164,10 @@ class _Histories:
 
     def _begin_with(self, snapshot: Layered, run: bytes) -> Report:
         self._begin(run)
-        yield from self._row_of(snapshot, run)
+        if snapshot.get(keys.META, keys.GONE_KEY + run) is None:
+            yield from self._row_of(snapshot, run)
+        else:
+            self._is_broken = True  # it was forgotten, and its records are going
 
     def _follow_tail(self, snapshot: Layered) -> Report:
         """Look at the records of the run that are above LMDB."""
@@ -310,11 +230,7 @@ def _filled(
 # --- events and rows that name runs ------------------------------------------------
 
 
-def _events(source: Source) -> Report:
-    yield from _pages(source, keys.EVENTS, _look_at_events)
-
-
-def _look_at_events(snapshot: Layered, page: list[_Row]) -> Report:
+def _look_at_events(chain: CommitChain, snapshot: Layered, page: list[Row]) -> Report:
     for key, data in page:
         environment, place = (
             key[: keys.ENVIRONMENT_BYTES],
@@ -329,7 +245,11 @@ def _look_at_events(snapshot: Layered, page: list[_Row]) -> Report:
         if snapshot.get(keys.EVENT_NAMES, name + place) is None:
             yield Finding(f"event {stored.position} is not in the list of its name")
         for run_id in stored.run_ids:
-            if snapshot.get(keys.RUNS, environment + keys.run(run_id)) is None:
+            run = environment + keys.run(run_id)
+            if not (
+                snapshot.get(keys.RUNS, run) is not None
+                or chain.has_deleted(snapshot, run)
+            ):
                 yield Finding(
                     f"event {stored.position} started a run that is gone", run_id
                 )
@@ -350,7 +270,7 @@ _NAMES_RUN: Final = {
 
 
 def _references(source: Source, table: str, at: int) -> Report:
-    def look(snapshot: Layered, page: list[_Row]) -> Report:
+    def look(snapshot: Layered, page: list[Row]) -> Report:
         for key, _ in page:
             run = key[at : at + keys.RUN_BYTES]
             if not snapshot.length(key[: keys.ENVIRONMENT_BYTES] + run):

@@ -51,6 +51,8 @@ class Commit(msgspec.Struct, array_like=True):
     events: list[rows.EventChange]
     tails: dict[bytes, Tail]
     tables: dict[str, dict[bytes, bytes | None]]
+    deleted: list[bytes] = []
+    dropped: int = 0
 
 
 class Place(NamedTuple):

@@ -16,6 +16,7 @@ from ironflow.journal.base import Answer, Claim, FunctionRow, JournalCommand
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Connection, Row, Statement
+from ironflow.journal.postgres.answered import Head, Wanted
 from ironflow.journal.postgres.flush import written
 from ironflow.journal.postgres.foresee import foreseen
 from ironflow.journal.postgres.lookups import Lookup
@@ -25,7 +26,7 @@ from ironflow.journal.postgres.questions import (
     Registry,
     RunOf,
 )
-from ironflow.journal.postgres.tables import Head, PostgresView, Wanted
+from ironflow.journal.postgres.tables import PostgresView
 
 More = Callable[[Sequence[Question]], None]
 

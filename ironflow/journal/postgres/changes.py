@@ -108,6 +108,9 @@ class Changes:
     runs: dict[bytes, RunRow] = field(default_factory=dict[bytes, RunRow])
     records: list[RecordRow] = field(default_factory=list[RecordRow])
     blobs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    blob_runs: set[tuple[bytes, bytes]] = field(
+        default_factory=set[tuple[bytes, bytes]]
+    )
     # Keys: nothing, a number, (step key, kind), a step key, a position.
     ready: RunTable[None, ReadyRow] = field(default_factory=RunTable[None, ReadyRow])
     inbox: RunTable[int, InboxRow] = field(default_factory=RunTable[int, InboxRow])
@@ -123,16 +126,26 @@ class Changes:
     matches: dict[tuple[str, bytes, bytes], set[int]] = field(
         default_factory=dict[tuple[str, bytes, bytes], set[int]]
     )
+    # Rows of runs that are deleted, events up to a position, and how many records of
+    # deleted runs.
+    runs_gone: list[bytes] = field(default_factory=list[bytes])
+    events_gone: list[StoredEvent] = field(default_factory=list[StoredEvent])
+    matches_gone: list[tuple[str, bytes, bytes, int]] = field(
+        default_factory=list[tuple[str, bytes, bytes, int]]
+    )
+    records_gone: int = 0
     consumed: RunTable[int, bool] = field(default_factory=RunTable[int, bool])
     released: dict[bytes, Released] = field(default_factory=dict[bytes, Released])
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""
         lists = (self.functions, self.events, self.runs, self.records, self.released)
+        gone = (self.runs_gone, self.events_gone, self.records_gone)
         indexes = (self.match_paths, self.matches)
         tables = (self.ready, self.inbox, self.timers, self.waits, self.consumed)
         return not (
             any(lists)
+            or any(gone)
             or any(indexes)
             or self.is_delivery_changed
             or not all(table.is_empty() for table in tables)

@@ -56,6 +56,52 @@ _DROP_CONSUMED: Final = _dropped("consumed", run="uuid", position="bigint")
 
 _DROP_MATCH_PATHS: Final = _dropped("match_paths", event="text", path_key="uuid")
 
+_DROP_MATCHES: Final = Statement(
+    "drop_matches",
+    """DELETE FROM matches t
+    USING unnest($2::text[], $3::uuid[], $4::bytea[], $5::bigint[])
+        AS a (event, path_key, match_key, position)
+    WHERE t.environment = $1::integer AND t.event = a.event
+        AND t.path_key = a.path_key AND t.match_key = a.match_key
+        AND t.position = a.position""",
+)
+_DROP_EVENTS: Final = Statement(
+    "drop_events",
+    "DELETE FROM events WHERE environment = $1::integer AND position <= $2::bigint",
+)
+_DROP_RUNS: Final = _emptied("runs")
+_PUT_GONE: Final = Statement(
+    "put_gone",
+    """INSERT INTO gone (environment, run) SELECT $1::integer, * FROM unnest($2::uuid[])
+    ON CONFLICT DO NOTHING""",
+)
+_DROP_RECORDS: Final = Statement(
+    "drop_records",
+    """DELETE FROM records USING (
+        SELECT r.run, r.sequence FROM gone g
+        JOIN records r ON r.environment = g.environment AND r.run = g.run
+        WHERE g.environment = $1::integer LIMIT $2::bigint) AS old
+    WHERE environment = $1 AND records.run = old.run
+        AND records.sequence = old.sequence""",
+)
+# A run of which nothing is left, and the payloads that no other run has.
+_END_GONE: Final = Statement(
+    "end_gone",
+    """WITH ended AS (
+        DELETE FROM gone WHERE environment = $1::integer AND NOT EXISTS (
+            SELECT FROM records r WHERE r.environment = $1 AND r.run = gone.run)
+        RETURNING run),
+    released AS (
+        DELETE FROM blob_runs b USING ended
+        WHERE b.environment = $1 AND b.run = ended.run RETURNING b.digest, b.run)
+    DELETE FROM blobs USING released
+    WHERE blobs.environment = $1 AND blobs.digest = released.digest
+        AND NOT EXISTS (
+            SELECT FROM blob_runs o
+            WHERE o.environment = $1 AND o.digest = released.digest
+                AND o.run NOT IN (SELECT run FROM released))""",
+)
+
 _RELEASE: Final = Statement(
     "release",
     """UPDATE ready t SET node = NULL, epoch = 0, place = found.place FROM (
@@ -111,6 +157,9 @@ _PUT_RECORDS: Final = _inserted(
 )
 _PUT_BLOBS: Final = _inserted(
     "blobs", "ON CONFLICT DO NOTHING", digest="bytea", data="bytea"
+)
+_PUT_BLOB_RUNS: Final = _inserted(
+    "blob_runs", "ON CONFLICT DO NOTHING", digest="bytea", run="uuid"
 )
 _PUT_EVENTS: Final = Statement(
     "put_events",
@@ -185,6 +234,23 @@ def written(changes: Changes, environment: bytes) -> Iterator[Call]:
     """Yield the calls that make these changes."""
     yield from _gone(changes, environment)
     yield from _come(changes, environment)
+    yield from _past(changes, environment)
+
+
+def _past(changes: Changes, environment: bytes) -> Iterator[Call]:
+    """Yield the calls that delete what is past its retention."""
+    if changes.runs_gone:
+        runs = pg.uuids(changes.runs_gone)
+        yield _DROP_RUNS, [environment, runs]
+        yield _PUT_GONE, [environment, runs]
+    if changes.records_gone:
+        yield _DROP_RECORDS, [environment, pg.int8(changes.records_gone)]
+        yield _END_GONE, [environment]
+    if changes.events_gone:
+        last = changes.events_gone[-1].position
+        yield _DROP_EVENTS, [environment, pg.int8(last)]
+    encoders = (pg.texts, pg.uuids, pg.byteas, pg.int8s)
+    yield from _call(_DROP_MATCHES, environment, changes.matches_gone, encoders)
 
 
 def _gone(changes: Changes, environment: bytes) -> Iterator[Call]:
@@ -221,7 +287,7 @@ def _dropped_keys(table: RunTable[Any, Any]) -> list[tuple[bytes, Any]]:
 
 
 def _come(changes: Changes, environment: bytes) -> Iterator[Call]:
-    for make in (_functions, _events, _runs, _records, _blobs):
+    for make in (_functions, _events, _runs, _records, _blobs, _blob_runs):
         statement, values, encoders = make(changes)
         yield from _call(statement, environment, values, encoders)
     of_runs = (_ready, _inbox, _timers, _waits, _consumed)
@@ -326,6 +392,10 @@ def _records(changes: Changes) -> Made:
 
 def _blobs(changes: Changes) -> Made:
     return _PUT_BLOBS, list(changes.blobs.items()), (pg.byteas, pg.byteas)
+
+
+def _blob_runs(changes: Changes) -> Made:
+    return _PUT_BLOB_RUNS, list(changes.blob_runs), (pg.byteas, pg.uuids)
 
 
 def _ready(changes: Changes) -> Made:

@@ -6,11 +6,13 @@ What is not foreseen is asked when `apply` wants it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
-from ironflow import ids
+from ironflow import ids, limits
 from ironflow.errors import RunNotFound
 from ironflow.journal.base import (
     AppendRecords,
     CountClaims,
+    DeleteEvents,
+    DeleteRuns,
     DeliverEvents,
     EmitEvents,
     FireTimer,
@@ -27,11 +29,14 @@ from ironflow.journal.base import (
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres.questions import (
     EventByKey,
+    GoingOf,
     InboxOf,
     MatchPathsOf,
+    OldestEvents,
     PathsOf,
     PausedOf,
     Question,
+    RecordsGone,
     RunOf,
     Seeking,
     TimerOf,
@@ -74,7 +79,12 @@ def _foreseen(
 
 
 def _of_engine(
-    command: RegisterFunctions | CountClaims | ForgiveClaims | DeliverEvents,
+    command: RegisterFunctions
+    | CountClaims
+    | ForgiveClaims
+    | DeliverEvents
+    | DeleteRuns
+    | DeleteEvents,
 ) -> Iterator[Question]:
     match command:
         case RegisterFunctions():
@@ -83,6 +93,11 @@ def _of_engine(
             yield from (RunOf(pg.run(run_id)) for run_id, _ in command.claims)
         case DeliverEvents():
             yield Seeking(pg.NO_RUN, 0)
+        case DeleteRuns():
+            yield from (RunOf(pg.run(run_id)) for run_id in command.run_ids)
+            yield RecordsGone(limits.RETENTION_RECORDS_PER_COMMIT_MAX)
+        case DeleteEvents():
+            yield OldestEvents(limits.RETENTION_EVENTS_PER_COMMIT_MAX)
         case _:
             assert_never(command)
 
@@ -90,6 +105,7 @@ def _of_engine(
 def _of_import(command: ImportRun | ImportEvents) -> Iterator[Question]:
     if isinstance(command, ImportRun):
         yield RunOf(pg.run(command.row.run_id))
+        yield GoingOf(pg.run(command.row.run_id))
         return
     for stored in command.events:
         yield PathsOf(stored.event.name)

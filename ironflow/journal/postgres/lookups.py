@@ -5,6 +5,7 @@ from typing import Any, Final, final
 
 from ironflow import limits
 from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres import queries as sql
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Row, Statement
 from ironflow.journal.postgres.questions import (
@@ -13,13 +14,16 @@ from ironflow.journal.postgres.questions import (
     EventAt,
     EventByKey,
     EventsNamed,
+    GoingOf,
     HistoryOf,
     InboxOf,
     MatchesOf,
     MatchPathsOf,
+    OldestEvents,
     PathsOf,
     PausedOf,
     Question,
+    RecordsGone,
     Registry,
     Run,
     RunOf,
@@ -30,197 +34,6 @@ from ironflow.journal.postgres.questions import (
 )
 
 PAGE_OF_EVENTS: Final = 200  # looked through at once for one that a new wait may have
-
-
-# --- statements -----------------------------------------------------------------
-
-# Each row is looked up by itself: `OFFSET 0` keeps a join from becoming one look at
-# everything there is, which is cheap while the tables are small and the plan is made.
-
-_RUNS: Final = Statement(
-    "runs",
-    """SELECT a.run, r.data, coalesce(
-        (SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = a.run
-         ORDER BY l.sequence DESC LIMIT 1), 0),
-    CASE WHEN y.node IS NULL THEN 0 ELSE y.epoch END, y.run IS NOT NULL,
-    -- As EXISTS these might be planned as one look at all runs there are.
-    (SELECT true FROM timers t WHERE t.environment = $1 AND t.run = a.run LIMIT 1),
-    (SELECT true FROM waits w WHERE w.environment = $1 AND w.run = a.run LIMIT 1),
-    (SELECT true FROM consumed c WHERE c.environment = $1 AND c.run = a.run LIMIT 1)
-    FROM unnest($2::uuid[]) AS a (run)
-    CROSS JOIN LATERAL (
-        SELECT data FROM runs
-        WHERE environment = $1::integer AND run = a.run OFFSET 0) r
-    LEFT JOIN LATERAL (
-        SELECT run, node, epoch FROM ready
-        WHERE environment = $1 AND run = a.run OFFSET 0) y ON true""",
-)
-
-_INBOXES: Final = Statement(
-    "inboxes",
-    """SELECT a.run, i.number, i.data
-    FROM unnest($2::uuid[]) AS a (run)
-    CROSS JOIN LATERAL (
-        SELECT number, data FROM inbox
-        WHERE environment = $1::integer AND run = a.run OFFSET 0) i
-    ORDER BY a.run, i.number""",
-)
-
-_HISTORIES: Final = Statement(
-    "histories",
-    """SELECT a.run, l.data
-    FROM unnest($2::uuid[]) AS a (run)
-    CROSS JOIN LATERAL (
-        SELECT sequence, data FROM records
-        WHERE environment = $1::integer AND run = a.run OFFSET 0) l
-    ORDER BY a.run, l.sequence""",
-)
-
-_TIMERS: Final = Statement(
-    "timers",
-    """SELECT a.run, a.step_key, a.kind, t.due
-    FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS a (run, step_key, kind)
-    CROSS JOIN LATERAL (
-        SELECT due FROM timers
-        WHERE environment = $1::integer AND run = a.run AND step_key = a.step_key
-            AND kind = a.kind OFFSET 0) t""",
-)
-
-_WAITS: Final = Statement(
-    "waits",
-    """SELECT a.run, a.step_key, w.data
-    FROM unnest($2::uuid[], $3::uuid[]) AS a (run, step_key)
-    CROSS JOIN LATERAL (
-        SELECT data FROM waits
-        WHERE environment = $1::integer AND run = a.run AND step_key = a.step_key
-        OFFSET 0) w""",
-)
-
-_CONSUMED: Final = Statement(
-    "consumed",
-    """SELECT a.run, a.position
-    FROM unnest($2::uuid[], $3::bigint[]) AS a (run, position)
-    CROSS JOIN LATERAL (
-        SELECT FROM consumed
-        WHERE environment = $1::integer AND run = a.run AND position = a.position
-        OFFSET 0) c""",
-)
-
-_EVENTS: Final = Statement(
-    "events",
-    """SELECT a.position, e.data
-    FROM unnest($2::bigint[]) AS a (position)
-    CROSS JOIN LATERAL (
-        SELECT data FROM events
-        WHERE environment = $1::integer AND position = a.position OFFSET 0) e""",
-)
-
-_EVENTS_NAMED: Final = Statement(
-    "events_named",
-    """SELECT a.place, e.position, e.data
-    FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS a (name, after, place)
-    CROSS JOIN LATERAL (
-        SELECT position, data FROM events
-        WHERE environment = $1::integer AND name = a.name AND position > a.after
-        ORDER BY position LIMIT $4::bigint) e
-    ORDER BY a.place, e.position""",
-)
-
-_EVENT_KEYS: Final = Statement(
-    "event_keys",
-    """SELECT a.key, e.position
-    FROM unnest($2::uuid[]) AS a (key)
-    CROSS JOIN LATERAL (
-        SELECT position FROM events
-        WHERE environment = $1::integer AND key = a.key OFFSET 0) e""",
-)
-
-# One jump in the index for each path, however many waits there are.
-_PATHS: Final = Statement(
-    "paths",
-    """WITH RECURSIVE found (place, event, path_key, path) AS (
-        SELECT a.place, a.event, w.path_key, w.path
-        FROM unnest($2::text[]) WITH ORDINALITY AS a (event, place)
-        CROSS JOIN LATERAL (
-            SELECT path_key, path FROM waits
-            WHERE environment = $1::integer AND event = a.event
-            ORDER BY path_key LIMIT 1) w
-        UNION ALL
-        SELECT f.place, f.event, w.path_key, w.path
-        FROM found f
-        CROSS JOIN LATERAL (
-            SELECT path_key, path FROM waits
-            WHERE environment = $1::integer AND event = f.event
-                AND path_key > f.path_key
-            ORDER BY path_key LIMIT 1) w)
-    SELECT place, path_key, path FROM found""",
-)
-
-_WAITS_FOR: Final = Statement(
-    "waits_for",
-    """SELECT a.place, w.data
-    FROM unnest($2::text[], $3::uuid[], $4::bytea[], $5::uuid[], $6::bigint[])
-        WITH ORDINALITY AS a (event, path_key, match_key, run, sequence, place)
-    CROSS JOIN LATERAL (
-        SELECT run, sequence, data FROM waits
-        WHERE environment = $1::integer AND event = a.event
-            AND path_key = a.path_key AND match_key = a.match_key
-            AND (run, sequence) > (a.run, a.sequence)
-        ORDER BY run, sequence LIMIT $7::bigint) w
-    ORDER BY a.place, w.run, w.sequence""",
-)
-
-_SEEKING: Final = Statement(
-    "seeking",
-    """SELECT a.place, w.data
-    FROM unnest($2::uuid[], $3::bigint[]) WITH ORDINALITY AS a (run, sequence, place)
-    CROSS JOIN LATERAL (
-        SELECT run, sequence, data FROM waits
-        WHERE environment = $1::integer AND seeks = 1
-            AND (run, sequence) > (a.run, a.sequence)
-        ORDER BY run, sequence LIMIT $4::bigint) w
-    ORDER BY a.place, w.run, w.sequence""",
-)
-
-_MATCH_PATHS: Final = Statement(
-    "match_paths",
-    """SELECT a.place, m.data
-    FROM unnest($2::text[]) WITH ORDINALITY AS a (event, place)
-    CROSS JOIN LATERAL (
-        SELECT path_key, data FROM match_paths
-        WHERE environment = $1::integer AND event = a.event OFFSET 0) m
-    ORDER BY a.place, m.path_key""",
-)
-
-_MATCHES: Final = Statement(
-    "matches",
-    """SELECT a.place, m.position
-    FROM unnest($2::text[], $3::uuid[], $4::bytea[], $5::bigint[])
-        WITH ORDINALITY AS a (event, path_key, match_key, after, place)
-    CROSS JOIN LATERAL (
-        SELECT position FROM matches
-        WHERE environment = $1::integer AND event = a.event
-            AND path_key = a.path_key AND match_key = a.match_key
-            AND position > a.after
-        ORDER BY position LIMIT $6::bigint) m
-    ORDER BY a.place, m.position""",
-)
-
-_PAUSED: Final = Statement(
-    "paused",
-    """SELECT a.function, r.data
-    FROM unnest($2::text[]) AS a (function)
-    CROSS JOIN LATERAL (
-        SELECT run, data FROM runs
-        WHERE environment = $1::integer AND status = 'paused'
-            AND function = a.function OFFSET 0) r
-    ORDER BY r.run""",
-)
-
-_REGISTRY: Final = Statement(
-    "registry",
-    "SELECT data FROM functions WHERE environment = $1::integer ORDER BY id",
-)
 
 
 # --- how a kind of question is asked and answered ---------------------------------
@@ -427,6 +240,37 @@ def _fill_paused(
         answers.paused[PausedOf(function.decode())].append(rows.RUN.decode(data))
 
 
+def _ask_limits(asked: Sequence[OldestEvents | RecordsGone]) -> list[bytes]:
+    return [pg.int8s([each.limit for each in asked])]
+
+
+def _fill_oldest(
+    answers: Answers, asked: Sequence[OldestEvents], found: Sequence[Row]
+) -> None:
+    answers.oldest.update({each: [] for each in asked})
+    for wanted, position, data in found:
+        stored = rows.decode_event(pg.to_int(position), data)
+        answers.oldest[OldestEvents(pg.to_int(wanted))].append(stored)
+
+
+def _ask_going(asked: Sequence[GoingOf]) -> list[bytes]:
+    return [pg.uuids([each.run for each in asked])]
+
+
+def _fill_going(
+    answers: Answers, asked: Sequence[GoingOf], found: Sequence[Row]
+) -> None:
+    answers.going.update(dict.fromkeys(asked, False))
+    answers.going.update({GoingOf(run): True for (run,) in found})
+
+
+def _fill_gone(
+    answers: Answers, _: Sequence[RecordsGone], found: Sequence[Row]
+) -> None:
+    for wanted, count in found:
+        answers.gone[RecordsGone(pg.to_int(wanted))] = pg.to_int(count)
+
+
 def _ask_registry(_: Sequence[Registry]) -> list[bytes]:
     return []
 
@@ -439,22 +283,25 @@ def _fill_registry(
 
 
 _KINDS: Final[dict[type[Question], tuple[Statement, Params, Fill]]] = {
-    RunOf: (_RUNS, _ask_runs, _fill_runs),
-    InboxOf: (_INBOXES, _ask_runs, _fill_inboxes),
-    HistoryOf: (_HISTORIES, _ask_runs, _fill_histories),
-    TimerOf: (_TIMERS, _ask_timers, _fill_timers),
-    WaitOf: (_WAITS, _ask_waits, _fill_waits),
-    ConsumedBy: (_CONSUMED, _ask_consumed, _fill_consumed),
-    EventAt: (_EVENTS, _ask_events, _fill_events),
-    EventsNamed: (_EVENTS_NAMED, _ask_pages, _fill_pages),
-    EventByKey: (_EVENT_KEYS, _ask_keys, _fill_keys),
-    PathsOf: (_PATHS, _ask_paths, _fill_paths),
-    WaitsFor: (_WAITS_FOR, _ask_fitting, _fill_fitting),
-    Seeking: (_SEEKING, _ask_seeking, _fill_seeking),
-    MatchPathsOf: (_MATCH_PATHS, _ask_match_paths, _fill_match_paths),
-    MatchesOf: (_MATCHES, _ask_matches, _fill_matches),
-    PausedOf: (_PAUSED, _ask_paused, _fill_paused),
-    Registry: (_REGISTRY, _ask_registry, _fill_registry),
+    RunOf: (sql.RUNS, _ask_runs, _fill_runs),
+    InboxOf: (sql.INBOXES, _ask_runs, _fill_inboxes),
+    HistoryOf: (sql.HISTORIES, _ask_runs, _fill_histories),
+    TimerOf: (sql.TIMERS, _ask_timers, _fill_timers),
+    WaitOf: (sql.WAITS, _ask_waits, _fill_waits),
+    ConsumedBy: (sql.CONSUMED, _ask_consumed, _fill_consumed),
+    EventAt: (sql.EVENTS, _ask_events, _fill_events),
+    EventsNamed: (sql.EVENTS_NAMED, _ask_pages, _fill_pages),
+    EventByKey: (sql.EVENT_KEYS, _ask_keys, _fill_keys),
+    PathsOf: (sql.PATHS, _ask_paths, _fill_paths),
+    WaitsFor: (sql.WAITS_FOR, _ask_fitting, _fill_fitting),
+    Seeking: (sql.SEEKING, _ask_seeking, _fill_seeking),
+    MatchPathsOf: (sql.MATCH_PATHS, _ask_match_paths, _fill_match_paths),
+    MatchesOf: (sql.MATCHES, _ask_matches, _fill_matches),
+    PausedOf: (sql.PAUSED, _ask_paused, _fill_paused),
+    OldestEvents: (sql.OLDEST, _ask_limits, _fill_oldest),
+    GoingOf: (sql.GOING, _ask_going, _fill_going),
+    RecordsGone: (sql.RECORDS_GONE, _ask_limits, _fill_gone),
+    Registry: (sql.REGISTRY, _ask_registry, _fill_registry),
 }
 
 

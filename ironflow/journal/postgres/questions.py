@@ -122,6 +122,24 @@ class PausedOf(NamedTuple):
     function: str
 
 
+class OldestEvents(NamedTuple):
+    """The first events there are."""
+
+    limit: int
+
+
+class GoingOf(NamedTuple):
+    """Whether a run has no row, and records that are still to be deleted."""
+
+    run: bytes
+
+
+class RecordsGone(NamedTuple):
+    """How many records of runs without a row there are, counted up to a limit."""
+
+    limit: int
+
+
 class Registry(NamedTuple):
     """Every function."""
 
@@ -142,6 +160,9 @@ Question = (
     | MatchPathsOf
     | MatchesOf
     | PausedOf
+    | OldestEvents
+    | RecordsGone
+    | GoingOf
     | Registry
 )
 
@@ -210,4 +231,9 @@ class Answers:
     paused: dict[PausedOf, list[RunRow]] = field(
         default_factory=dict[PausedOf, list[RunRow]]
     )
+    oldest: dict[OldestEvents, list[StoredEvent]] = field(
+        default_factory=dict[OldestEvents, list[StoredEvent]]
+    )
+    going: dict[GoingOf, bool] = field(default_factory=dict[GoingOf, bool])
+    gone: dict[RecordsGone, int] = field(default_factory=dict[RecordsGone, int])
     registry: dict[str, FunctionRow] | None = None

@@ -28,7 +28,8 @@ _HISTORY: Final = Statement(
     "history",
     """SELECT data FROM records
     WHERE environment = $1::integer AND run = $2::uuid AND sequence > $3::bigint
-        AND sequence <= $3 + $4::bigint
+        AND sequence <= $3 + $4::bigint AND EXISTS (
+            SELECT FROM runs r WHERE r.environment = $1 AND r.run = $2)
     ORDER BY sequence""",
 )
 _BLOBS: Final = Statement(

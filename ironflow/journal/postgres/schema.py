@@ -232,7 +232,29 @@ _TABLES_2: Final = """
 CREATE INDEX runs_by_function_and_status ON runs (environment, function, status, run);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES_1, _TABLES_2)
+# What is past its retention.
+_TABLES_3: Final = """
+CREATE TABLE blob_runs (
+    environment integer NOT NULL,
+    digest bytea NOT NULL,
+    run uuid NOT NULL,
+    PRIMARY KEY (environment, digest, run)
+);
+CREATE INDEX blob_runs_by_run ON blob_runs (environment, run);
+COMMENT ON TABLE blob_runs IS 'Which runs have a payload: it goes with the last.';
+INSERT INTO blob_runs SELECT environment, digest, '00000000-0000-0000-0000-000000000000'
+    FROM blobs;
+
+CREATE TABLE gone (
+    environment integer NOT NULL,
+    run uuid NOT NULL,
+    PRIMARY KEY (environment, run)
+);
+COMMENT ON TABLE gone IS 'Runs past their retention: their rows were deleted, and their'
+    ' records are being deleted.';
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES_1, _TABLES_2, _TABLES_3)
 VERSION: Final = len(MIGRATIONS)
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"

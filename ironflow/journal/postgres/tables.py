@@ -4,9 +4,8 @@ It does not wait. A read whose answer is not there raises `Wanted`; whoever deci
 asks for it, with whatever else is wanted, and begins again: `apply` is pure.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, final
+from collections.abc import Mapping, Sequence
+from typing import final
 
 from ironflow import codec, limits
 from ironflow.errors import RunNotFound
@@ -16,7 +15,6 @@ from ironflow.journal.base import (
     Delivery,
     EventLog,
     FunctionRow,
-    Hint,
     Hold,
     InboxRow,
     MatchPath,
@@ -28,92 +26,18 @@ from ironflow.journal.base import (
 )
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import questions as ask
+from ironflow.journal.postgres.answered import ABSENT, Tables
 from ironflow.journal.postgres.changes import (
-    Changes,
     ReadyRow,
     RecordRow,
     Released,
 )
 from ironflow.journal.postgres.lookups import PAGE_OF_EVENTS
-from ironflow.journal.postgres.questions import Answers, Question
+from ironflow.journal.postgres.questions import Question
 from ironflow.records import Draft, Entry, EventData
 
-# Numbers of inbox rows and places in the queue begin with the commit's: they grow
-# without a counter to be stored.
-NUMBERS_PER_COMMIT: Final = 1 << 24
 
-_ABSENT: Final = ask.Run()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the last commit left: its number, and what every commit must know."""
-
-    number: int
-    events: int
-    registry: int
-    delivery: Delivery | None
-    others: int = 0  # nodes beside this one
-
-
-@final
-class Wanted(Exception):
-    """`apply` needs answers to these questions: not an error, it begins again."""
-
-    def __init__(self, *questions: Question) -> None:
-        super().__init__(questions)
-        self.questions: Final = questions
-
-
-class _Tables:
-    """What both halves of the view stand on."""
-
-    def __init__(
-        self,
-        head: Head,
-        functions: Mapping[str, FunctionRow],
-        answers: Answers,
-        *,
-        more: Callable[[Sequence[Question]], None] | None = None,
-    ) -> None:
-        self.hint = Hint()
-        self.changes: Final = Changes()
-        self._head: Final = head
-        self._functions = functions
-        self._answers: Final = answers
-        self._more: Final = more
-        self._numbers = 0
-        self._lengths: Final[dict[bytes, int]] = {}
-        # What was looked at last: questions about it are asked together.
-        self._offered: list[bytes] = []
-        self._page: list[int] = []
-        self._created: Final[set[bytes]] = set()
-
-    def _want(self, *questions: Question) -> None:
-        """Get these answers now, if this thread may wait for them."""
-        if self._more is None:
-            raise Wanted(*questions)
-        self._more(questions)
-
-    def _stored(self, run: bytes) -> ask.Run:
-        """What is stored of a run."""
-        if run in self._created:
-            return _ABSENT
-        found = self._answers.runs.get(ask.RunOf(run))
-        if found is None:
-            self._want(ask.RunOf(run))
-            found = self._answers.runs[ask.RunOf(run)]
-        return found
-
-    def _number(self) -> int:
-        """Return a number higher than any before."""
-        self._numbers += 1
-        assert self._numbers < NUMBERS_PER_COMMIT
-        return (self._head.number + 1) * NUMBERS_PER_COMMIT + self._numbers
-
-
-class _EventTables(_Tables):
+class _EventTables(Tables):
     """The registry, the event log, who waits for what and who took what."""
 
     def functions(self) -> Mapping[str, FunctionRow]:
@@ -303,8 +227,25 @@ class _EventTables(_Tables):
         self.changes.consumed.drop(pg.run(run_id), position)
 
 
-class _MatchTables(_Tables):
-    """The index by which waits look back."""
+class _MatchTables(Tables):
+    """The index by which waits look back, and events that are past their retention."""
+
+    def oldest_events(self, *, limit: int) -> Sequence[StoredEvent]:
+        question = ask.OldestEvents(limit)
+        if question not in self._answers.oldest:
+            self._want(question)
+        gone = self.changes.events_gone
+        last = gone[-1].position if gone else 0
+        return [each for each in self._answers.oldest[question] if each.position > last]
+
+    def drop_events(self, oldest: Sequence[StoredEvent]) -> None:
+        for stored in oldest:
+            event = stored.event
+            paths = self.match_paths(event.name)
+            for path, key in matching.keys_at(event, paths).items():
+                place = event.name, pg.digest(path), key, stored.position
+                self.changes.matches_gone.append(place)
+        self.changes.events_gone += oldest
 
     def match_paths(self, name: str) -> Mapping[str, MatchPath]:
         question = ask.MatchPathsOf(name)
@@ -343,13 +284,15 @@ class _MatchTables(_Tables):
         return sorted(put.union(stored))[:limit]
 
 
-class _RunTables(_Tables):
+class _RunTables(Tables):
     """Runs: their rows, histories, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
         try:
             run = pg.run(run_id)
         except RunNotFound:
+            return None
+        if run in self._deleted:
             return None
         return self.changes.runs.get(run) or self._stored(run).row
 
@@ -403,6 +346,7 @@ class _RunTables(_Tables):
             changes.records.append(row)
             if codec.is_blob(entry.payload):
                 changes.blobs[record.payload_digest] = bytes(entry.payload)
+                changes.blob_runs.add((record.payload_digest, run))
         self._lengths[run] = entries[-1].record.sequence
 
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
@@ -431,7 +375,7 @@ class _RunTables(_Tables):
         run, ready = pg.run(row.run_id), self.changes.ready
         if ready.value(run, None) is not None:
             return
-        known = self._answers.runs.get(ask.RunOf(run), _ABSENT)
+        known = self._answers.runs.get(ask.RunOf(run), ABSENT)
         if not known.is_ready or ready.hides(run, None):
             ready.put(run, None, ReadyRow(row.function_id, row.lane, self._number()))
 
@@ -464,6 +408,28 @@ class _RunTables(_Tables):
         if question not in self._answers.timers:
             self._want(question)
         return self._answers.timers[question]
+
+    def drop_run(self, run_id: str) -> None:
+        run = pg.run(run_id)
+        self.changes.runs_gone.append(run)
+        self._deleted.add(run)
+
+    def is_going(self, run_id: str) -> bool:
+        question = ask.GoingOf(pg.run(run_id))
+        if question not in self._answers.going:
+            self._want(question)
+        return question.run in self._deleted or self._answers.going[question]
+
+    def drop_records(self, *, limit: int) -> bool:
+        question = ask.RecordsGone(limit)
+        if question not in self._answers.gone:
+            self._want(question)
+        gone = self.changes.runs_gone
+        if not (gone or self._answers.gone[question]):
+            return False
+        self.changes.records_gone = limit
+        lengths = sum(self._stored(run).length for run in gone)
+        return self._answers.gone[question] + lengths >= limit
 
     def drop_run_tables(self, run_id: str) -> None:
         run, changes = pg.run(run_id), self.changes

@@ -166,7 +166,7 @@ async def test_every_bit_of_a_payload_an_event_and_a_commit_counts(
     async with lived_in(scene):
         pass
     store = Store(directory)
-    rows = store.rows(table)
+    rows = [row for row in store.rows(table) if row[1]]
     chosen = random.Random(2)
     for _ in range(FLIP_SEEDS):
         key, value = chosen.choice(rows)

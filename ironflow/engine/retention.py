@@ -1,0 +1,121 @@
+"""Clean up: delete runs and events that are past their retention, little by little.
+
+A *sweep* looks at all runs, newest first, a page at a time. It asks the journal to
+delete what has had its time; whether that is so is decided there. It keeps nothing: a
+sweep that is cut off at any point begins again after the next start.
+"""
+
+from collections.abc import Mapping
+from typing import Final, final
+
+import trio
+
+from ironflow import limits
+from ironflow.engine.runtime import Runtime, log
+from ironflow.errors import JournalError, JournalFailed
+from ironflow.journal.base import (
+    CLOSED,
+    DeleteEvents,
+    DeleteRuns,
+    Done,
+    RunQuery,
+    RunSummary,
+)
+from ironflow.policy.retention import is_past
+
+
+@final
+class Retention:
+    """The sweeps of one engine.
+
+    `retentions` are those of its functions, `events_us` is that of events, 0 for ever.
+    """
+
+    def __init__(
+        self, runtime: Runtime, retentions: Mapping[str, int], *, events_us: int
+    ) -> None:
+        self._runtime: Final = runtime
+        self._retentions: Final = retentions
+        self._events_us: Final = events_us
+
+    async def run(self) -> None:
+        """Sweep again and again."""
+        runtime, pause = self._runtime, limits.RETENTION_FIRST_US_DEFAULT
+        while True:
+            await runtime.wait_until(runtime.clock.now() + pause)
+            pause = limits.RETENTION_PAUSE_US_DEFAULT
+            try:
+                await self.sweep()
+            except JournalFailed:
+                raise  # the engine stops
+            except JournalError as error:
+                log.error("what is past its retention stays for now: %s", error)
+
+    async def sweep(self) -> None:
+        """Delete what is past its retention now."""
+        now = self._runtime.clock.now()
+        before = now - self._events_us if self._events_us else 0
+        last_old = await self._last_event(before) if before else 0
+        through = await self._sweep_runs(now, last_old)
+        if through:
+            await self._repeat(DeleteEvents(through, before))
+
+    async def _last_event(self, before: int) -> int:
+        """Return the position of the last of the events from before a time, 0 if none."""
+        last = 0
+        while not self._runtime.closing:
+            page = await self._runtime.journal.events(
+                after=last, limit=limits.PAGE_EVENTS_MAX
+            )
+            for stored in page:
+                if stored.event.timestamp >= before:
+                    return last
+                last = stored.position
+            if not page:
+                break
+            await trio.lowlevel.checkpoint()
+        return last
+
+    async def _sweep_runs(self, now: int, through: int) -> int:
+        """Delete runs; return up to where nobody can look back at events any more.
+
+        It is `through` at most, where the log ended or went on before: a run that begins
+        meanwhile looks back at later events only.
+        """
+        await self._repeat(DeleteRuns((), now))
+        limit, cursor = limits.RETENTION_RUNS_PER_COMMIT_MAX, ""
+        while not self._runtime.closing:
+            query = RunQuery(cursor=cursor, limit=limit)
+            page = await self._runtime.journal.find(query)
+            old: list[str] = []
+            for summary in page:
+                if summary.row.status not in CLOSED:
+                    through = min(through, summary.row.trigger_position)
+                elif self._may_be_past(summary, now):
+                    old.append(summary.row.run_id)
+            if old:
+                await self._repeat(DeleteRuns(tuple(old), now))
+            if len(page) < limit:
+                return through
+            cursor = page[-1].row.run_id
+            await trio.lowlevel.checkpoint()
+        return 0
+
+    async def _repeat(self, command: DeleteRuns | DeleteEvents) -> None:
+        """Commit a command until nothing is left of it."""
+        while not self._runtime.closing:
+            answer = await self._runtime.commit_one(command)
+            assert isinstance(answer, Done)
+            if not answer.changed:
+                break
+            if isinstance(command, DeleteRuns):
+                command = DeleteRuns((), command.now)
+            await trio.lowlevel.checkpoint()
+
+    def _may_be_past(self, summary: RunSummary, now: int) -> bool:
+        """Leave out what is not; of functions of other apps the journal knows more."""
+        row = summary.row
+        retention_us = self._retentions.get(row.function_id)
+        return retention_us is None or is_past(
+            row.ended_at, retention_us=retention_us, now=now
+        )
