@@ -154,6 +154,7 @@ async def test_the_old_file_is_kept_as_it_was(first: Path) -> None:
         "data.mdb",
         "lock.mdb",
         "head",
+        "index",
         "owner",
         "wal",
         migrate.KEPT,
