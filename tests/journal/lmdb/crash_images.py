@@ -98,7 +98,10 @@ class Recorder:
         patch.setattr(os, "pwrite", self._on_pwrite)
 
         def write(environment: Environment, changes: Changes) -> None:
-            self._on_lmdb(environment, changes)
+            if environment._path == directory:
+                self._on_lmdb(environment, changes)
+            else:  # the index of runs, which is made again
+                self._write(environment, changes)
 
         patch.setattr(Environment, "write", write)
 
