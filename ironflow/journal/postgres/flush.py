@@ -56,14 +56,8 @@ _DROP_CONSUMED: Final = _dropped("consumed", run="uuid", position="bigint")
 
 _DROP_MATCH_PATHS: Final = _dropped("match_paths", event="text", path_key="uuid")
 
-_DROP_MATCHES: Final = Statement(
-    "drop_matches",
-    """DELETE FROM matches t
-    USING unnest($2::text[], $3::uuid[], $4::bytea[], $5::bigint[])
-        AS a (event, path_key, match_key, position)
-    WHERE t.environment = $1::integer AND t.event = a.event
-        AND t.path_key = a.path_key AND t.match_key = a.match_key
-        AND t.position = a.position""",
+_DROP_MATCHES: Final = _dropped(
+    "matches", event="text", path_key="uuid", match_key="bytea", position="bigint"
 )
 _DROP_EVENTS: Final = Statement(
     "drop_events",
@@ -77,29 +71,48 @@ _PUT_GONE: Final = Statement(
 )
 _DROP_RECORDS: Final = Statement(
     "drop_records",
-    """DELETE FROM records USING (
-        SELECT r.run, r.sequence FROM gone g
-        JOIN records r ON r.environment = g.environment AND r.run = g.run
-        WHERE g.environment = $1::integer LIMIT $2::bigint) AS old
-    WHERE environment = $1 AND records.run = old.run
-        AND records.sequence = old.sequence""",
+    """DELETE FROM records WHERE ctid = ANY (ARRAY (
+        SELECT r.ctid FROM gone g
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM records
+            WHERE environment = $1::integer AND run = g.run OFFSET 0) r
+        WHERE g.environment = $1 ORDER BY g.run LIMIT $2::bigint))""",
 )
-# A run of which nothing is left, and the payloads that no other run has.
+# Runs of which nothing is left are among the first: their records go in that order.
+_ENDED: Final = """(
+    SELECT ctid, run FROM gone WHERE environment = $1::integer
+    ORDER BY run LIMIT $2::bigint) g
+    WHERE (SELECT true FROM records r
+        WHERE r.environment = $1 AND r.run = g.run LIMIT 1) IS NULL"""
+# Payloads that only such runs have and others that nobody can read any more.
+_DROP_BLOBS: Final = Statement(
+    "drop_blobs",
+    f"""DELETE FROM blobs WHERE ctid = ANY (ARRAY (
+        SELECT b.ctid FROM (
+            SELECT DISTINCT ON (digest) y.digest
+            FROM (SELECT g.run FROM {_ENDED}) AS ended
+            CROSS JOIN LATERAL (
+                SELECT digest FROM blob_runs
+                WHERE environment = $1 AND run = ended.run OFFSET 0) y) d
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM blobs
+            WHERE environment = $1 AND digest = d.digest OFFSET 0) b
+        WHERE (SELECT true FROM blob_runs o
+            WHERE o.environment = $1 AND o.digest = d.digest
+                AND (SELECT true FROM gone other
+                    WHERE other.environment = $1 AND other.run = o.run) IS NULL
+            LIMIT 1) IS NULL))""",  # noqa: S608 - a part of ours
+)
 _END_GONE: Final = Statement(
     "end_gone",
-    """WITH ended AS (
-        DELETE FROM gone WHERE environment = $1::integer AND NOT EXISTS (
-            SELECT FROM records r WHERE r.environment = $1 AND r.run = gone.run)
-        RETURNING run),
-    released AS (
-        DELETE FROM blob_runs b USING ended
-        WHERE b.environment = $1 AND b.run = ended.run RETURNING b.digest, b.run)
-    DELETE FROM blobs USING released
-    WHERE blobs.environment = $1 AND blobs.digest = released.digest
-        AND NOT EXISTS (
-            SELECT FROM blob_runs o
-            WHERE o.environment = $1 AND o.digest = released.digest
-                AND o.run NOT IN (SELECT run FROM released))""",
+    f"""WITH ended AS (
+        DELETE FROM gone WHERE ctid = ANY (ARRAY (SELECT g.ctid FROM {_ENDED}))
+        RETURNING run)
+    DELETE FROM blob_runs WHERE ctid = ANY (ARRAY (
+        SELECT y.ctid FROM ended
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM blob_runs
+            WHERE environment = $1 AND run = ended.run OFFSET 0) y))""",  # noqa: S608 - a part of ours
 )
 
 _RELEASE: Final = Statement(
@@ -244,8 +257,10 @@ def _past(changes: Changes, environment: bytes) -> Iterator[Call]:
         yield _DROP_RUNS, [environment, runs]
         yield _PUT_GONE, [environment, runs]
     if changes.records_gone:
-        yield _DROP_RECORDS, [environment, pg.int8(changes.records_gone)]
-        yield _END_GONE, [environment]
+        so_many = [environment, pg.int8(changes.records_gone)]
+        yield _DROP_RECORDS, so_many
+        yield _DROP_BLOBS, so_many
+        yield _END_GONE, so_many
     if changes.events_gone:
         last = changes.events_gone[-1].position
         yield _DROP_EVENTS, [environment, pg.int8(last)]

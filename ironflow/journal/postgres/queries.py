@@ -199,8 +199,9 @@ OLDEST: Final = Statement(
 
 GOING: Final = Statement(
     "going",
-    """SELECT g.run FROM unnest($2::uuid[]) AS a (run)
-    JOIN gone g ON g.environment = $1::integer AND g.run = a.run""",
+    """SELECT a.run FROM unnest($2::uuid[]) AS a (run)
+    CROSS JOIN LATERAL (
+        SELECT FROM gone WHERE environment = $1::integer AND run = a.run OFFSET 0) g""",
 )
 
 RECORDS_GONE: Final = Statement(
