@@ -51,11 +51,6 @@ def event_id(value: bytes) -> str:
     return "evt_" + value.hex()
 
 
-def to_bytes(identifier: str) -> bytes:
-    """Return the 16 bytes of a shown id that is known to be well formed."""
-    return bytes.fromhex(identifier[4:])
-
-
 def is_run_id(text: str) -> bool:
     """Say whether a text is a run id."""
     return text.startswith("run_") and _PREFIXED.match(text) is not None

@@ -166,6 +166,7 @@ def test_a_newer_format_is_refused_whatever_it_looks_like(newer: int) -> None:
 
 
 @given(st.lists(DRAFTS, max_size=5))
+@example([Draft(SleepFired(id="nap:0")), Draft(SleepFired(id="nap:1"))])
 def test_a_page_holds_records_as_they_are(drafts: list[Draft]) -> None:
     """One decode reads what `decode` reads one by one; any reader can too."""
     records = [codec.encode(sealed(draft)) for draft in drafts]
@@ -192,6 +193,22 @@ def test_a_newer_format_of_records_that_look_alike_is_refused() -> None:
 
     with pytest.raises(JournalNewer, match="upgrade ironflow"):
         codec.decode_page(codec.page([old, b"\x93\x02" + old[2:]]))
+
+
+def test_the_first_record_of_a_page_that_is_damaged_says_why() -> None:
+    """The page as a whole cannot be read at once, so each is read by itself."""
+    good = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
+    bad = good.replace(b"nap", b"\xff\xff\xff")
+
+    with pytest.raises(JournalDamaged, match="bytes of the journal are not a record"):
+        codec.decode_page(codec.page([good, bad]))
+
+
+@pytest.mark.parametrize("payload", [NO_PAYLOAD, b"\x2a"])
+def test_a_draft_lies_in_the_inbox_with_or_without_a_payload(payload: bytes) -> None:
+    draft = Draft(SleepFired(id="nap:0"), payload)
+
+    assert same(codec.decode_draft(codec.encode_draft(draft)), draft)
 
 
 def test_a_format_that_never_was_is_damage() -> None:

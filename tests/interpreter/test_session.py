@@ -85,6 +85,22 @@ def test_only_a_rewound_history_has_results_to_use_again() -> None:
     assert world.session.reusable(move.perform[0]) is None
 
 
+def test_it_knows_which_steps_an_earlier_host_may_have_begun() -> None:
+    """Until their outcome is there; what it asks for later is its own."""
+    world = World(program_of(two_steps))
+    world.start({})
+    world.reload()
+    session = world.session
+    assert session is not None
+
+    first = session.may_have_begun("a:0")
+    world.absorb(outcomes.completed(world.outstanding["a:0"], NIL))
+
+    assert first
+    assert not session.may_have_begun("a:0")
+    assert not session.may_have_begun("b:0")
+
+
 def test_a_broken_run_is_cancelled_without_its_code() -> None:
     """The error says that nothing was undone, and the chain goes on."""
 

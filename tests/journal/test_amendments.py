@@ -50,6 +50,25 @@ async def test_a_sleep_that_has_fired_and_is_dropped_fires_no_more(
     assert again.inbox == ()
 
 
+async def test_a_wait_that_stays_keeps_its_row(scene: Scene) -> None:
+    """Only its answer was dropped, and it finds that again."""
+    holder = await scene.start()
+    ask = wait("w:0", scene.name("e"))
+    await holder.append(ask)
+    (receipt,) = await scene.emit(scene.event("e", 1))
+    await holder.append()  # it learns of the event
+    await holder.append(park=True)  # it moves it into its history
+
+    await rewind(scene, holder, 2)
+    again = await scene.hold("job")
+    command = structs.replace(again.command(), awaited=(ask.record,))
+    answer = await scene.commit(command)
+
+    assert isinstance(answer, Appended), answer
+    drafts = [row.draft for row in answer.inbox]
+    assert received(drafts) == [("w:0", receipt.event_id)]
+
+
 async def test_an_event_is_found_again_pages_later(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,14 @@ def test_an_event_may_not_lie_in_a_namespace_of_the_engine(
         check(prefix + "order")
 
 
+def test_a_run_waits_for_events_of_users_and_for_topics() -> None:
+    """Behind the prefix of a topic stands a name like any other."""
+    assert names.check_awaited_name("order.paid") == "order.paid"
+    assert names.check_awaited_name("topic:prices.eu") == "topic:prices.eu"
+    with pytest.raises(ConfigurationError, match="is not a name: write segments"):
+        names.check_awaited_name("topic:prices.*")
+
+
 @given(st.text())
 def test_every_text_is_a_name_or_refused(text: str) -> None:
     """No text gets past a check changed, or with another error."""
