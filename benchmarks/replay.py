@@ -10,6 +10,7 @@ import trio
 from benchmarks.functions import app
 from benchmarks.rows import Row
 from ironflow import ids, values
+from ironflow.engine.loading import load
 from ironflow.interpreter import outcomes
 from ironflow.interpreter.session import Session
 from ironflow.journal.base import (
@@ -104,16 +105,9 @@ async def _write(journal: Journal, size: int) -> str:
 
 
 async def _replay(journal: Journal, run_id: str, size: int) -> None:
-    program = app.programs["steps"]
-    session = Session(program, run_id, "default")
-    entries: list[Entry] = []
-    while True:
-        page = await journal.history(run_id, after=len(entries), limit=_PAGE)
-        entries += page
-        if len(page) < _PAGE:
-            break
-    session.load(entries)
+    session = Session(app.programs["steps"], run_id, journal.environment)
+    session = await load(journal, session)
     move = session.absorb((), 1)
     assert move.state == "ended", move
-    assert len(entries) == size + 2
+    assert session.length == size + 2
     session.close()

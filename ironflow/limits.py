@@ -44,6 +44,7 @@ LOOK_BACK_EVENTS_PER_COMMIT_MAX: Final = 1_000
 LOOK_BACK_SCAN_EVENTS_MAX: Final = 32  # a wait looks at so few without an index
 MATCH_PATHS_MAX: Final = 16  # by which the events of one name are indexed
 PAGE_RECORDS_MAX: Final = 10_000
+REPLAY_RECORDS_MAX: Final = 2_500  # that a run's code runs over in one go
 PAGE_RUNS_MAX: Final = 1_000
 PAGE_EVENTS_MAX: Final = 1_000
 CLAIM_RUNS_MAX: Final = 1_000

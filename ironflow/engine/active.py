@@ -18,7 +18,7 @@ from ironflow.engine.runtime import Runtime, log
 from ironflow.engine.steps import Attempt
 from ironflow.engine.told import tell
 from ironflow.engine.work import Work
-from ironflow.errors import Conflict, LeaseLost
+from ironflow.errors import Conflict, JournalError, LeaseLost
 from ironflow.interpreter import outcomes
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.session import Move, Session
@@ -100,7 +100,10 @@ class ActiveRun:
         self._work.wake(self)
 
     async def _load(self) -> None:
-        if not await load(self._runtime, self._session):
+        try:
+            self._session = await load(self._runtime.journal, self._session)
+        except JournalError as error:
+            log.error("run %s stays where it is: %s", self.run_id, error)
             self._leave()
             return
         self._armed = False

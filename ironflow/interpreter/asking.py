@@ -38,9 +38,8 @@ SUSPENDED: Final = object()
 _STEP: Final = Kind.STEP
 
 
-def ask_step(core: Core, fiber: Fiber, operation: RunStep[Any]) -> object:
+def open_step(core: Core, fiber: Fiber, operation: RunStep[Any], id_: str) -> object:
     """A plain step leaves no start record: its outcome is its only record."""
-    id_ = fiber.scope.step_id(operation.name)
     pending = Pending(id_, _STEP, operation, fiber, core.time, core.sequence)
     fiber.pending = pending
     if operation.once == "at_most":
@@ -227,8 +226,8 @@ def _owes_undo(saga: Saga | None) -> bool:
 
 Handler = Callable[[Core, Fiber, Any], object]
 
+# Of all operations but RunStep, which the machine asks for itself.
 HANDLERS: Final[dict[type[Operation[Any]], Handler]] = {
-    RunStep: ask_step,
     Sleep: ask_sleep,
     WaitForEvent: ask_wait,
     Publish: ask_publish,

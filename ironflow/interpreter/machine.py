@@ -20,7 +20,7 @@ from ironflow.errors import (
     RunFailure,
 )
 from ironflow.interpreter import asking, cancelling, ending, mismatch, settling
-from ironflow.interpreter.core import Core, Pending, place
+from ironflow.interpreter.core import Core, Pending
 from ironflow.interpreter.fibers import (
     Fiber,
     Join,
@@ -29,14 +29,13 @@ from ironflow.interpreter.fibers import (
     finalize_quietly,
     foreign_await,
 )
-from ironflow.interpreter.operations import Operation, RunStep
+from ironflow.interpreter.operations import Operation, RunStep, UndoSaga, is_operation
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.turn import PerformStep, StopChild, Turn, TurnState
-from ironflow.policy.retry import NO_RETRY
+from ironflow.interpreter.telling import turn_of
+from ironflow.interpreter.turn import StopChild, Turn
 from ironflow.records import (
     COMMANDS,
     CodeChanged,
-    Draft,
     Entry,
     EventData,
     Record,
@@ -50,8 +49,7 @@ from ironflow.records import (
 # Looked up once: they are used for every operation.
 _SUSPENDED = asking.SUSPENDED
 _RunStep: type[RunStep[Any]] = RunStep
-_ask_step = asking.ask_step
-_handler_of = asking.HANDLERS.get
+_open_step = asking.open_step
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 
 
@@ -80,7 +78,17 @@ class Interpreter:
         disagreement with the history is in the turn. Call it with no Trio task
         current (`engine.guard`), since it runs user code.
         """
+        self.play()
+        return turn_of(self._core)
+
+    def play(self) -> None:
+        """Let function code run, as `advance` does; the next turn says what it asks.
+
+        For a history that is fed in pages. Nothing runs after `close`.
+        """
         core, waiting = self._core, self._waiting
+        if core.closing:
+            return
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, finalize_quietly)
         try:
@@ -91,7 +99,6 @@ class Interpreter:
         finally:
             core.fiber = None
             sys.set_asyncgen_hooks(*hooks)
-        return self._turn()
 
     def take(self, entry: Entry) -> Turn:
         """Feed one record and advance."""
@@ -286,9 +293,9 @@ class Interpreter:
             while True:
                 operation = body.send(value) if error is None else body.throw(error)
                 if type(operation) is _RunStep and not fiber.cancelled:
-                    _ask_step(core, fiber, operation)
-                    return
-                value, error = self._ask(fiber, operation)
+                    value, error = self._ask_step(fiber, operation), None
+                else:
+                    value, error = self._ask(fiber, operation)
                 if value is _SUSPENDED:
                     return
         except StopIteration as stop:
@@ -296,18 +303,51 @@ class Interpreter:
         except (Exception, Cancelled) as caught:  # user code; recorded or in the turn
             self._done(fiber, None, caught)
 
-    def _ask(
-        self, fiber: Fiber, operation: Operation[Any]
-    ) -> tuple[Any, BaseException | None]:
+    def _ask_step(self, fiber: Fiber, operation: RunStep[Any]) -> Any:
+        """Return the step's result where the history has it next, or leave it open.
+
+        So a replay goes through a long run without a note of what is open. Only what
+        `_take_results` would take next is taken: nothing else is to run or to be asked
+        before it, and the run's limit is not near.
+        """
+        core, waiting = self._core, self._waiting
+        id_ = fiber.scope.step_id(operation.name)
+        if not waiting:
+            return _open_step(core, fiber, operation, id_)
+        entry = waiting[0]
+        record = entry.record
+        if (
+            record.id != id_
+            or type(record) is not StepCompleted
+            or operation.undo
+            or operation.once == "at_most"
+            or core.runnable
+            or core.asks
+            or core.bug
+            # This record, and the one that is being taken now.
+            or core.counted + 2 - core.exempt >= core.program.history_limit
+        ):
+            return _open_step(core, fiber, operation, id_)
+        try:
+            decode = core.decoders.get(operation.fn) or core.decoder_for(operation.fn)
+            value = decode(entry.payload)
+        except Exception:  # settling tells what does not fit
+            return _open_step(core, fiber, operation, id_)
+        waiting.popleft()
+        core.sequence, core.time = record.sequence, record.recorded_at
+        core.counted += 1
+        return value
+
+    def _ask(self, fiber: Fiber, operation: Any) -> tuple[Any, BaseException | None]:
         core = self._core
-        handler = _handler_of(type(operation))
-        if handler is None:
+        if not is_operation(operation):
             core.bug = foreign_await(fiber.body, operation)
             return _SUSPENDED, None
-        if fiber.cancelled and handler is not asking.ask_undo:
+        if fiber.cancelled and type(operation) is not UndoSaga:
             return self._refuse(fiber)
         try:
-            return handler(core, fiber, operation), None
+            ask = asking.HANDLERS[type(operation)]
+            return ask(core, fiber, operation), None
         except (Exception, Cancelled) as error:  # what the code gets
             return None, error
 
@@ -353,64 +393,6 @@ class Interpreter:
             core.schedule(parent, error=Cancelled("this line of the run is cancelled"))
         else:
             core.schedule(parent, join.fork.finish(join.results))
-
-    # --- turns out -----------------------------------------------------------------------------
-
-    def _turn(self) -> Turn:
-        core = self._core
-        if core.bug is not None:
-            return Turn("broken", bug=core.bug, logs=tuple(core.logs))
-        asks: tuple[Draft, ...] = ()
-        if core.asks:
-            asks = tuple([ask.draft for ask in core.asks])
-        perform: tuple[PerformStep, ...] = ()
-        if core.to_perform:
-            perform = tuple(map(self._perform, core.to_perform.values()))
-            core.to_perform.clear()
-        state: TurnState
-        state = "ended" if core.ended else "working" if core.in_hand else "waiting"
-        if not (core.stops or core.abandoned or core.logs):
-            return Turn(state, asks, perform)
-        turn = Turn(
-            state,
-            asks,
-            perform,
-            tuple(core.stops.values()),
-            tuple(core.abandoned),
-            tuple(core.logs),
-        )
-        core.stops.clear()
-        core.abandoned.clear()
-        core.logs.clear()
-        return turn
-
-    def _perform(self, pending: Pending) -> PerformStep:
-        program, operation, undo = self._core.program, pending.operation, pending.undo
-        if undo is not None:
-            name, fn, args = undo.name, undo.fn, undo.args
-            retry, timeout_us, once = program.retry, program.step_timeout_us, False
-        else:
-            assert isinstance(operation, RunStep)
-            name, fn, args = operation.name, operation.fn, operation.args
-            once = operation.once == "at_most"
-            retry = operation.retry or (NO_RETRY if once else program.retry)
-            timeout_us = operation.timeout_us or program.step_timeout_us
-        return PerformStep(
-            pending.id,
-            name,
-            fn,
-            args,
-            pending.attempt,
-            retry,
-            timeout_us,
-            pending.not_before,
-            pending.asked_at,
-            place(operation),
-            pending.started,
-            once,
-            pending.in_doubt,
-            pending.last_error,
-        )
 
 
 def _may_start(pending: Pending, record: Record) -> bool:

@@ -43,6 +43,11 @@ class Operation(Generic[T]):
         self.instruction = instruction  # type: ignore[misc]  # as above
 
 
+def is_operation(awaited: object) -> bool:
+    """Say whether what function code awaits is one of ours."""
+    return isinstance(awaited, Operation)
+
+
 @final
 class RunStep(msgspec.Struct, Operation[T], eq=False):
     """Run `fn(*args)` once and record what it returns.

@@ -87,23 +87,34 @@ class Session:
         # Steps that a host before this one may have begun.
         self._uncertain: set[str] = set()
 
-    def load(self, entries: Sequence[Entry]) -> None:
-        """Take the durable history, whole; call `absorb((), now)` next.
+    def load(self, entries: Sequence[Entry], *, more: bool = False) -> bool:
+        """Take the durable history; call `absorb((), now)` next.
+
+        A long one may come in pages, all but the last with `more`: the code runs over
+        each, so that it is not held whole. Not so a history with amendments, which
+        can only be folded when all of it is here: then nothing is taken, the answer is
+        False, and a new session has to be given the whole.
 
         Its log lines have been shown before; only those of a run that has no record
         but its start may not have been, and are shown.
         """
+        amended = not AMENDMENTS.isdisjoint(map(type, map(_record_of, entries)))
+        if amended and (more or self.length):
+            return False
         if entries:
             last = entries[-1]
             self.length = self.loaded = last.record.sequence
             self._digest = last.digest
             self._time = last.record.recorded_at
         self._silent = self.length > 1
-        if not AMENDMENTS.isdisjoint(map(type, map(_record_of, entries))):
+        if amended:
             folded = effective(entries)
             self._reusable = folded.reusable
             entries = folded.entries
         self._machine.feed(entries)
+        if more:
+            self._machine.play()
+        return True
 
     def absorb(self, drafts: Sequence[Draft], now: int) -> Move:
         """Seal what has happened, let the code see it, seal what it asks.

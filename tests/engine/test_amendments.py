@@ -3,12 +3,21 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 import ironflow
-from ironflow import Context, NonRetryableError, codec
+from ironflow import Context, NonRetryableError, codec, limits
 from ironflow.journal.base import Appended, AppendRecords
 from ironflow.records import Draft, Rewound, RunRetried, StepPatched
 from tests.engine.bench import Bench, settle
+
+
+@pytest.fixture(params=[1, 2, limits.REPLAY_RECORDS_MAX], autouse=True)
+def replayed_at_once(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many records a run's code runs over in one go, it comes to the same."""
+    monkeypatch.setattr(limits, "REPLAY_RECORDS_MAX", request.param)
 
 
 def amend(bench: Bench, run_id: str, draft: Draft) -> None:

@@ -72,6 +72,33 @@ async def test_a_result_that_was_not_recorded_is_made_again(bench: Bench) -> Non
     assert run.unwrap() == "quick"
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 5, 100])
+async def test_a_long_run_is_replayed_in_pages(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """No page is longer than is replayed at once; what the run does is the same."""
+    steps = Steps()
+    monkeypatch.setattr(limits, "REPLAY_RECORDS_MAX", at_once)
+
+    @ironflow.function(triggers=["go"])
+    async def flow(ctx: Context[Any]) -> list[str]:
+        names = ["a", "b", "c"]
+        many = await ctx.step.map(
+            "all", names, lambda name, step, _: step.run(name, steps.quick, name)
+        )
+        return [*many, await ctx.step.run("slow", steps.slow, "slow")]
+
+    async with bench.crashing(flow) as engine:
+        receipt = await engine.emit("go")
+        await settle()
+    steps.gate.set()
+    async with bench.engine(flow) as engine:
+        run = await engine.result(receipt.run_ids[0])
+
+    assert run.unwrap() == ["a", "b", "c", "slow"]
+    assert sorted(steps.calls) == ["a", "b", "c", "slow", "slow"]
+
+
 async def test_a_crash_before_any_record_starts_the_run_afresh(bench: Bench) -> None:
     """Invariant 4: the event was acknowledged, so its run exists."""
     steps = Steps()

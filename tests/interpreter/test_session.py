@@ -8,6 +8,7 @@ from ironflow.interpreter.session import Session
 from ironflow.records import (
     CancelRequested,
     Draft,
+    Rewound,
     RunEnded,
     SleepFired,
     SleepStarted,
@@ -162,6 +163,59 @@ def test_a_session_that_took_nothing_over_holds_nothing() -> None:
 
     assert (move.entries, move.state) == ((), "waiting")
     assert session.close()
+
+
+def test_a_history_may_come_in_pages() -> None:
+    """The code runs over each page but the last, which `absorb` does."""
+    world = World(program_of(two_steps))
+    world.start({})
+    world.absorb(outcomes.completed(world.outstanding["a:0"], NIL))
+    session = Session(world.program, RUN_ID, ENVIRONMENT)
+
+    taken = [
+        session.load(world.history[:1], more=True),
+        session.load(world.history[1:]),
+    ]
+    move = session.absorb((), world.now)
+
+    assert taken == [True, True]
+    assert [each.id for each in move.perform] == ["b:0"]
+    assert session.length == len(world.history)
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_an_amended_history_does_not_come_in_pages(*, more: bool) -> None:
+    """What was played may be what was dropped; so nothing of the page is taken."""
+    world = World(program_of(two_steps))
+    world.start({})
+    world.append(Draft(Rewound(to=1)))
+    session = Session(world.program, RUN_ID, ENVIRONMENT)
+
+    assert session.load(world.history[:1], more=True)
+    assert not session.load(world.history[1:], more=more)
+    assert session.length == 1
+    assert not Session(world.program, RUN_ID, ENVIRONMENT).load(
+        world.history, more=True
+    )
+    assert Session(world.program, RUN_ID, ENVIRONMENT).load(world.history)
+
+
+def test_no_code_runs_in_a_closed_session() -> None:
+    """A run that is dropped while its history is read."""
+    called = []
+
+    async def noted(step: Step) -> None:
+        called.append("begun")
+
+    world = World(program_of(noted))
+    session = Session(world.program, RUN_ID, ENVIRONMENT)
+    world.start({})
+    called.clear()
+
+    assert session.close()
+    session.load(world.history[:1], more=True)
+
+    assert not called
 
 
 def test_asks_are_placed_behind_what_they_follow() -> None:
