@@ -58,8 +58,6 @@ TABLES: Final = (
     FUNCTIONS,
 )
 LAYOUT: Final = 2  # of the tables; records have a format of their own
-# What a run has there begins with its key and goes with its end.
-RUN_TABLES: Final = (RUN_TIMERS, RUN_WAITS, SEEKS, INBOX, CONSUMED)
 
 FORMAT_KEY: Final = b"format"
 STORE_KEY: Final = b"store"

@@ -463,9 +463,11 @@ class _RunTables(_Tables):
         overlay = self._overlay
         for own, due in list(overlay.scan(keys.RUN_TIMERS, run)):
             overlay.delete(keys.TIMERS, keys.timer_by_due(own, due))
-        for _, key in list(overlay.scan(keys.RUN_WAITS, run)):
+            overlay.delete(keys.RUN_TIMERS, own)
+        for own, key in list(overlay.scan(keys.RUN_WAITS, run)):
             overlay.delete(keys.WAITS, key)
-        for table in keys.RUN_TABLES:
+            overlay.delete(keys.RUN_WAITS, own)
+        for table in (keys.SEEKS, keys.CONSUMED):
             for key, _ in list(overlay.scan(table, run)):
                 overlay.delete(table, key)
 
