@@ -108,7 +108,8 @@ def append(
     if meaning or command.awaited:
         budget = limits.DELIVERIES_PER_COMMIT_MAX
         under_way = _Append(view, row, environment, command.abandoned, budget)
-        _put_back(under_way, command.awaited)
+        if command.awaited:
+            _put_back(under_way, command.awaited)
         for entry in meaning:
             _carry_out(under_way, entry)
         row = under_way.row

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 from ironflow import limits
@@ -69,12 +70,21 @@ def parse_path(text: object, *, option: str) -> Path:
             f"{option} must be a path of at most {limits.PATH_CHARS_MAX} characters,"
             ' such as "data.order_id"'
         )
-    found = _PATH.fullmatch(text)
-    if found is None:
+    steps = _parsed(text)
+    if not steps:
         raise ConfigurationError(
             f"{option}={text!r} is not a path; write names joined by dots and indexes"
             ' in brackets, such as "data.items[0].id"'
         )
+    return steps
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Path:
+    """The steps of a path; none if it is not one."""
+    found = _PATH.fullmatch(text)
+    if found is None:
+        return ()
     steps = tuple(_step(index or name) for index, name in _STEP.findall(found[1]))
     return steps if steps[0] in EVENT_FIELDS else ("data", *steps)
 
@@ -138,6 +148,7 @@ def parse_pattern(text: object, *, option: str) -> tuple[str, ...]:
     return segments
 
 
+@lru_cache(maxsize=4096)
 def pattern_matches(pattern: str | tuple[str, ...], name: str) -> bool:
     """Say whether a name fits a pattern, as text or as parsed before."""
     wanted = _segments(pattern) if isinstance(pattern, str) else pattern

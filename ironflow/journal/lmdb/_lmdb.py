@@ -81,6 +81,17 @@ class Snapshot:
                 yield key, cursor.value()
                 found = cursor.next()
 
+    def rows(self, table: str, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the rows with this prefix, which are few, in order."""
+        found: list[tuple[bytes, bytes]] = []
+        cursor = self._txn.cursor(self._tables[table])
+        there = cursor.set_range(prefix)
+        while there and (row := cursor.item())[0].startswith(prefix):
+            found.append(row)
+            there = cursor.next()
+        cursor.close()
+        return found
+
     def scan_back(
         self, table: str, prefix: bytes, *, before: bytes
     ) -> Iterator[tuple[bytes, bytes]]:

@@ -167,5 +167,6 @@ def remember(memory: Memory, batch: Batch) -> None:
     memory.gone = memory.gone if staged.gone is None else staged.gone
     memory.first_event = max(memory.first_event, staged.dropped + 1)
     memory.match_paths = staged.match_paths or memory.match_paths
+    memory.take_wait_paths(staged.wait_paths)
     memory.take_ready(staged.ready)
     memory.take_known(staged.known, staged.first)

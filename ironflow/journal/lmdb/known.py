@@ -11,25 +11,35 @@ from typing import Final
 
 import msgspec
 
-from ironflow.journal.base import EventLog, FunctionRow, MatchPath, RunRow
+from ironflow.journal.base import (
+    EventLog,
+    FunctionRow,
+    InboxRow,
+    MatchPath,
+    RunRow,
+)
 from ironflow.journal.lmdb import rows
 from ironflow.journal.ready import ReadyQueue
 from ironflow.records import Entry
 
 FRESH_RUNS_MAX: Final = 4096
+WAIT_NAMES_MAX: Final = 4096
+WAIT_PATHS_MAX: Final = (
+    16  # of a name; with more they are sought in the store each time
+)
 
 
 class Known(msgspec.Struct):
     """What a run's next append needs to know; kept while the run is held.
 
-    `inbox_is_empty` may be false of an empty inbox, never true of another; so may
-    `is_bare` of a run that has no timers, waits and consumed events.
+    `length` and `inbox` are None until somebody has looked. `is_bare` may be false of a
+    run that has no timers, waits and consumed events, never true of another.
     """
 
     key: bytes
     row: RunRow | None
-    length: int
-    inbox_is_empty: bool = False
+    length: int | None = None
+    inbox: tuple[InboxRow, ...] | None = None
     is_bare: bool = False
 
 
@@ -50,9 +60,14 @@ class Memory:
     gone: dict[bytes, None] = field(default_factory=dict[bytes, None])
     first_event: int = 1  # position of the oldest that there is
     held: dict[str, Known] = field(default_factory=dict[str, Known])
-    # Runs that have only begun, with their first record: most are claimed at once.
-    fresh: dict[str, tuple[Known, Entry]] = field(
-        default_factory=dict[str, tuple[Known, Entry]]
+    # Runs that were made ready of late, with the first record of those that have only
+    # begun: most are claimed at once.
+    fresh: dict[str, tuple[Known, Entry | None]] = field(
+        default_factory=dict[str, tuple[Known, Entry | None]]
+    )
+    # By event name, the paths of the waits for it. Some may have no wait any more.
+    wait_paths: dict[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
     )
 
     def known(self, run_id: str) -> Known | None:
@@ -73,8 +88,19 @@ class Memory:
                 self.held[run_id] = each
             elif run_id in fresh:
                 fresh[run_id] = (each, fresh[run_id][1])
-            elif run_id in first and len(fresh) < FRESH_RUNS_MAX:
-                fresh[run_id] = (each, first[run_id])
+            elif run_id in self.queue and len(fresh) < FRESH_RUNS_MAX:
+                each.inbox = each.inbox or None  # payloads stay out of memory
+                fresh[run_id] = (each, first.get(run_id))
+
+    def take_wait_paths(self, changes: dict[str, tuple[str, ...] | None]) -> None:
+        """Take the paths of waits by event name; None: they are not known any more."""
+        for name, paths in changes.items():
+            if paths is None:
+                self.wait_paths.pop(name, None)
+            else:
+                self.wait_paths[name] = paths
+        if len(self.wait_paths) > WAIT_NAMES_MAX:
+            self.wait_paths.clear()
 
     def take_ready(self, changes: Sequence[tuple[str, RunRow | None]]) -> None:
         """Let runs be claimed; None: nothing of this one stays in memory."""
@@ -115,6 +141,7 @@ class Staged:
         "readiness",
         "ready",
         "runs",
+        "wait_paths",
     )
 
     def __init__(self) -> None:
@@ -128,6 +155,7 @@ class Staged:
         self.first: dict[str, Entry] = {}
         self.runs: dict[str, rows.RunChange] = {}
         self.events: list[rows.EventChange] = []
+        self.wait_paths: dict[str, tuple[str, ...] | None] = {}
         self.ended_holds: set[str] = set()
         self.deleted: list[bytes] = []  # runs
         self.gone: dict[bytes, None] | None = None

@@ -9,6 +9,7 @@ more layer, on top.
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from heapq import merge
+from itertools import chain
 from typing import Final, Self, final
 
 import msgspec
@@ -20,6 +21,7 @@ from ironflow.journal.lmdb._lmdb import Environment, Snapshot
 from ironflow.records import Entry
 
 _Row = tuple[bytes, bytes]
+_Changed = Mapping[bytes, bytes | None]
 
 
 class Tail(msgspec.Struct, array_like=True):
@@ -101,35 +103,60 @@ class Layer:
         for run, tail in tails.items():
             self.extend(run, tail)
 
-    def scan(self, table: str, prefix: bytes, start: bytes) -> Iterator[_Row]:
-        """Yield rows that were put with this prefix, in order, from `start` on."""
-        order, changed = self._sorted(table)
+    def scan(self, table: str, prefix: bytes, start: bytes) -> Iterator[_Row] | None:
+        """Return rows that were put with this prefix, in order, from `start` on.
+
+        None: there are none.
+        """
+        order = self._sorted(table)
         at = bisect_left(order, max(prefix, start))
-        while at < len(order) and order[at].startswith(prefix):
-            key = order[at]
-            if (value := changed[key]) is not None:
-                yield key, value
-            at += 1
+        if at == len(order) or not order[at].startswith(prefix):
+            return None
+        return _onwards(order, self.tables[table], prefix, at)
 
-    def scan_back(self, table: str, prefix: bytes, before: bytes) -> Iterator[_Row]:
-        """Yield rows that were put with this prefix before `before`, last first."""
-        order, changed = self._sorted(table)
+    def scan_back(
+        self, table: str, prefix: bytes, before: bytes
+    ) -> Iterator[_Row] | None:
+        """Return rows that were put with this prefix before `before`, last first.
+
+        None: there are none.
+        """
+        order = self._sorted(table)
         at = bisect_left(order, before) - 1
-        while at >= 0 and order[at].startswith(prefix):
-            key = order[at]
-            if (value := changed[key]) is not None:
-                yield key, value
-            at -= 1
+        if at < 0 or not order[at].startswith(prefix):
+            return None
+        return _backwards(order, self.tables[table], prefix, at)
 
-    def _sorted(self, table: str) -> tuple[list[bytes], dict[bytes, bytes | None]]:
+    def _sorted(self, table: str) -> list[bytes]:
         """The keys of a table in order: made when first asked for, then kept."""
-        changed = self.tables.get(table, {})
         order = self._order.get(table)
         if order is None:
+            changed = self.tables.get(table)
+            if not changed:
+                return []
             order = sorted(key for key, value in changed.items() if value is not None)
-            if changed:
-                self._order[table] = order
-        return order, changed
+            self._order[table] = order
+        return order
+
+
+def _onwards(
+    order: list[bytes], changed: _Changed, prefix: bytes, at: int
+) -> Iterator[_Row]:
+    while at < len(order) and order[at].startswith(prefix):
+        key = order[at]
+        if (value := changed[key]) is not None:
+            yield key, value
+        at += 1
+
+
+def _backwards(
+    order: list[bytes], changed: _Changed, prefix: bytes, at: int
+) -> Iterator[_Row]:
+    while at >= 0 and order[at].startswith(prefix):
+        key = order[at]
+        if (value := changed[key]) is not None:
+            yield key, value
+        at -= 1
 
 
 def _keep_in_order(
@@ -187,22 +214,36 @@ class Layered:
         Rows may be changed only after the last one was taken.
         """
         stored = self._snapshot().scan(table, prefix, start=start)
-        layers = [layer for layer in self._layers if table in layer.tables]
-        if not layers:
+        changed = [layer for layer in self._layers if table in layer.tables]
+        if not changed:  # as mostly
             return stored
-        put = [layer.scan(table, prefix, start) for layer in layers]
-        return merge(*_visible(table, layers, [*put, stored]))
+        put = [layer.scan(table, prefix, start) for layer in changed]
+        sources = _visible(table, changed, put, stored)
+        return sources[0] if len(sources) == 1 else merge(*sources)
 
     def scan_back(
         self, table: str, prefix: bytes, *, before: bytes
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield rows with this prefix whose keys come before `before`, last first."""
         stored = self._snapshot().scan_back(table, prefix, before=before)
-        layers = [layer for layer in self._layers if table in layer.tables]
-        if not layers:
+        changed = [layer for layer in self._layers if table in layer.tables]
+        if not changed:
             return stored
-        put = [layer.scan_back(table, prefix, before) for layer in layers]
-        return merge(*_visible(table, layers, [*put, stored]), reverse=True)
+        put = [layer.scan_back(table, prefix, before) for layer in changed]
+        sources = _visible(table, changed, put, stored)
+        return sources[0] if len(sources) == 1 else merge(*sources, reverse=True)
+
+    def rows(self, table: str, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the rows with this prefix, which are few, in order."""
+        found = self._snapshot().rows(table, prefix)
+        changed = [layer for layer in self._layers if table in layer.tables]
+        if not changed:
+            return found
+        put = [layer.scan(table, prefix, prefix) for layer in changed]
+        if not found and not any(put):  # as mostly
+            return found
+        sources = _visible(table, changed, put, iter(found))
+        return sorted(chain.from_iterable(sources))
 
     def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
         """Return the last key that is the prefix and `width` bytes more."""
@@ -297,19 +338,28 @@ class Layered:
 
 
 def _visible(
-    table: str, layers: list[Layer], sources: list[Iterator[_Row]]
-) -> Iterator[Iterator[_Row]]:
-    """Leave out of each source what a newer layer has changed: so no key comes twice."""
-    newer: list[Mapping[bytes, bytes | None]] = []
-    for index, source in enumerate(sources):
-        yield _not_in(tuple(newer), source) if newer else source
-        if index < len(layers):
-            newer.append(layers[index].tables[table])
+    table: str,
+    layers: list[Layer],
+    put: list[Iterator[_Row] | None],
+    stored: Iterator[_Row],
+) -> list[Iterator[_Row]]:
+    """Leave out of each source what a newer layer has changed: so no key comes twice.
+
+    A layer that put nothing there is no source.
+    """
+    newer: tuple[_Changed, ...] = ()
+    sources: list[Iterator[_Row]] = []
+    for layer, source in zip(layers, put, strict=True):
+        if source is not None:
+            sources.append(_not_in(newer, source) if newer else source)
+        newer = (*newer, layer.tables[table])
+    return [*sources, _not_in(newer, stored)]
 
 
-def _not_in(
-    newer: tuple[Mapping[bytes, bytes | None], ...], source: Iterator[_Row]
-) -> Iterator[_Row]:
+def _not_in(newer: tuple[_Changed, ...], source: Iterator[_Row]) -> Iterator[_Row]:
+    if len(newer) == 1:
+        [changed] = newer
+        return (row for row in source if row[0] not in changed)
     return (row for row in source if not any(row[0] in changed for changed in newer))
 
 

@@ -290,11 +290,11 @@ def with_blob(snapshot: Layered, environment: bytes, entry: Entry) -> Entry:
     return Entry(entry.format, record, entry.digest, payload)
 
 
-def read_inbox(snapshot: Layered, run: bytes) -> tuple[InboxRow, ...]:
+def read_inbox(tables: Layered, run: bytes) -> tuple[InboxRow, ...]:
     """Return the inbox of a run by its key."""
     return tuple(
         rows.decode_inbox(keys.to_number(key[len(run) :]), data)
-        for key, data in snapshot.scan(keys.INBOX, run)
+        for key, data in tables.rows(keys.INBOX, run)
     )
 
 

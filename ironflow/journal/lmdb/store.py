@@ -22,7 +22,6 @@ from ironflow.journal.base import (
     EventLog,
     FunctionRow,
     Hint,
-    InboxRow,
     JournalCommand,
     MatchPath,
 )
@@ -421,13 +420,13 @@ class LmdbJournal(Reads):
     def _claim(self, snapshot: Layered, run_id: str) -> Claim:
         memory, queue = self._memory, self._memory.queue
         key = self._prefix + keys.run(run_id)
-        inbox: tuple[InboxRow, ...] = ()
         known, first = memory.fresh.pop(run_id, (None, None))
         if known is None:
-            row = read_run(snapshot, self._prefix, run_id)
-            known = Known(key, row, snapshot.length(key))
-        if not known.inbox_is_empty:
-            inbox = read_inbox(snapshot, key)
+            known = Known(key, read_run(snapshot, self._prefix, run_id))
+        if known.length is None:
+            known.length = snapshot.length(key)
+        if known.inbox is None:
+            known.inbox = read_inbox(snapshot, key)
         if known.length == 1 and first is None:
             [first] = read_history(snapshot, key, after=0, limit=1)
         memory.held[run_id] = known
@@ -436,7 +435,7 @@ class LmdbJournal(Reads):
             queue.function_of(run_id),
             queue.holds[run_id],
             known.length,
-            inbox,
+            known.inbox,
             first,
             is_recovered=queue.was_suspect(run_id),
         )

@@ -5,7 +5,6 @@ read here and changed by `store` after the commit, never before.
 """
 
 from collections.abc import Mapping, Sequence
-from heapq import merge
 from itertools import islice
 from typing import Final, final
 
@@ -16,59 +15,23 @@ from ironflow.journal.base import (
     Delivery,
     EventLog,
     FunctionRow,
-    Hint,
     Hold,
     InboxRow,
-    MatchPath,
     RunRow,
     StoredEvent,
     TimerKind,
     TimerRow,
-    WaitRow,
 )
 from ironflow.journal.lmdb import keys, retention, rows
-from ironflow.journal.lmdb.known import Known, Memory, Staged
-from ironflow.journal.lmdb.layers import Layered, Overlay, Tail
+from ironflow.journal.lmdb.layers import Layered, Tail
+from ironflow.journal.lmdb.transaction import Transaction
+from ironflow.journal.lmdb.wait_tables import PLACE_BYTES, WaitTables
 from ironflow.records import Draft, Entry, EventData
 
 INBOX_ROWS_PER_COMMIT_MAX: Final = 1 << 24
 
 
-class _Tables:
-    """What both halves of the view stand on."""
-
-    def __init__(self, overlay: Overlay, memory: Memory) -> None:
-        self.hint = Hint()
-        self.staged: Final = Staged()
-        self._overlay: Final = overlay
-        self._memory: Final = memory
-        self._prefix: Final = keys.environment_prefix(memory.environment)
-
-    def _run(self, run_id: str) -> bytes:
-        return self._prefix + keys.run(run_id)
-
-    def _known(self, run_id: str) -> Known:
-        """What is known of a run, with this transaction's writes."""
-        known = self.staged.known.get(run_id)
-        if known is None:
-            known = self._memory.known(run_id) or self._read(run_id)
-            self.staged.known[run_id] = known
-        return known
-
-    def _read(self, run_id: str) -> Known:
-        key = self._run(run_id)
-        data = self._overlay.get(keys.RUNS, key)
-        if data is None:
-            return Known(key, None, 0, inbox_is_empty=True, is_bare=True)
-        length = self._overlay.length(key)
-        return Known(key, rows.RUN.decode(data), length)
-
-    def _match_paths(self) -> Mapping[str, Mapping[str, MatchPath]]:
-        staged = self.staged.match_paths
-        return self._memory.match_paths if staged is None else staged
-
-
-class _EventTables(_Tables):
+class _EventTables(Transaction):
     """The registry and the event log."""
 
     def functions(self) -> Mapping[str, FunctionRow]:
@@ -176,109 +139,7 @@ class _EventTables(_Tables):
             overlay.delete(keys.MATCHES, group + place)
 
 
-class _WaitTables(_Tables):
-    """Who waits for which events, and the index by which waits look back."""
-
-    def put_wait(self, row: WaitRow) -> None:
-        key = self._waits(row.event, row.path, row.match_key) + _place(
-            row.run_id, row.sequence
-        )
-        self._overlay.put(keys.WAITS, key, rows.WAIT.encode(row))
-        if row.seeks:
-            self._overlay.put(keys.SEEKS, self._seek(row), key)
-        known = self._known(row.run_id)
-        known.is_bare = False
-        own = known.key + keys.text(row.step)
-        self._overlay.put(keys.RUN_WAITS, own, key)
-
-    def drop_wait(self, run_id: str, step: str) -> WaitRow | None:
-        own = self._run(run_id) + keys.text(step)
-        key = self._overlay.get(keys.RUN_WAITS, own)
-        data = None if key is None else self._overlay.get(keys.WAITS, key)
-        if key is None or data is None:
-            return None
-        self._overlay.delete(keys.RUN_WAITS, own)
-        self._overlay.delete(keys.WAITS, key)
-        row = rows.WAIT.decode(data)
-        if row.seeks:
-            self._overlay.delete(keys.SEEKS, self._seek(row))
-        return row
-
-    def seeking(self, *, limit: int) -> Sequence[WaitRow]:
-        found = islice(self._overlay.scan(keys.SEEKS, self._prefix), limit)
-        waits = [self._overlay.get(keys.WAITS, key) for _, key in list(found)]
-        return [rows.WAIT.decode(data) for data in waits if data is not None]
-
-    def _seek(self, row: WaitRow) -> bytes:
-        return self._prefix + _place(row.run_id, row.sequence)
-
-    def match_paths(self, name: str) -> Mapping[str, MatchPath]:
-        return self._match_paths().get(name, {})
-
-    def put_match_path(self, row: MatchPath) -> None:
-        paths = {**self.match_paths(row.event), row.path: row}
-        self.staged.match_paths = {**self._match_paths(), row.event: paths}
-        key = self._match_path(row.event, row.path)
-        self._overlay.put(keys.MATCH_PATHS, key, rows.MATCH_PATH.encode(row))
-
-    def drop_match_path(self, name: str, path: str) -> None:
-        paths = dict(self.match_paths(name))
-        del paths[path]
-        self.staged.match_paths = {**self._match_paths(), name: paths}
-        self._overlay.delete(keys.MATCH_PATHS, self._match_path(name, path))
-
-    def _match_path(self, name: str, path: str) -> bytes:
-        return self._prefix + keys.text(name) + keys.text(path)
-
-    def put_match(self, name: str, path: str, key: bytes, position: int) -> None:
-        place = self._waits(name, path, key) + keys.number(position)
-        self._overlay.put(keys.MATCHES, place, b"")
-
-    def matches(
-        self, name: str, path: str, key: bytes, *, after: int, limit: int
-    ) -> Sequence[int]:
-        prefix = self._waits(name, path, key)
-        start = prefix + keys.number(after + 1)
-        found = self._overlay.scan(keys.MATCHES, prefix, start=start)
-        return [
-            keys.to_number(place[len(prefix) :]) for place, _ in islice(found, limit)
-        ]
-
-    def waits_for(
-        self, event: EventData, *, after: tuple[str, int], limit: int
-    ) -> Sequence[WaitRow]:
-        place = _place(*after) if after[0] else b""
-        ranges = [
-            self._overlay.scan(keys.WAITS, prefix, start=prefix + place + b"\0")
-            for prefix in self._wait_ranges(event)
-        ]
-        width = keys.RUN_BYTES + keys.NUMBER_BYTES
-        found = merge(*ranges, key=lambda row: row[0][-width:])
-        return [rows.WAIT.decode(data) for _, data in islice(found, limit)]
-
-    def _wait_ranges(self, event: EventData) -> list[bytes]:
-        """Prefixes of the waits this event fits: one per path that has its value."""
-        paths = self._wait_paths(event.name)
-        fitting = matching.keys_at(event, [path for path in paths if path])
-        if "" in paths:
-            fitting[""] = b""
-        return [self._waits(event.name, path, key) for path, key in fitting.items()]
-
-    def _wait_paths(self, name: str) -> list[str]:
-        """The distinct paths of the waits for a name: one seek each."""
-        paths: list[str] = []
-        prefix = start = self._prefix + keys.text(name)
-        while row := next(self._overlay.scan(keys.WAITS, prefix, start=start), None):
-            path = rows.WAIT.decode(row[1]).path
-            paths.append(path)
-            start = keys.after(prefix + keys.text(path))
-        return paths
-
-    def _waits(self, name: str, path: str, match_key: bytes) -> bytes:
-        return keys.waits(self._prefix, name, path, match_key)
-
-
-class _RunTables(_Tables):
+class _RunTables(Transaction):
     """Runs: their rows, histories, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
@@ -308,14 +169,14 @@ class _RunTables(_Tables):
 
     def hold(self, run_id: str) -> Hold:
         known = self.staged.known.get(run_id) or self._known(run_id)
-        length = known.length
+        length = self._length(known)
         if run_id in self.staged.ended_holds:
             return Hold(0, length)
         return Hold(self._memory.queue.holds.get(run_id, 0), length)
 
     def history(self, run_id: str) -> Sequence[Entry]:
         known = self._known(run_id)
-        return self._overlay.records(known.key, after=0, limit=known.length)
+        return self._overlay.records(known.key, after=0, limit=self._length(known))
 
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
@@ -325,8 +186,9 @@ class _RunTables(_Tables):
         known = self.staged.known.get(run_id) or self._known(run_id)
         key = known.key
         records = list(map(codec.encode, entries, headers))
-        self._overlay.append(key, Tail(known.length + 1, records))
-        if not known.length and len(entries) == 1:
+        before = self._length(known)
+        self._overlay.append(key, Tail(before + 1, records))
+        if not before and len(entries) == 1:
             self.staged.first[run_id] = entries[0]
         for entry in entries:
             if codec.is_blob(entry.payload):
@@ -347,30 +209,25 @@ class _RunTables(_Tables):
         overlay.put(keys.BLOBS, blob + run[keys.ENVIRONMENT_BYTES :], b"")
 
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
-        known = self.staged.known.get(run_id) or self._known(run_id)
-        if known.inbox_is_empty:
-            return ()
-        skipped = len(known.key)
-        found = [
-            rows.decode_inbox(keys.to_number(key[skipped:]), data)
-            for key, data in self._overlay.scan(keys.INBOX, known.key)
-        ]
-        known.inbox_is_empty = not found
-        return found
+        return self._inbox(self.staged.known.get(run_id) or self._known(run_id))
 
     def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
         # Numbers come from the commit's: they grow without a counter to be stored.
         used = len(self._overlay.own.tables.get(keys.INBOX, ()))
         number = (self._memory.commit_number + 1) * INBOX_ROWS_PER_COMMIT_MAX + used
         known = self._known(run_id)
-        known.inbox_is_empty = False
+        if known.inbox is not None:
+            known.inbox = (*known.inbox, InboxRow(number, draft, position))
         key = known.key + keys.number(number)
         self._overlay.put(keys.INBOX, key, rows.encode_inbox(draft, position=position))
 
     def drop_inbox(self, run_id: str, numbers: Sequence[int]) -> None:
-        prefix = self._run(run_id)
+        known = self._known(run_id)
         for number in numbers:
-            self._overlay.delete(keys.INBOX, prefix + keys.number(number))
+            self._overlay.delete(keys.INBOX, known.key + keys.number(number))
+        if known.inbox:
+            left = [row for row in known.inbox if row.number not in numbers]
+            known.inbox = tuple(left)
 
     def put_ready(self, row: RunRow) -> None:
         run_id, staged = row.run_id, self.staged
@@ -448,32 +305,31 @@ class _RunTables(_Tables):
         return self.staged.gone
 
     def drop_run_tables(self, run_id: str) -> None:
-        known, overlay = self._known(run_id), self._overlay
-        run = known.key
-        if not known.inbox_is_empty:
-            for key, _ in list(overlay.scan(keys.INBOX, run)):
-                overlay.delete(keys.INBOX, key)
-            known.inbox_is_empty = True
+        known = self._known(run_id)
+        self.drop_inbox(run_id, [row.number for row in self._inbox(known)])
         if not known.is_bare:
-            self._drop_waiting(run)
+            self._drop_waiting(known.key)
         self.drop_ready(run_id)
 
     def _drop_waiting(self, run: bytes) -> None:
         """Drop the timers, waits and consumed events of a run."""
         overlay = self._overlay
-        for own, due in list(overlay.scan(keys.RUN_TIMERS, run)):
+        for own, due in overlay.rows(keys.RUN_TIMERS, run):
             overlay.delete(keys.TIMERS, keys.timer_by_due(own, due))
             overlay.delete(keys.RUN_TIMERS, own)
-        for own, key in list(overlay.scan(keys.RUN_WAITS, run)):
+        for own, key in overlay.rows(keys.RUN_WAITS, run):
             overlay.delete(keys.WAITS, key)
             overlay.delete(keys.RUN_WAITS, own)
-        for table in (keys.SEEKS, keys.CONSUMED):
-            for key, _ in list(overlay.scan(table, run)):
-                overlay.delete(table, key)
+            seek = self._prefix + key[-PLACE_BYTES:]
+            if overlay.get(keys.SEEKS, seek) is not None:
+                overlay.delete(keys.SEEKS, seek)
+        for own, _ in overlay.rows(keys.CONSUMED, run):
+            overlay.delete(keys.CONSUMED, own)
+        self._offered.clear()
 
 
 @final
-class LmdbView(_EventTables, _WaitTables, _RunTables):
+class LmdbView(_EventTables, WaitTables, _RunTables):
     """All tables of one environment; see `journal.view.View`."""
 
 
@@ -485,7 +341,3 @@ def read_run(tables: Layered, environment: bytes, run_id: str) -> RunRow | None:
         return None
     data = tables.get(keys.RUNS, key)
     return None if data is None else rows.RUN.decode(data)
-
-
-def _place(run_id: str, sequence: int) -> bytes:
-    return keys.run(run_id) + keys.number(sequence)

@@ -47,7 +47,7 @@ def layer_of(commits: list[list[tuple[bytes, bytes | None]]]) -> Layer:
     for number, changes in enumerate(commits):
         layer.take({keys.INBOX: dict(changes)} if changes else {}, {})
         if number % 2:
-            list(layer.scan(keys.INBOX, b"", b""))
+            list(layer.scan(keys.INBOX, b"", b"") or ())
     return layer
 
 
@@ -117,11 +117,11 @@ def test_a_layer_counts_rows_once() -> None:
 
     layer.take({keys.INBOX: {b"a": b"1", b"b": None}}, {RUN: Tail(1, [b"x"])})
     layer.take({keys.INBOX: {b"b": b"2", b"c": b"3"}}, {RUN: Tail(2, [b"y"])})
-    list(layer.scan(keys.INBOX, b"", b""))
+    list(layer.scan(keys.INBOX, b"", b"") or ())
     layer.take({keys.INBOX: {b"c": None, b"d": b"4"}}, {})
 
     assert layer.rows == 5
-    assert list(layer.scan(keys.INBOX, b"", b"")) == [
+    assert list(layer.scan(keys.INBOX, b"", b"") or ()) == [
         (b"a", b"1"),
         (b"b", b"2"),
         (b"d", b"4"),
