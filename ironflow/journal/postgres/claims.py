@@ -8,11 +8,13 @@ run is then ready again, and an epoch is never used twice.
 
 from typing import Final
 
+from ironflow import codec
 from ironflow.journal.base import Claim, InboxRow
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Row, Statement
 from ironflow.journal.postgres.batch import BEGIN, COMMIT, LOCK, Memory
+from ironflow.records import Entry
 
 CLAIMS_PER_NODE: Final = 1 << 32
 
@@ -59,10 +61,17 @@ _TAKE: Final = Statement(
     UPDATE ready t SET node = $2::bigint, epoch = $3::bigint FROM taken
     WHERE t.ctid = taken.ctid AND t.node IS NULL
         AND EXISTS (SELECT FROM nodes WHERE id = $2)
-    RETURNING t.run, t.function, t.place, (
-        SELECT l.sequence FROM records l
-        WHERE l.environment = $1 AND l.run = t.run
-        ORDER BY l.sequence DESC LIMIT 1), taken.epoch <> 0""",
+    RETURNING t.run, t.function, t.place, taken.epoch <> 0""",
+)
+# How long the history of each is; its record, if it is the first.
+_LENGTHS: Final = Statement(
+    "claim_lengths",
+    """SELECT y.run, l.sequence, CASE WHEN l.sequence = 1 THEN l.data END FROM ready y
+    CROSS JOIN LATERAL (
+        SELECT sequence, data FROM records
+        WHERE environment = $1::integer AND run = y.run
+        ORDER BY sequence DESC LIMIT 1) l
+    WHERE y.environment = $1 AND y.node = $2::bigint AND y.epoch = $3::bigint""",
 )
 _INBOXES: Final = Statement(
     "claim_inboxes",
@@ -101,6 +110,7 @@ def claim_calls(
         (_NODE, [node]),
         (_TAKE, [*held, names, pg.int8(limit)]),
         (_INBOXES, held),
+        (_LENGTHS, held),
         (COMMIT, ()),
     ]
     if forgotten:
@@ -111,25 +121,37 @@ def claim_calls(
 
 def made(results: list[list[Row]], epoch: int) -> list[Claim] | None:
     """Return the claims in the order of the queue; None: this node was ended."""
-    *_, taken, waiting, _ = results
+    *_, taken, waiting, histories, _ = results
     if not results[3]:
         return None
     inboxes: dict[bytes, list[InboxRow]] = {}
     for run, number, data in waiting:
         row = rows.decode_inbox(pg.to_int(number), data)
         inboxes.setdefault(run, []).append(row)
+    lengths = {run: (pg.to_int(length), first) for run, length, first in histories}
     # A hold that ended with its node has left its epoch.
     found = sorted(
-        (pg.to_int(place), run, name, n, left) for run, name, place, n, left in taken
+        (pg.to_int(place), run, name, left) for run, name, place, left in taken
     )
-    return [
-        Claim(
+    claims: list[Claim] = []
+    for _, run, name, left in found:
+        length, first = lengths[run]
+        claim = Claim(
             pg.shown_run(run),
             name.decode(),
             epoch,
-            pg.to_int(length),
+            length,
             tuple(inboxes.get(run, ())),
+            first=_whole(first),
             is_recovered=pg.to_bool(left),
         )
-        for _, run, name, length, left in found
-    ]
+        claims.append(claim)
+    return claims
+
+
+def _whole(data: bytes) -> Entry | None:
+    """Return a record, unless there is none or its payload lies elsewhere."""
+    entry = codec.decode(data) if data else None
+    if entry is None or (not entry.payload and codec.needs_blob(entry)):
+        return None
+    return entry
