@@ -42,7 +42,11 @@ class Wanted(Exception):
 
 
 class Tables:
-    """What both halves of the view stand on."""
+    """What both halves of the view stand on.
+
+    `lengths`: of the histories that grow. `uses_head`: what is decided rests on the last
+    commit, by its number or by its events.
+    """
 
     def __init__(
         self,
@@ -54,17 +58,24 @@ class Tables:
     ) -> None:
         self.hint = Hint()
         self.changes: Final = Changes()
-        self._head: Final = head
+        self.lengths: Final[dict[bytes, int]] = {}
+        self.uses_head = False
+        self._last: Final = head
         self._functions = functions
         self._answers: Final = answers
         self._more: Final = more
         self._numbers = 0
-        self._lengths: Final[dict[bytes, int]] = {}
         # What was looked at last: questions about it are asked together.
         self._offered: list[bytes] = []
         self._page: list[int] = []
         self._created: Final[set[bytes]] = set()
         self._deleted: Final[set[bytes]] = set()
+
+    @property
+    def _head(self) -> Head:
+        """The last commit; whoever asks rests on nobody having made another."""
+        self.uses_head = True
+        return self._last
 
     def _want(self, *questions: Question) -> None:
         """Get these answers now, if this thread may wait for them."""

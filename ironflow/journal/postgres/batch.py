@@ -1,25 +1,48 @@
 """Decide and commit what many callers asked for, in one transaction.
 
-Two round trips where everything was foreseen: one takes the lock and reads, one
-writes and commits. In between `apply` decides, in memory.
+What rests only on runs that this journal holds is decided from memory and committed in
+one round trip; the server checks what it rests on. Else there are two where everything
+was foreseen: one takes the lock and reads, one writes and commits. In between `apply`
+decides, in memory.
 """
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, final
 
 import trio
 
 from ironflow.journal.apply import apply
-from ironflow.journal.base import Answer, Claim, FunctionRow, JournalCommand
+from ironflow.journal.base import (
+    Answer,
+    AppendRecords,
+    Claim,
+    Hint,
+    JournalCommand,
+    Refused,
+)
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
-from ironflow.journal.postgres._psycopg import Call, Connection, Row, Statement
+from ironflow.journal.postgres._psycopg import (
+    Call,
+    Connection,
+    ConnectionLost,
+    Row,
+    ServerError,
+    Statement,
+)
 from ironflow.journal.postgres.answered import Head, Wanted
 from ironflow.journal.postgres.flush import written
 from ironflow.journal.postgres.foresee import foreseen
 from ironflow.journal.postgres.lookups import Lookup
+from ironflow.journal.postgres.memory import (
+    CHANGED,
+    CHANGED_STATE,
+    Memory,
+    is_enough,
+    seed,
+)
 from ironflow.journal.postgres.questions import (
     Answers,
     Question,
@@ -46,6 +69,16 @@ _PUT_COMMIT: Final = Statement(
     """INSERT INTO commits
         (environment, number, batch, node, events, registry, delivery, hint)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+)
+# After whatever commit was the last, also one of another node.
+_PUT_NEXT: Final = Statement(
+    "put_next",
+    """INSERT INTO commits
+        (environment, number, batch, node, events, registry, delivery, hint)
+    SELECT $1::integer, number + 1, $2::uuid, $3::bigint, events, registry, delivery,
+        $4::bytea
+    FROM commits WHERE environment = $1 ORDER BY number DESC LIMIT 1
+    RETURNING number, events, registry, delivery, $5::bigint""",
 )
 _NOTIFY: Final = Statement("notify", "SELECT pg_notify($1, '')")
 _WAS_COMMITTED: Final = Statement(
@@ -74,20 +107,6 @@ class Submission:
 
 
 @final
-@dataclass(slots=True)
-class Memory:
-    """What a journal knows of its environment; `functions` as of `registry`."""
-
-    environment: int
-    lock: int
-    channel: str
-    name: str
-    node: int
-    registry: int = -1
-    functions: dict[str, FunctionRow] = field(default_factory=dict[str, FunctionRow])
-
-
-@final
 class Batch:
     """Submissions that share a transaction, and how far it got.
 
@@ -102,7 +121,8 @@ class Batch:
         self._memory: Final = memory
         self._environment: Final = pg.int4(memory.environment)
         self._id: Final = secrets.token_bytes(16)
-        self._head = Head(0, 0, 0, None)
+        self._head = _NO_HEAD
+        self._answers = Answers()
 
     async def commit(self, connection: Connection) -> None:
         """Decide, and make it durable.
@@ -112,17 +132,68 @@ class Batch:
                 `is_sent`: then `was_committed` says what became of it.
         """
         self.is_sent = False
+        if await self._committed_from_memory(connection):
+            return
         self.view = view = await self._decided(connection)
         if view.changes.is_empty():
             await connection.run([(COMMIT, ())])
             return
-        calls = list(written(view.changes, self._environment))
-        calls += self._sealed(view)
+        await self._send(connection, [], view, exact=True)
+
+    async def _committed_from_memory(self, connection: Connection) -> bool:
+        """Commit in one round trip; False if what is known is not enough, or not so."""
+        memory = self._memory
+        view = self._decided_from_memory()
+        if view is None:
+            return False
+        runs = [question.run for question in self._answers.runs]
+        exact = view.uses_head
+        begin: list[Call] = [
+            (BEGIN, ()),
+            (LOCK, [pg.int8(memory.lock)]),
+            memory.guard(self._head, runs, exact=exact),
+        ]
+        self.view = view
+        try:
+            await self._send(connection, begin, view, exact=exact)
+        except ConnectionLost:
+            raise
+        except ServerError as error:
+            if error.state != CHANGED_STATE or CHANGED not in str(error):
+                raise
+            self.is_sent = False
+            memory.forget(runs)
+            memory.head = None
+            return False
+        return True
+
+    async def _send(
+        self,
+        connection: Connection,
+        begin: list[Call],
+        view: PostgresView,
+        *,
+        exact: bool,
+    ) -> None:
+        """Write and commit; remember what is stored then."""
+        calls = [*begin, *written(view.changes, self._environment)]
+        sealed = self._sealed(view) if exact else self._sealed_next(view)
+        calls += sealed
         self.is_sent = True
-        await connection.run(calls)
-        if view.changes.functions:
-            self._memory.functions = dict(view.functions())
-            self._memory.registry = self._head.number + 1
+        found = await connection.run(calls)
+        if exact:
+            head = self._following(view)
+        else:
+            [row] = found[-len(sealed)]
+            head = _head(row)
+        self._memory.committed(head, view, self._answers)
+
+    def _following(self, view: PostgresView) -> Head:
+        """The commit that follows the last, if it is this one."""
+        head = self._head
+        number, log = head.number + 1, view.log()
+        registry = number if view.changes.functions else head.registry
+        return Head(number, log.length, registry, log.delivery, head.others)
 
     async def was_committed(self, connection: Connection) -> bool:
         """Say whether the commit was made whose answer was lost.
@@ -130,6 +201,7 @@ class Batch:
         The lock was held when it was sent, so who has it now sees its end.
         """
         number = pg.int8(self._head.number)
+        self._memory.forget()
         *_, [[found]], _ = await connection.run(
             [
                 (BEGIN, ()),
@@ -142,8 +214,50 @@ class Batch:
 
     # --- decide -----------------------------------------------------------------
 
+    def _decided_from_memory(self) -> PostgresView | None:
+        """Decide by what is known; None if that is not enough.
+
+        A refusal, and an append that changes nothing, are no news without a look.
+        """
+        memory = self._memory
+        answers = self._known()
+        if memory.head is None or answers is None:
+            return None
+        self._head, self._answers = memory.head, answers
+        view = PostgresView(self._head, memory.functions, answers)
+        try:
+            wanted = self._apply(view)
+        except _Excluded:
+            for submission in self.submissions:
+                submission.error = None
+            return None
+        refused = any(
+            type(answer) is Refused
+            for submission in self.submissions
+            for answer in submission.answers
+        )
+        if wanted or refused or view.changes.is_empty():
+            return None
+        return None if view.uses_head and self._head.others else view
+
+    def _known(self) -> Answers | None:
+        """What is known of the runs of these appends; None if that is not enough."""
+        memory, answers = self._memory, Answers()
+        for submission in self.submissions:
+            if submission.claims or submission.error is not None:
+                return None
+            for command in submission.commands:
+                if type(command) is not AppendRecords:
+                    return None
+                run = pg.run(command.run_id)
+                held = memory.held.get(run)
+                if held is None or not is_enough(command, held, memory.functions):
+                    return None
+                seed(answers, run, held)
+        return answers
+
     async def _decided(self, connection: Connection) -> PostgresView:
-        answers = Answers()
+        self._answers = answers = Answers()
         lookup = Lookup(self._questions())
         head = [self._environment, pg.int8(self._memory.node)]
         calls: list[Call] = [
@@ -235,24 +349,37 @@ class Batch:
 
     def _sealed(self, view: PostgresView) -> list[Call]:
         """The calls that end a commit: its own row, a word to the others, COMMIT."""
-        head, memory, changes = self._head, self._memory, view.changes
-        number = head.number + 1
-        log = view.log()
-        others = head.others > 0
+        following = self._following(view)
+        hint, told = self._told(view)
         row = [
             self._environment,
-            pg.int8(number),
+            pg.int8(following.number),
             self._id,
-            pg.int8(memory.node),
-            pg.int8(log.length),
-            pg.int8(number if changes.functions else head.registry),
-            rows.DELIVERY.encode(log.delivery) if log.delivery else b"",
-            rows.HINT.encode(view.hint) if others else b"",
+            pg.int8(self._memory.node),
+            pg.int8(following.events),
+            pg.int8(following.registry),
+            rows.DELIVERY.encode(following.delivery) if following.delivery else b"",
+            hint,
         ]
-        calls: list[Call] = [(_PUT_COMMIT, row)]
-        if others:
-            calls.append((_NOTIFY, [pg.text(memory.channel)]))
-        return [*calls, (COMMIT, ())]
+        return [(_PUT_COMMIT, row), *told, (COMMIT, ())]
+
+    def _sealed_next(self, view: PostgresView) -> list[Call]:
+        """As `_sealed`, for a commit that rests on no other: it has the next number."""
+        hint, told = self._told(view)
+        node, others = pg.int8(self._memory.node), pg.int8(self._head.others)
+        row = [self._environment, self._id, node, hint, others]
+        return [(_PUT_NEXT, row), *told, (COMMIT, ())]
+
+    def _told(self, view: PostgresView) -> tuple[bytes, list[Call]]:
+        """What the other nodes may look at, and the call that tells them so."""
+        if not self._head.others or view.hint == _NO_HINT:
+            return b"", []
+        channel = pg.text(self._memory.channel)
+        return rows.HINT.encode(view.hint), [(_NOTIFY, [channel])]
+
+
+_NO_HINT: Final = Hint()
+_NO_HEAD: Final = Head(0, 0, 0, None)
 
 
 @final

@@ -1,5 +1,6 @@
 """What a commit will write, while it is decided; nothing is sent yet."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, final
 
@@ -57,6 +58,10 @@ class RunTable(Generic[Key, Value]):
     def hides(self, run: bytes, key: Key) -> bool:
         """Say whether what is stored under this key does not count any more."""
         return run in self.emptied or key in self.drops.get(run, ())
+
+    def runs(self) -> set[bytes]:
+        """Return the runs whose rows change."""
+        return {*self.puts, *self.drops, *self.emptied}
 
     def is_empty(self) -> bool:
         """Say whether nothing changes."""
@@ -136,6 +141,11 @@ class Changes:
     records_gone: int = 0
     consumed: RunTable[int, bool] = field(default_factory=RunTable[int, bool])
     released: dict[bytes, Released] = field(default_factory=dict[bytes, Released])
+
+    def inbox_of(self, run: bytes, stored: Sequence[InboxRow]) -> list[InboxRow]:
+        """Return what an inbox is after these changes."""
+        left = [row for row in stored if not self.inbox.hides(run, row.number)]
+        return left + list(self.inbox.puts.get(run, {}).values())
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""

@@ -13,10 +13,10 @@ from ironflow.journal.base import Claim, InboxRow
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Row, Statement
-from ironflow.journal.postgres.batch import BEGIN, COMMIT, LOCK, Memory
+from ironflow.journal.postgres.batch import BEGIN, COMMIT, LOCK
+from ironflow.journal.postgres.memory import Held, Memory
+from ironflow.journal.postgres.questions import Run
 from ironflow.records import Entry
-
-CLAIMS_PER_NODE: Final = 1 << 32
 
 _RELAXED: Final = Statement("relaxed", "SET LOCAL synchronous_commit = off")
 # Whoever ends this node waits until the claim is made, and ends it too.
@@ -61,15 +61,23 @@ _TAKE: Final = Statement(
     UPDATE ready t SET node = $2::bigint, epoch = $3::bigint FROM taken
     WHERE t.ctid = taken.ctid AND t.node IS NULL
         AND EXISTS (SELECT FROM nodes WHERE id = $2)
-    RETURNING t.run, t.function, t.place, taken.epoch <> 0""",
+    RETURNING t.run, t.function, taken.epoch <> 0, t.place""",
 )
-# How long the history of each is; its record, if it is the first.
-_LENGTHS: Final = Statement(
-    "claim_lengths",
-    """SELECT y.run, l.sequence, CASE WHEN l.sequence = 1 THEN l.data END FROM ready y
+# What there is of each run, and its record if that is the first. It comes after the
+# inboxes: whoever has written since has left a row there that was not seen.
+_HELD: Final = Statement(
+    "claim_held",
+    """SELECT y.run, CASE WHEN l.sequence = 1 THEN l.data END, r.data, l.sequence,
+    (SELECT true FROM timers t WHERE t.environment = $1 AND t.run = y.run LIMIT 1),
+    (SELECT true FROM waits w WHERE w.environment = $1 AND w.run = y.run LIMIT 1),
+    (SELECT true FROM consumed c WHERE c.environment = $1 AND c.run = y.run LIMIT 1)
+    FROM ready y
+    CROSS JOIN LATERAL (
+        SELECT data FROM runs
+        WHERE environment = $1::integer AND run = y.run OFFSET 0) r
     CROSS JOIN LATERAL (
         SELECT sequence, data FROM records
-        WHERE environment = $1::integer AND run = y.run
+        WHERE environment = $1 AND run = y.run
         ORDER BY sequence DESC LIMIT 1) l
     WHERE y.environment = $1 AND y.node = $2::bigint AND y.epoch = $3::bigint""",
 )
@@ -110,7 +118,7 @@ def claim_calls(
         (_NODE, [node]),
         (_TAKE, [*held, names, pg.int8(limit)]),
         (_INBOXES, held),
-        (_LENGTHS, held),
+        (_HELD, held),
         (COMMIT, ()),
     ]
     if forgotten:
@@ -119,30 +127,39 @@ def claim_calls(
     return calls
 
 
-def made(results: list[list[Row]], epoch: int) -> list[Claim] | None:
-    """Return the claims in the order of the queue; None: this node was ended."""
-    *_, taken, waiting, histories, _ = results
+def made(results: list[list[Row]], epoch: int, memory: Memory) -> list[Claim] | None:
+    """Return the claims in the order of the queue; None: this node was ended.
+
+    What there is of the runs is remembered.
+    """
+    *_, taken, waiting, found, _ = results
     if not results[3]:
         return None
     inboxes: dict[bytes, list[InboxRow]] = {}
     for run, number, data in waiting:
         row = rows.decode_inbox(pg.to_int(number), data)
         inboxes.setdefault(run, []).append(row)
-    lengths = {run: (pg.to_int(length), first) for run, length, first in histories}
+    histories: dict[bytes, tuple[int, Entry | None]] = {}
+    for run, first, data, number, *flags in found:
+        length = pg.to_int(number)
+        known = (rows.RUN.decode(data), length, epoch, True)
+        held = Held(Run(*known, *map(pg.to_bool, flags)), inboxes.get(run, []))
+        memory.hold(run, held)
+        histories[run] = length, _whole(first)
     # A hold that ended with its node has left its epoch.
-    found = sorted(
-        (pg.to_int(place), run, name, left) for run, name, place, left in taken
+    order = sorted(
+        (pg.to_int(place), run, name, left) for run, name, left, place in taken
     )
     claims: list[Claim] = []
-    for _, run, name, left in found:
-        length, first = lengths[run]
+    for _, run, name, left in order:
+        length, only = histories[run]
         claim = Claim(
             pg.shown_run(run),
             name.decode(),
             epoch,
             length,
             tuple(inboxes.get(run, ())),
-            first=_whole(first),
+            first=only,
             is_recovered=pg.to_bool(left),
         )
         claims.append(claim)

@@ -21,8 +21,8 @@ from psycopg import sql
 from ironflow.journal.base import Hint
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Database, ServerError, connect_plain
-from ironflow.journal.postgres.batch import Memory
 from ironflow.journal.postgres.link import Server
+from ironflow.journal.postgres.memory import Memory
 
 RENEWALS_PER_LEASE: Final = 3.3  # one lost renewal must not lose the node
 COMMITS_KEPT_SECONDS: Final = 600.0

@@ -16,6 +16,7 @@ from ironflow.journal.base import (
     Hint,
     JournalCommand,
 )
+from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import heartbeat
 from ironflow.journal.postgres._psycopg import (
     Connection,
@@ -25,9 +26,9 @@ from ironflow.journal.postgres._psycopg import (
     connect_plain,
 )
 from ironflow.journal.postgres.address import Address, parse_address
-from ironflow.journal.postgres.batch import Memory
-from ironflow.journal.postgres.claims import CLAIMS_PER_NODE, claim_calls, made
+from ironflow.journal.postgres.claims import claim_calls, made
 from ironflow.journal.postgres.link import Options, Readers, Server, closed, not_opened
+from ironflow.journal.postgres.memory import CLAIMS_PER_NODE, Memory
 from ironflow.journal.postgres.reads import Reads
 from ironflow.journal.postgres.schema import migrate
 from ironflow.journal.postgres.writer import Writer
@@ -192,7 +193,8 @@ class PostgresJournal(Reads):
                 forgotten=self._forgotten,
             )
             try:
-                return made(await self._readers.run_once(calls), epoch) or ()
+                found = await self._readers.run_once(calls)
+                return made(found, epoch, self._memory) or ()
             except ConnectionLost:
                 self._forgotten.append(epoch)
                 self._check_open()
@@ -221,7 +223,12 @@ class PostgresJournal(Reads):
     def _tell_soon(self, hint: Hint) -> None:
         """Tell those who watch, from another thread."""
         with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(self._tell, hint)
+            self._token.run_sync_soon(self._tell_of_others, hint)
+
+    def _tell_of_others(self, hint: Hint) -> None:
+        """Tell of commits of other nodes: what this one knew is out of date."""
+        self._memory.forget(None if hint.everything else map(pg.run, hint.inbox))
+        self._tell(hint)
 
     def _tell(self, hint: Hint) -> None:
         if self._claiming:

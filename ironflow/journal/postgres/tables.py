@@ -313,7 +313,7 @@ class _RunTables(Tables):
     def hold(self, run_id: str) -> Hold:
         run = pg.run(run_id)
         stored = self._stored(run)
-        length = self._lengths.get(run, stored.length)
+        length = self.lengths.get(run, stored.length)
         changes = self.changes
         ended = run in changes.released or changes.ready.hides(run, None)
         return Hold(0 if ended else stored.epoch, length)
@@ -347,7 +347,7 @@ class _RunTables(Tables):
             if codec.is_blob(entry.payload):
                 changes.blobs[record.payload_digest] = bytes(entry.payload)
                 changes.blob_runs.add((record.payload_digest, run))
-        self._lengths[run] = entries[-1].record.sequence
+        self.lengths[run] = entries[-1].record.sequence
 
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
         run = pg.run(run_id)

@@ -18,8 +18,9 @@ from ironflow.journal.postgres._psycopg import (
     ConnectionLost,
     ServerError,
 )
-from ironflow.journal.postgres.batch import Batch, Memory, Submission
+from ironflow.journal.postgres.batch import Batch, Submission
 from ironflow.journal.postgres.link import Server
+from ironflow.journal.postgres.memory import Memory
 
 GATHER_PASSES_MAX: Final = 8
 _DISK_FULL: Final = "53100"
