@@ -1,6 +1,8 @@
 """A server for the session, a schema for each test, and a scene on it."""
 
 import os
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
@@ -31,6 +33,27 @@ def server() -> Iterator[Server]:
         yield started
     finally:
         started.remove()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def takeover(
+    request: pytest.FixtureRequest,
+) -> "Iterator[subprocess.Popen[str] | None]":
+    """Begin what takes long by the clock and little else, beside all other tests."""
+    if not any(item.path.name == "test_takeover.py" for item in request.session.items):
+        yield None
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.journal.postgres.takeover"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture

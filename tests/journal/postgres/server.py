@@ -2,19 +2,21 @@
 
 import os
 import pwd
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 SUPERUSER = "ironflow"
 # A server that is killed loses nothing that it has written, flushed to the disk or not:
-# only a machine that loses its power does, which no test here can show. So nothing is
-# flushed, and the tests do not wait for each other's disk.
+# only a machine that loses its power does, which no test here can show. So most tests
+# flush nothing, and do not wait for each other's disk.
 _SETTINGS = """
 listen_addresses = ''
-fsync = off
 checkpoint_timeout = 1h
 max_wal_size = 4GB
 max_connections = 100
@@ -50,9 +52,9 @@ def _folders() -> Iterator[Path]:
 
 
 class Server:
-    """A server on a socket in a directory of its own."""
+    """A server on a socket in a directory of its own; `fsync`: it flushes what it writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
         self._programs = programs()
         # A path that fits into the address of a socket, open to the server's user.
         self.directory = Path(tempfile.mkdtemp(prefix="ironflow-pg-", dir="/tmp"))
@@ -66,9 +68,12 @@ class Server:
             *("-D", str(self._data), "-U", SUPERUSER, "-A", "trust"),
             *("-E", "UTF8", "--locale=C", "--no-sync"),
         )
-        sockets = f"unix_socket_directories = '{self.directory}'\n"
+        own = (
+            f"unix_socket_directories = '{self.directory}'\n"
+            f"fsync = {'on' if fsync else 'off'}\n"
+        )
         with (self._data / "postgresql.conf").open("a") as file:
-            file.write(_SETTINGS + sockets)
+            file.write(_SETTINGS + own)
         self.start()
 
     def start(self) -> None:
@@ -83,6 +88,20 @@ class Server:
         """Stop as a crash would, and wait for the end."""
         self.is_running = False
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
+
+    def kill(self) -> None:
+        """Kill every process of the server at once, and wait until they are gone."""
+        self.is_running = False
+        lock = self._data / "postmaster.pid"
+        postmaster = int(lock.read_text().splitlines()[0])
+        # Stopped first, it makes no more children and does not clean up after them.
+        os.kill(postmaster, signal.SIGSTOP)
+        for pid in (*_children(postmaster), postmaster):
+            with suppress(ProcessLookupError):
+                _kill(pid)
+        # Whoever does not collect the dead would make it look as if they lived.
+        lock.unlink()
+        (self.directory / ".s.PGSQL.5432.lock").unlink()
 
     def remove(self) -> None:
         """Stop, and delete everything."""
@@ -114,6 +133,21 @@ class Server:
             )
             output.seek(0)
             assert done.returncode == 0, output.read()
+
+
+def _children(parent: int) -> list[int]:
+    tasks = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
+def _kill(pid: int) -> None:
+    """Kill a process, and wait until it is gone."""
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [], 10)
+    finally:
+        os.close(process)
 
 
 def _other_user() -> str:
