@@ -9,8 +9,8 @@ from ironflow.interpreter.turn import StopStep
 from ironflow.journal.memory_tables import Run
 from tests.model.facts import fact_of
 from tests.model.host import stop_word
-from tests.model.meaning import Fact
-from tests.model.model import Model
+from tests.model.model import Fact, Model
+from tests.model.rows import running, stopping, taken, timers_of
 from tests.model.setting import ENVIRONMENT, NOW
 from tests.model.world import World, inbox_fact
 
@@ -21,28 +21,42 @@ def check_rows(world: World) -> None:
         run, model = world.run(run_id), world.models[run_id]
         recorded = recorded_facts(world, run_id)
         if run_id in world.cut:
-            assert recorded == model.history[: len(recorded)], "the histories differ"
+            assert recorded == list(model.history[: len(recorded)]), (
+                "the histories differ"
+            )
             continue
-        assert recorded == model.history, "the histories differ"
-        assert [inbox_fact(row) for row in run.inbox.values()] == model.inbox, "inbox"
+        assert recorded == list(model.history), "the histories differ"
+        assert [inbox_fact(row) for row in run.inbox.values()] == list(model.inbox), (
+            "inbox"
+        )
         if model.state != "broken":  # what a cancel has ended is taken away later
-            _check_run(run, model)
+            _check_run(world, run, model)
         host = world.hosts.get(run_id)
         if host is not None:
-            running = {
+            held = {
                 step.id: (step.attempt, host.stopping.get(step.id, ""))
                 for step in host.performing.values()
             }
-            assert running == model.running(), f"{running}, not {model.running()}"
+            assert held == running(model), f"{held}, not {running(model)}"
 
 
-def _check_run(run: Run, model: Model) -> None:
+def _check_run(world: World, run: Run, model: Model) -> None:
     timers, waits = set(run.timers), list(run.waits)
-    assert timers == model.timers, f"timers: {timers}, not {model.timers}"
-    assert waits == model.waits, f"waits: {waits}, not {model.waits}"
+    expected = timers_of(model) - world.fired_of(run.row.run_id)
+    assert timers == expected, f"timers: {timers}, not {expected}"
+    awaited = model.waits if model.state != "ended" else []
+    assert waits == awaited, f"waits: {waits}, not {awaited}"
     ended = run.row.status not in {"open", "paused"}
     assert ended == (model.state == "ended"), f"{run.row.status}, {model.state}"
-    assert ended or len(run.consumed) == len(model.taken), "consumed events"
+    assert ended or len(run.consumed) == len(taken(model)), "consumed events"
+
+
+def check_way(model: Model, step: str, how: str, told: str) -> None:
+    """An attempt ends in a way that the model allows."""
+    ask = model.code.open[step]
+    assert told in {"", ask.stop}
+    assert how != "in doubt" or told == "now" or ask.node.once
+    assert how != "given up" or told
 
 
 def check_replay(world: World) -> None:
@@ -54,13 +68,16 @@ def check_replay(world: World) -> None:
         waits = model.state == "broken" and world.corrected
         if not begun or unasked or waits:
             continue  # it has more to ask, or it was ended from outside its code
-        session = world.session_of(run_id)
-        move = session.absorb((), NOW)
+        key = world.run(run_id).entries[-1].digest, world.corrected
+        move = world.setting.replays.get(key)
+        if move is None:
+            session = world.session_of(run_id)
+            move = world.setting.replays[key] = session.absorb((), NOW)
+            assert session.close(), "code does not let itself be closed"
         assert not move.entries, f"invariant 2: a replay asks {move.entries}"
         assert move.state == model.state, f"a replay is {move.state}: {move.bug!r}"
         if move.state != "broken":
             _check_orders(move, model)
-        assert session.close(), "code does not let itself be closed"
 
 
 def _check_orders(move: Move, model: Model) -> None:
@@ -71,9 +88,9 @@ def _check_orders(move: Move, model: Model) -> None:
         for name, stop in stops.items()
         if isinstance(stop, StopStep)
     }
-    running = {step.id: (step.attempt, words.get(step.id, "")) for step in move.perform}
-    assert running == model.running(), f"a replay performs {running}"
-    assert set(stops) == model.stopping(), f"a replay stops {stops}"
+    asked = {step.id: (step.attempt, words.get(step.id, "")) for step in move.perform}
+    assert asked == running(model), f"a replay performs {asked}"
+    assert set(stops) == stopping(model), f"a replay stops {stops}"
 
 
 def check_end(world: World) -> None:
@@ -87,15 +104,21 @@ def check_end(world: World) -> None:
             assert not (run.waits)
             assert not (run.consumed)
             assert run.row.status == model.history[-1][2]
-        _check_history(run, model)
+        digest, statuses = run.entries[-1].digest, world.setting.statuses
+        if digest not in statuses:
+            statuses[digest] = _verified(run)
+        _check_status(statuses[digest], model)
 
 
-def _check_history(run: Run, model: Model) -> None:
-    """The digests hold, and the tables of states know every arrow."""
+def _verified(run: Run) -> str:
+    """The digests hold, and the tables of states know every arrow; return its status."""
     pairs = [(codec.encode(entry), entry) for entry in run.entries]
     start = codec.chain_start(ENVIRONMENT, run.row.run_id)
     assert list(codec.verify_chain(pairs, start=start)) == run.entries
-    status = fold(run.entries).status
+    return fold(run.entries).status
+
+
+def _check_status(status: str, model: Model) -> None:
     if model.state == "ended":
         assert status == model.history[-1][2]
     else:
@@ -105,4 +128,8 @@ def _check_history(run: Run, model: Model) -> None:
 
 def recorded_facts(world: World, run_id: str) -> list[Fact]:
     """Return a history in the words of the model."""
-    return [fact_of(entry.record, entry.payload) for entry in world.run(run_id).entries]
+    entries, known = world.run(run_id).entries, world.setting.facts
+    for entry in entries:
+        if entry.digest not in known:
+            known[entry.digest] = fact_of(entry.record, entry.payload)
+    return [known[entry.digest] for entry in entries]

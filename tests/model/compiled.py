@@ -8,7 +8,6 @@ wrong line, or at the wrong time, shows in every later record.
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
-from zlib import crc32
 
 from ironflow.authoring.context import Context
 from ironflow.authoring.definition import Function
@@ -58,12 +57,11 @@ class Stage:
             case (("hangs" | "late"), _):
                 raise Hung(does)
             case _:
-                return value
+                return f"{self.current.id}#{self.current.attempt}@{value}"
 
     def step(self, does: str, seen: str) -> str:
         """Perform an attempt of a step of the grammar."""
-        assert self.current is not None, "a step runs that nobody performs"
-        return self.act(does, f"{self.current.id}#{self.current.attempt}@{seen}")
+        return self.act(does, seen)
 
     def undo(self, does: str, outcome: StepOutcome[str]) -> str:
         """Perform an attempt of an undo of a step."""
@@ -76,18 +74,13 @@ class Stage:
         return self.act("ok", f"undo {told}")
 
 
-def short(seen: list[str]) -> str:
-    """Return four digits that stand for all that the program has seen."""
-    return f"{crc32(' '.join(seen).encode()) & 0xFFFF:04x}"
-
-
 def functions_of(
     program: g.Program, stage: Stage, rules: g.Rules
 ) -> dict[str, Function[Any, Any]]:
     """Return the functions of a program and its children, by id."""
-    found = {
-        kind: function_of(child, stage, g.RULES, name=kind)
-        for kind, child in CHILDREN.items()
+    found: dict[str, Function[Any, Any]] = {
+        kind: function_of(CHILDREN[kind], stage, g.RULES, name=kind)
+        for kind in g.children_of(program)
     }
     return {ROOT: function_of(program, stage, rules), **found}
 
@@ -136,7 +129,7 @@ class _Code:
             case g.Parallel():
                 self.seen.append(await self._parallel(program, step))
             case g.Beside(child, body):
-                handle = await step.invoke_async(child, short(self.seen))
+                handle = await step.invoke_async(child, g.short(self.seen))
                 await self.run(body, step)
                 self.seen.append(await handle.result())
             case g.Saga() | g.Catch() | g.Swallow() | g.Finally():
@@ -144,7 +137,7 @@ class _Code:
             case g.Raise(bug):
                 raise ValueError("bug") if bug else NonRetryableError("raised")
             case g.Compensate():
-                told = short(self.seen)
+                told = g.short(self.seen)
                 await step.compensate(g.NAME, self.stage.compensate, told)
             case _:
                 self.seen.append(await self._leaf(program, step))
@@ -196,12 +189,12 @@ class _Code:
             case g.Wait(limit):
                 return await _wait(step, limit)
             case g.Publish():
-                return (await step.publish(g.TOPIC, short(self.seen)))[:3]
+                return (await step.publish(g.TOPIC, g.short(self.seen)))[:3]
             case _:
                 return await self._child(leaf, step)
 
     async def _child(self, leaf: g.Leaf, step: StepClient) -> str:
-        data = short(self.seen)
+        data = g.short(self.seen)
         if isinstance(leaf, g.Spawn):
             return (await step.invoke_async(leaf.child, data)).function_id
         assert isinstance(leaf, g.Invoke)
@@ -213,7 +206,7 @@ class _Code:
         return await step.run(
             g.NAME,
             partial(self.stage.step, leaf.does),
-            short(self.seen),
+            g.short(self.seen),
             once="at_most" if leaf.once else "at_least",
             retry=RETRY if leaf.once else None,  # by default it is tried once only
             undo=partial(self.stage.undo, leaf.undo) if leaf.undo else None,
@@ -228,7 +221,7 @@ async def _wait(step: StepClient, limit: str) -> str:
     else:
         timeout = DELAY if limit else None
         event = await step.wait_for_event(g.NAME, g.EVENT, timeout=timeout)
-    return event if isinstance(event, str) else f"event {event.data}"
+    return event if isinstance(event, str) else event.data
 
 
 def _raised(error: object) -> str:

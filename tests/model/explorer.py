@@ -1,7 +1,8 @@
 """Every schedule of a program: what is checked after each of its steps.
 
 Two ways to the same state have the same future, so each state is gone on from once.
-It is reached by a live run, that of the first way that led there.
+It is reached by a live run, that of the first way that led there. What is durable alone
+decides where a crash leads to, so each durable state crashes once, too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -48,15 +49,22 @@ def explore(program: g.Program, rules: g.Rules = g.RULES) -> Explored:
     setting = Setting(program, rules)
     graph: Graph = {}
     todo: list[Todo] = []
+    crashed: dict[object, object] = {}
     world = World(setting)
     start = world.key()
     _go_on(world, (), graph, todo)
     while todo:
         before, saved, choice, path = todo.pop()
+        if choice == CRASH and saved.key in crashed:
+            graph[before].append((True, crashed[saved.key]))
+            continue
         world = World.restored(setting, saved)
         path = (*path, choice)
         _take(world, path)
-        graph[before].append((choice == CRASH, world.key()))
+        after = world.key()
+        graph[before].append((choice == CRASH, after))
+        if choice == CRASH:
+            crashed[saved.key] = after
         _go_on(world, path, graph, todo)
     moves = sum(map(len, graph.values()))
     return Explored(len(graph), moves, schedules(graph, start))

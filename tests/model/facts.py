@@ -22,7 +22,7 @@ from ironflow.records import (
     StepStarted,
     WaitStarted,
 )
-from tests.model.meaning import Fact
+from tests.model.model import Fact
 
 _decode = msgspec.msgpack.decode
 _decode_error: Final = msgspec.msgpack.Decoder(ErrorInfo).decode

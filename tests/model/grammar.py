@@ -1,7 +1,8 @@
 """Programs small enough to write down all of them: what they are and how many.
 
 A program is a tree of frozen values. `compiled.py` makes a real function of it,
-`model.py` says what must happen when it runs, `explorer.py` compares the two.
+`walked.py` the same for the model; `model.py` says what must happen when it runs, and
+`explorer.py` compares the two.
 
 All operations of a program have the same name, so that their counters meet.
 """
@@ -10,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
-from typing import Final, Literal
+from typing import Any, ClassVar, Final, Literal
+from zlib import crc32
 
 from hypothesis import strategies
 from hypothesis.strategies import SearchStrategy
@@ -19,7 +21,12 @@ NAME: Final = "s"
 TOPIC: Final = "news"
 EVENT: Final = "go"
 ATTEMPTS: Final = 2
+# The names of errors; all others are failures of a run.
+BUG: Final = "ValueError"
+CANCELLED: Final = "Cancelled"
 
+# The record that code asks for with an operation: its kind, and what it says.
+Asked = tuple[Any, ...]
 Does = Literal["ok", "flaky", "fails", "refuses", "hangs", "late"]
 ChildKind = Literal["good", "bad", "slow"]
 
@@ -49,11 +56,28 @@ class Step:
     does: Does = "ok"
     once: bool = False
     undo: Literal["", "ok", "fails"] = ""
+    name: ClassVar[str] = NAME
+
+    def records(self, given: str) -> list[Asked]:
+        """A plain step has no record of its start."""
+        return [("StepStarted", 1)] if self.once else []
+
+    def comes_to(self, attempt: int) -> str:
+        """Return how an attempt ends by itself: ok, fails, refuses or hangs."""
+        by_attempt = {"flaky": ("fails", "ok"), "late": ("hangs", "fails")}
+        first, then = by_attempt.get(self.does, (self.does, self.does))
+        return first if attempt == 1 else then
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
     """A sleep."""
+
+    name: ClassVar[str] = NAME
+
+    def records(self, given: str) -> list[Asked]:
+        """It ends by itself."""
+        return [("SleepStarted", True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +85,16 @@ class Wait:
     """A wait for an event; on timeout it raises or gives its default."""
 
     limit: Literal["", "raises", "default"] = ""
+    name: ClassVar[str] = NAME
+
+    def records(self, given: str) -> list[Asked]:
+        """Say whether it has a timeout."""
+        return [("WaitStarted", self.limit != "")]
+
+    @property
+    def error(self) -> str:
+        """What it raises on timeout, if anything."""
+        return "" if self.limit == "default" else "WaitTimedOut"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +104,15 @@ class Invoke:
     child: ChildKind = "good"
     limit: bool = False
 
+    @property
+    def name(self) -> str:
+        """The step is called as the function."""
+        return self.child
+
+    def records(self, given: str) -> list[Asked]:
+        """Say whether it has a timeout, of what it is a run, that it is awaited."""
+        return [("ChildStarted", self.limit, self.child, True, given)]
+
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
@@ -77,10 +120,25 @@ class Spawn:
 
     child: ChildKind = "good"
 
+    @property
+    def name(self) -> str:
+        """The step is called as the function."""
+        return self.child
+
+    def records(self, given: str) -> list[Asked]:
+        """It is not awaited."""
+        return [("ChildStarted", False, self.child, False, given)]
+
 
 @dataclass(frozen=True, slots=True)
 class Publish:
     """A message."""
+
+    name: ClassVar[str] = f"publish:{TOPIC}"
+
+    def records(self, given: str) -> list[Asked]:
+        """What is published is all that the program has seen."""
+        return [("Published", given)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +244,11 @@ FEW_LEAVES: Final[tuple[Leaf, ...]] = (
 )
 
 
+def short(seen: list[str]) -> str:
+    """Return four digits that stand for all that a program has seen."""
+    return f"{crc32(' '.join(seen).encode()) & 0xFFFF:04x}"
+
+
 def parts_of(program: Program) -> tuple[Program, ...]:
     """Return the programs that a program is made of."""
     match program:
@@ -226,6 +289,12 @@ def leaves_of(program: Program) -> Iterator[Leaf]:
         yield program
     for part in parts_of(program):
         yield from leaves_of(part)
+
+
+def children_of(program: Program) -> list[ChildKind]:
+    """Return the kinds of children that a program starts, in order, once for each."""
+    own = [program.child] if isinstance(program, Invoke | Spawn | Beside) else []
+    return own + [kind for part in parts_of(program) for kind in children_of(part)]
 
 
 @cache

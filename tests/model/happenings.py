@@ -27,9 +27,11 @@ from ironflow.journal.base import (
 from ironflow.journal.memory import MemoryJournal
 from ironflow.records import ChildStarted, RunEnded, ends_run
 from tests.model import grammar as g
+from tests.model.checks import check_way
 from tests.model.compiled import CHILDREN, Hung
 from tests.model.host import Host, How, News
-from tests.model.model import Model
+from tests.model.model import ENDS, Model
+from tests.model.rows import FIRED, stopping, timers_of
 from tests.model.setting import NOW, encode, event, registered
 from tests.model.world import Choice, World, inbox_fact
 
@@ -45,7 +47,7 @@ def do(world: World, choice: Choice) -> None:
 def _claim(world: World, name: str) -> None:
     run_id = world.named(name)
     claim = world.claimed(run_id)
-    host = world.resting.pop(run_id, None) or Host(claim, world.session_of(run_id))
+    host = world.resting.pop(run_id, None) or world.host_of(run_id, claim)
     host.claim = claim
     assert host.session.length == claim.length
     world.hosts[run_id] = host
@@ -95,8 +97,11 @@ def _all(world: World, name: str, order: str) -> None:
 
 def _emit(world: World) -> None:
     world.sent += 1
-    world.commit(EmitEvents((event(g.EVENT, world.sent),), NOW))
-    world.models[world.root].emit()
+    name = f"event {world.sent}"
+    world.commit(EmitEvents((event(g.EVENT, name),), NOW))
+    model = world.models[world.root]
+    model.events += (name,)
+    model.match()
 
 
 def _fire(world: World, name: str, step: str, kind: TimerKind) -> None:
@@ -106,13 +111,17 @@ def _fire(world: World, name: str, step: str, kind: TimerKind) -> None:
     # A timer may be delivered more than once.
     world.commit(fire, fire)
     world.commit(fire)
-    world.models[run_id].fire(step, kind)
+    model = world.models[run_id]
+    assert (step, kind) in timers_of(model) - world.fired_of(run_id)
+    world.fired |= {(run_id, step, kind)}
+    if kind in FIRED:
+        model.inbox += ((FIRED[kind], step),)
 
 
 def _cancel(world: World) -> None:
     world.cancels -= 1
     world.commit(RequestCancel(world.root, "tester", "", NOW))
-    world.models[world.root].request_cancel()
+    _request_cancel(world.models[world.root])
 
 
 def _correct(world: World) -> None:
@@ -120,7 +129,7 @@ def _correct(world: World) -> None:
     world.corrected = True
     world.crashes += 1  # what the pause has forgotten is begun again, as after a crash
     world.commit(registered(world.setting.corrected_functions))
-    world.models[world.root].correct(world.setting.corrected)
+    world.models[world.root].program = world.setting.corrected
 
 
 def _crash(world: World) -> None:
@@ -213,10 +222,16 @@ def _carry_out(world: World, host: Host, move: Move, news: list[News]) -> None:
     if move.state == "broken":
         _stand_still(world, host, move, through)
     if is_over:
-        assert host.session.close()
+        assert host.close()
         del world.hosts[run_id]
     elif any(parked):
         _park(world, host)
+
+
+def _request_cancel(model: Model) -> None:
+    """A second request changes nothing."""
+    if (fact := ("CancelRequested", "")) not in model.inbox:
+        model.inbox += (fact,)
 
 
 def _stops(move: Move) -> list[RequestCancel]:
@@ -235,9 +250,10 @@ def _stand_still(world: World, host: Host, move: Move, through: int) -> None:
         if ends_run(row.draft.record):
             end = host.session.end_broken(row.draft, move.bug, NOW)
             world.commit(_append(host, end, row.number, park=False), *_stops(end))
-            world.models[run_id].end_broken(*inbox_fact(row))
+            why = inbox_fact(row)
+            world.models[run_id].go_on(why, ("RunEnded", "", *ENDS[why[0]]))
             stopped = {stop.id for stop in end.stops}
-            assert stopped == world.models[run_id].stopping(), f"it stops {stopped}"
+            assert stopped == stopping(world.models[run_id]), f"it stops {stopped}"
             _tell(world, run_id, [], end)
             return
     pause = Pause("code", str(move.bug), "1", NOW)
@@ -258,28 +274,35 @@ def _append(host: Host, move: Move, through: int, *, park: bool) -> AppendRecord
     )
 
 
+def _tell_news(model: Model, news: list[News]) -> None:
+    for each in news:
+        if each.verb == "settle":
+            check_way(model, *each.about)
+        getattr(model, each.verb)(*each.about)
+
+
 def _tell(world: World, run_id: str, news: list[News], move: Move) -> None:
     """Tell the models what has become true."""
     model = world.models[run_id]
-    for each in news:
-        getattr(model, each.verb)(*each.about)
+    _tell_news(model, news)
     row = world.run(run_id).row
     for entry in move.entries:
         match entry.record:
             case ChildStarted(function_id=kind, child_run=child):
                 given = msgspec.msgpack.decode(entry.payload)
-                world.models[child] = Model(CHILDREN[kind], given)
+                world.models[child] = Model(CHILDREN[kind], given, g.RULES)
             case RunEnded() if row.parent_run and (
                 world.models[row.parent_run].state != "ended"
             ):
-                end = model.history[-1][2:]
-                world.models[row.parent_run].child_ended(row.parent_step, *end)
+                parent, end = world.models[row.parent_run], model.history[-1][2:]
+                assert end[0] != "cancelled" or row.parent_step in stopping(parent)
+                parent.inbox += (("ChildEnded", row.parent_step, *end),)
     for stop in move.stops:
-        assert stop.id in model.stopping() or stop.id not in model.code.open
+        assert stop.id in stopping(model) or stop.id not in model.code.open
     for cancel in _stops(move):
         stopped = world.models[cancel.run_id]
         if stopped.state != "ended":
-            stopped.request_cancel()
+            _request_cancel(stopped)
 
 
 VERBS: Final[dict[str, Callable[..., None]]] = {

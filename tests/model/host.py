@@ -1,6 +1,6 @@
 """A run that is held: its code, and how the steps that are under way may end."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,18 +25,34 @@ class News:
 
 @dataclass(slots=True)
 class Host:
-    """A run that is held: its code, and the steps that are under way."""
+    """A run that is held: its code, and the steps that are under way.
+
+    Code that was left to be loaded anew is loaded when it is asked for.
+    """
 
     claim: Claim
-    session: Session
+    load: Callable[[], Session]
+    loaded: int  # how many records its code was loaded with
+    code: Session | None = None
     performing: dict[str, PerformStep] = field(default_factory=dict)
     stopping: dict[str, str] = field(default_factory=dict)  # gently, or now
     unbegun: set[str] = field(default_factory=set)  # stopped in the move that asked
     left: list[News] = field(default_factory=list)  # what a full move did not take
 
+    @property
+    def session(self) -> Session:
+        """Return the code of the run."""
+        if self.code is None:
+            self.code = self.load()
+        return self.code
+
+    def close(self) -> bool:
+        """Drop the code quietly; say whether it let itself be closed."""
+        return self.code is None or self.code.close()
+
     def is_lost(self, step: PerformStep) -> bool:
         """Say whether somebody who is gone recorded the start of this attempt."""
-        return 0 < step.started <= self.session.loaded
+        return 0 < step.started <= self.loaded
 
     def unstopped(self) -> Iterator[PerformStep]:
         """Yield the steps that nothing keeps from ending by themselves."""
@@ -71,9 +87,9 @@ class Host:
 
     def saved(self) -> "SavedHost":
         """Return what is needed to hold the run again."""
-        names = tuple(self.performing)
+        steps = tuple(self.performing.values())
         stopping, unbegun = self.stopping.copy(), frozenset(self.unbegun)
-        return SavedHost(self.session.loaded, names, stopping, unbegun, self.left)
+        return SavedHost(self.loaded, steps, stopping, unbegun, self.left)
 
     def take(self, move: Move) -> None:
         """Note what the move asks of us."""
@@ -93,7 +109,7 @@ class SavedHost:
     """A host without its code."""
 
     loaded: int
-    performing: tuple[str, ...]
+    performing: tuple[PerformStep, ...]
     stopping: dict[str, str]
     unbegun: frozenset[str]
     left: list[News]

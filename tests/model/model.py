@@ -1,211 +1,300 @@
 """The reference: what a run must record, said as plainly as possible.
 
-A `Model` lives through one run and never crashes, replays, encodes or batches. Its
-public methods are what happens to the run; `history` is what must then have been
-recorded. What programs mean is in `meaning.py`; this half has attempts, events,
-timers and the inbox. A fact is a tuple: kind of record, id of the operation, and
-what else matters.
+It knows nothing of replay, batches and bytes, and shares no code with ironflow. A fact
+is a tuple: kind of record, id of the operation, and what else matters. An error is the
+name of its class, or nothing. `Code` is a program that is told facts; `Model` is a run,
+which tells all of them anew after each one.
 """
 
+from collections import defaultdict, deque
 from contextlib import suppress
-from typing import Final
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
 
 from tests.model import grammar as g
-from tests.model.meaning import Ask, Broken, Code, Fact
+from tests.model.walked import Body, Part, part_of
 
-# What a timer puts into the inbox; one for a retry only wakes the run.
-FIRED: Final = {
-    "sleep": "SleepFired",
-    "wait": "WaitTimedOut",
-    "invoke": "DeadlinePassed",
-    "run": "DeadlinePassed",
+Fact = tuple[Any, ...]
+ENDS: Final = {  # how a run ends that is not to go on
+    "CancelRequested": ("cancelled", g.CANCELLED),
+    "DeadlinePassed": ("failed", "RunTimedOut"),
+}
+# What an operation gives, by the kind of the fact that settles it: value and error.
+RESULTS: Final[dict[str, Any]] = {
+    "Published": lambda ask, _: ("evt", ""),
+    "SleepFired": lambda ask: ("slept", ""),
+    "EventReceived": lambda ask, event: (event, ""),
+    "WaitTimedOut": lambda ask: ("default", ask.node.error),
+    "StepCompleted": lambda ask, _, value: (value, ""),
+    "StepFailed": lambda ask, *_: (None, "StepError"),
+    "StepInDoubt": lambda ask, _: (None, "StepInDoubt"),
+    "ChildEnded": lambda _, end, it: (it, "" if end == "completed" else "InvokeError"),
 }
 
 
+@dataclass(eq=False)
+class Line:
+    """A line of code: the run's own, or a branch. `prefix` begins its ids."""
+
+    prefix: str
+    owed: "list[Ask]"  # the undos of the saga that it is in
+    body: Any = None
+    waits_for: Any = None  # an Ask, branches, or nothing that a cancel could reach
+    cancelled: bool = False
+
+
+@dataclass(eq=False)
+class Ask:
+    """An operation that has not ended. `line`: who waits for it, if anybody."""
+
+    id: str
+    node: Any
+    given: str  # all that the program had seen, or what an undo is told
+    line: Line | None
+    asked: int  # after how many facts; of an undo: after how many others
+    attempt: int = 1
+    recorded: bool = False  # its own record, if it has one, is a fact
+    doubt: bool = False  # some attempt was in doubt
+    stop: str = ""  # "gently" (the attempt may end) or "now"
+    result: Any = None  # value and error, once it has ended
+
+
+class Code:
+    """The code of a run that was told these facts: what is open, and newly asked."""
+
+    def __init__(self, run: "Model", facts: tuple[Fact, ...]) -> None:
+        self.rules, self.fed = run.rules, 0
+        self.asked: tuple[Fact, ...] = ()  # what is to be recorded next
+        self.open: dict[str, Ask] = {}
+        self.used: dict[str, count[int]] = defaultdict(count)  # names
+        self.end: tuple[str, str] | None = None  # of the run, once it is certain
+        self.ending = self.broken = False
+        self.root = Line("", [])
+        self.root.body = self.function(run.program, [run.given], self.root)
+        self.runnable: deque[tuple[Line, Any]] = deque([(self.root, None)])
+        for fact in facts:
+            if not self.broken:
+                self.feed(*fact)
+
+    def feed(self, kind: str, name: str, *details: Any) -> None:
+        """Tell the code of one fact and let it run until it waits."""
+        self.fed += 1
+        self.asked = tuple(fact for fact in self.asked if fact[:2] != (kind, name))
+        if name in self.open:
+            self.happened(self.open[name], kind, *details)
+        elif kind in ENDS and not self.end:
+            self.end = ENDS[kind]
+            self.cancel(self.root, "now")
+        while self.runnable and not self.broken:
+            line, result = self.runnable.popleft()
+            with suppress(StopIteration):
+                line.waits_for = line.body.send(result)
+
+    def happened(self, ask: Ask, kind: str, *details: Any) -> None:
+        """A fact names an open operation."""
+        ask.recorded = True
+        if kind == "DeadlinePassed":
+            ask.stop = "now"
+        if kind == "ChildStarted" and isinstance(ask.node, g.Spawn):
+            self.wake(ask, (ask, ""))
+        ask.doubt = ask.doubt or (kind == "StepFailed" and details[2])
+        if kind == "StepFailed" and not details[1]:
+            ask.attempt, ask.recorded = ask.attempt + 1, False
+        elif kind in RESULTS:
+            value, error = RESULTS[kind](ask, *details)
+            own = kind == "StepFailed" and not details[3]  # an attempt was made
+            if error and ask.line and ask.line.cancelled and not own:
+                error = g.CANCELLED
+            ask.result = value, error
+            undo = getattr(ask.node, "undo", "")
+            if undo and ask.line and (kind != "StepFailed" or ask.doubt):
+                self.owe(ask.line, undo, f"{ask.id} {value} {value is None}")
+            del self.open[ask.id]
+            self.wake(ask, ask.result)
+
+    def wake(self, ask: Ask, result: tuple[Any, str]) -> None:
+        line, ask.line = ask.line, None
+        if line:
+            line.waits_for = None
+            self.runnable.append((line, result))
+
+    def operation(self, node: Any, given: Any, line: Line) -> Body:
+        """Ask for anything, or join a child; return what it gives, and its error."""
+        if line.cancelled:
+            return None, g.CANCELLED
+        if isinstance(node, g.Parallel):
+            return (yield from self.parallel(node, given, line))
+        if isinstance(node, Ask):
+            node.line = line
+            return node.result or (yield node)
+        name = self.name(line, node.name)
+        ask = self.open[name] = Ask(name, node, given, line, self.fed)
+        self.asked += tuple((kind, name, *rest) for kind, *rest in node.records(given))
+        return (yield ask)
+
+    def name(self, line: Line, base: str) -> str:
+        return f"{line.prefix}{base}:{next(self.used[line.prefix + base])}"
+
+    def whole(self, part: Part, line: Line, *, pauses: bool = True) -> Body:
+        """Do what a bug must not leave: unless the run is to end, it pauses here."""
+        error = yield from part(self, line)
+        if pauses and error == g.BUG and not (self.end or self.rules.bugs_fail):
+            self.broken = True
+            yield
+        return error
+
+    def parallel(self, node: g.Parallel, parts: list[Part], line: Line) -> Body:
+        """Start lines as their turn comes; each that ends lets this one look again."""
+        use = next(self.used[line.prefix + g.NAME])
+        prefix = line.prefix + (f"{g.NAME}\\#{use}" if use else g.NAME)
+        lines: list[Line] = []
+        ends: dict[Line, str] = {}
+        while True:
+            found = filter(None, ends.values())
+            errors = [end for end in found if end == g.CANCELLED or not node.collect]
+            for each in lines if errors and not node.collect else ():
+                self.cancel(each, "gently")
+            closed = line.cancelled or (errors and not node.collect)
+            beyond = len(ends) + (node.concurrency or len(parts))
+            for part in () if closed else parts[len(lines) : beyond]:
+                new = Line(f"{prefix}:{len(lines)}:", line.owed)
+                new.body = self.branch(part, new, line, node)
+                lines.append(new)
+                self.runnable.append((new, None))
+            if len(ends) == len(lines):
+                break
+            ended, error = yield lines
+            ends[ended] = error
+        self.runnable.append((line, None))
+        yield  # until those have run that could before it
+        words = [f"!{ends[each]}" if ends[each] else "ok" for each in lines]
+        errors += [g.CANCELLED] if len(lines) < len(parts) else [""]
+        return f"[{','.join(words)}]", errors[0]
+
+    def branch(self, part: Part, line: Line, parent: Line, node: g.Parallel) -> Body:
+        error = yield from self.whole(part, line, pauses=not node.collect)
+        self.runnable.appendleft((parent, (line, error)))
+
+    def saga(self, part: Part, line: Line) -> Body:
+        """Undo what the part owes if it fails, else owe it outside."""
+        outer, line.owed, name = line.owed, [], self.name(line, "\\#saga")
+        error = yield from self.whole(part, line)
+        owed, line.owed = line.owed, outer
+        outer += [] if error else owed
+        yield from self.undo(owed if error else [], name, line)
+        return error
+
+    def owe(self, line: Line, does: Any, told: str) -> None:
+        name, place = self.name(line, f"compensate:{g.NAME}"), next(self.used["undo"])
+        line.owed.append(Ask(name, g.Step(does), f"undo {told}", None, place))
+
+    def undo(self, owed: list[Ask], saga: str, line: Line) -> Body:
+        """Undo what is owed, the newest first; no cancel reaches it."""
+        self.asked += (("UndoStarted", saga),) if owed else ()
+        for ask in sorted(owed, key=lambda ask: -ask.asked):
+            ask.line, self.open[ask.id] = line, ask
+            yield
+
+    def cancel(self, line: Line, how: str) -> None:
+        """From now on all that the line asks is cancelled; what can be, at once."""
+        line.cancelled = True
+        ask = line.waits_for
+        kind = type(ask.node) if isinstance(ask, Ask) else None
+        for each in ask if isinstance(ask, list) else ():
+            self.cancel(each, how)
+        if kind in {g.Sleep, g.Wait} or (kind is g.Step and ask.asked == self.fed):
+            start = "StepStarted", ask.id, 1
+            self.asked = tuple(fact for fact in self.asked if fact != start)
+            del self.open[ask.id]
+            self.wake(ask, (None, g.CANCELLED))
+        elif kind in {g.Step, g.Invoke}:
+            ask.stop = max(ask.stop, how)
+        elif kind is g.Spawn and ask.recorded:
+            self.wake(ask, (None, g.CANCELLED))
+
+    def function(self, program: g.Program, seen: list[str], line: Line) -> Body:
+        """Run the program; unless all is well, undo, then stop the children; end."""
+        error = yield from self.whole(part_of(program, seen), line)
+        result = ("failed", error) if error else ("completed", " ".join(seen))
+        status, output = self.end = self.end or result
+        self.ending, line.cancelled = True, False
+        if status == "failed" or (status == "cancelled" and self.rules.undo_on_cancel):
+            yield from self.undo(line.owed, "", line)
+        children = [ask for ask in self.open.values() if status != "completed"]
+        for child in children:
+            child.stop = "now"
+        for child in children:
+            yield from self.operation(child, "", line)
+        self.asked += (("RunEnded", "", status, output),)
+
+
 class Model:
-    """One run of one program."""
+    """One run of one program. What it holds is replaced, never changed."""
 
-    def __init__(
-        self, program: g.Program, given: str, rules: g.Rules = g.RULES
-    ) -> None:
-        self.about = program, given, rules
-        self.code = Code(*self.about)
-        self.history: list[Fact] = [("RunStarted", "")]
-        self.inbox: list[Fact] = []
-        self.events = 0
-        self.fired: set[tuple[str, str]] = set()  # timers
-        self.state = "working"
+    def __init__(self, program: g.Program, given: str, rules: g.Rules) -> None:
+        self.program, self.given, self.rules = program, given, rules
+        self.history: tuple[Fact, ...] = (("RunStarted", ""),)
+        self.inbox: tuple[Fact, ...] = ()
+        self.events: tuple[str, ...] = ()  # that were sent
+        self.code = Code(self, ())
 
-    def copy(self) -> "Model":
-        """Return a model of the same run that goes its own way from here."""
-        model = Model(*self.about)
-        model.history, model.inbox = self.history.copy(), self.inbox.copy()
-        model.events, model.fired = self.events, self.fired.copy()
-        model.state = self.state
-        with suppress(Broken):
-            for fact in self.history[: self.code.fed]:
-                model.code.feed(*fact)
-        model.code.asked = self.code.asked.copy()
-        return model
-
-    # --- what happens to the run ---
+    @property
+    def state(self) -> str:
+        if self.code.broken or self.history[-1][0] == "RunEnded":
+            return "ended" if self.history[-1][0] == "RunEnded" else "broken"
+        asks = self.code.open.values()
+        busy = not self.code.fed or any(isinstance(ask.node, g.Step) for ask in asks)
+        return "working" if busy else "waiting"
 
     def go_on(self, *facts: Fact) -> None:
         """Record facts, tell the code, and record what it asks for behind them."""
         self.history += facts
-        try:
-            while self.code.fed < len(self.history):
-                for fact in self.history[self.code.fed :]:
-                    self.code.feed(*fact)
-                    self.match()
-                self.history += self.code.asked
-                self.code.asked = []
-            self.state = "working" if self.running() else "waiting"
-        except Broken:
-            self.state = "broken"
-        self.end()
+        self.code = Code(self, self.history)
+        if self.state == "ended":
+            self.inbox = ()
+        elif not self.code.broken:
+            self.match()
+        if self.code.asked and not self.code.broken:
+            self.go_on(*self.code.asked)
 
     def settle(self, step: str, how: str, told: str) -> None:
         """A step begins or ends, by itself or as its host was told to stop it."""
         ask = self.code.open[step]
-        kind = outcome_of(ask) if how == "ends" else how
-        assert told in {"", ask.stop}
-        assert how != "in doubt" or told == "now" or ask.node.once
-        assert how != "given up" or told
+        made = step, ask.attempt
+        kind = ask.node.comes_to(ask.attempt) if how == "ends" else how
         last = told != "" or kind == "refuses" or ask.attempt == g.ATTEMPTS
-        doubt = kind == "in doubt" or (last and kind == "hangs")
         never_begun = kind == "given up" and ask.attempt == 1
-        if kind == "begins":
-            self.go_on(("StepStarted", step, ask.attempt))
-        elif kind == "ok":
-            self.go_on(("StepCompleted", step, ask.attempt, value_of(ask)))
-        elif doubt or (kind == "given up" and ask.doubt):
-            self.go_on(("StepInDoubt", step, ask.attempt))
-        else:
-            how_failed = last, kind == "hangs", never_begun
-            self.go_on(("StepFailed", step, ask.attempt, *how_failed))
-
-    def emit(self) -> None:
-        self.events += 1
-        self.match()
-
-    def fire(self, name: str, kind: str) -> None:
-        assert (name, kind) in self.timers
-        if kind in {"run", "invoke", "retry"}:
-            self.fired.add((name, kind))
-        if kind in FIRED:
-            self.inbox.append((FIRED[kind], name))
-
-    def request_cancel(self) -> None:
-        if ("CancelRequested", "") not in self.inbox:
-            self.inbox.append(("CancelRequested", ""))
-
-    def child_ended(self, child: str, status: str, output: str) -> None:
-        assert status != "cancelled" or self.code.open[child].stop
-        self.inbox.append(("ChildEnded", child, status, output))
+        if (last and kind == "hangs") or (kind == "given up" and ask.doubt):
+            kind = "in doubt"
+        facts: dict[str, Fact] = {
+            "begins": ("StepStarted", *made),
+            "ok": ("StepCompleted", *made, f"{step}#{ask.attempt}@{ask.given}"),
+            "in doubt": ("StepInDoubt", *made),
+        }
+        failed = "StepFailed", *made, last, kind == "hangs", never_begun
+        self.go_on(facts.get(kind, failed))
 
     def absorb(self, fact: Fact) -> None:
         """A fact moves from the inbox to the history, unless nobody wants it now."""
         if fact in self.inbox:
-            self.inbox.remove(fact)
+            self.inbox = tuple(each for each in self.inbox if each != fact)
             if fact != ("DeadlinePassed", "") or not self.code.ending:
                 self.go_on(fact)
-
-    def end_broken(self, *why: str) -> None:
-        """A run that a bug has paused is to end; its code cannot be asked."""
-        for ask in self.code.open.values():
-            is_child = isinstance(ask.node, g.Invoke | g.Spawn) and ask.recorded
-            ask.stop = "now" if is_child else ""
-        late = why[0] == "DeadlinePassed"
-        end = ("failed", "RunTimedOut") if late else ("cancelled", "Cancelled")
-        self.history += [why, ("RunEnded", "", *end)]
-        self.end()
-
-    def correct(self, program: g.Program) -> None:
-        """Other code reads the history, and asks for what is not recorded yet."""
-        self.about = program, *self.about[1:]
-        self.code = Code(*self.about)
-        for fact in self.history:
-            self.code.feed(*fact)
-        asked, self.code.asked = self.code.asked, []
-        self.code.asked = [fact for fact in asked if fact not in self.history]
-
-    # --- what is left to be done ---
-
-    def running(self) -> dict[str, tuple[int, str]]:
-        """Return the steps under way: attempt, and how they are to be stopped."""
-        return {
-            ask.id: (ask.attempt, ask.stop)
-            for ask in self.code.open.values()
-            if isinstance(ask.node, g.Step)
-            if ask.recorded or ask.attempt > 1 or not ask.node.once
-        }
-
-    def stopping(self) -> set[str]:
-        """Return the steps and children that are to be stopped."""
-        return {ask.id for ask in self.code.open.values() if ask.stop}
-
-    def unanswered(self) -> list[Ask]:
-        """Return what still waits for the world, in the order of the asks."""
-        answered = {name for _, name, *_ in self.inbox}
-        found = self.code.open.values() if self.state != "ended" else ()
-        return [ask for ask in found if ask.id not in answered]
-
-    @property
-    def timers(self) -> set[tuple[str, str]]:
-        """Return the timers that are set, by operation and kind."""
-        run = self.about[2].run_timeout and self.state != "ended"
-        timers = {(ask.id, timer_of(ask)) for ask in self.unanswered()}
-        timers |= {("", "run")} if run else set()
-        return {timer for timer in timers if timer[1]} - self.fired
-
-    @property
-    def waits(self) -> list[str]:
-        """Return the waits that no event has found, in the order of their asks."""
-        waits = [ask for ask in self.unanswered() if isinstance(ask.node, g.Wait)]
-        return [ask.id for ask in waits if ask.recorded]
-
-    @property
-    def taken(self) -> set[int]:
-        """Return the events that the run has taken."""
-        facts = (*self.history, *self.inbox)
-        return {fact[2] for fact in facts if fact[0] == "EventReceived"}
 
     def match(self) -> None:
         """What nobody waits for is free; the oldest wait takes the oldest event."""
         wanted = {"", *self.code.open}
-        self.inbox = [fact for fact in self.inbox if fact[1] in wanted]
-        for event in range(1, self.events + 1):
-            if self.waits and event not in self.taken:
-                self.inbox.append(("EventReceived", self.waits[0], event))
+        self.inbox = tuple(fact for fact in self.inbox if fact[1] in wanted)
+        facts = (*self.history, *self.inbox)
+        taken = [fact[2] for fact in facts if fact[0] == "EventReceived"]
+        free = [event for event in self.events if event not in taken]
+        for name, event in zip(self.waits, free, strict=False):
+            self.inbox += (("EventReceived", name, event),)
 
-    def end(self) -> None:
-        if self.history[-1][0] == "RunEnded":
-            self.state, self.inbox = "ended", []
-
-
-def timer_of(ask: Ask) -> str:
-    """Return the kind of timer that an operation has set."""
-    match ask.node:
-        case g.Sleep() if ask.recorded:
-            return "sleep"
-        case g.Wait(limit) if limit and ask.recorded:
-            return "wait"
-        case g.Invoke(_, True) if ask.recorded:
-            return "invoke"
-        case g.Step() if ask.attempt > 1:
-            return "retry"
-    return ""
-
-
-def outcome_of(ask: Ask) -> str:
-    """Return what an attempt comes to by itself."""
-    does: str = ask.node.does
-    by_attempt = {"flaky": ("fails", "ok"), "late": ("hangs", "fails")}
-    first, then = by_attempt.get(does, (does, does))
-    return first if ask.attempt == 1 else then
-
-
-def value_of(ask: Ask) -> str:
-    """Return what a step returns."""
-    return f"undo {ask.told}" if ask.told else f"{ask.id}#{ask.attempt}@{ask.seen}"
+    @property
+    def waits(self) -> list[str]:
+        """The waits that no event has found, in the order of their asks."""
+        met = {fact[1] for fact in self.inbox}
+        waits = [ask for ask in self.code.open.values() if isinstance(ask.node, g.Wait)]
+        return [ask.id for ask in waits if ask.recorded and ask.id not in met]

@@ -7,11 +7,13 @@ import msgspec
 
 from ironflow import ids
 from ironflow.authoring.definition import Function
+from ironflow.interpreter.session import Move
 from ironflow.journal.base import EmitEvents, Emitted, FunctionRow, RegisterFunctions
 from ironflow.journal.memory import MemoryJournal
 from ironflow.records import EventData
 from tests.model import grammar as g
 from tests.model.compiled import TRIGGER, Stage, function_of, functions_of
+from tests.model.model import Fact, Model
 
 NOW: Final = 1_700_000_000_000_000
 ENVIRONMENT: Final = "default"
@@ -20,12 +22,19 @@ encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Setting:
-    """What all worlds of a program have in common."""
+    """What all worlds of a program have in common.
+
+    That includes what was found out about a history, by its last digest: it stands for
+    the run and all of its records.
+    """
 
     def __init__(self, program: g.Program, rules: g.Rules = g.RULES) -> None:
         self.program = program
         self.rules = rules
         self.stage = Stage()
+        self.facts: dict[bytes, Fact] = {}  # by the digest of their record
+        self.replays: dict[tuple[bytes, bool], Move] = {}  # and whether with new code
+        self.statuses: dict[bytes, str] = {}  # of histories that were verified
         self.functions = functions_of(program, self.stage, rules)
         self.corrected = g.corrected(program)
         root = function_of(self.corrected, self.stage, rules, version="2")
@@ -37,6 +46,7 @@ class Setting:
         assert isinstance(answer, Emitted)
         [self.root] = answer.receipts[0].run_ids
         self.start = journal.snapshot()
+        self.model = Model(program, "start", rules)
 
 
 def registered(functions: Mapping[str, Function[Any, Any]]) -> RegisterFunctions:

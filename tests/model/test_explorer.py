@@ -27,8 +27,6 @@ from tests.model.world import World
 LARGER: Final = int(os.environ.get("IRONFLOW_EXPLORE", "0"))
 PARTS: Final = 6
 
-WITH_CHILDREN: Final = g.Invoke | g.Spawn | g.Beside
-
 TIMED: Final = g.Invoke("slow", limit=True)
 UNDONE: Final = g.Step(undo="ok")
 FAILS: Final = g.Step("fails")
@@ -92,13 +90,7 @@ def explored(
 
 def is_costly(program: g.Program) -> bool:
     """Say whether it has two child runs, or one with a timeout: a third of all work."""
-    return children_of(program) > 1 or TIMED in g.leaves_of(program)
-
-
-def children_of(program: g.Program) -> int:
-    """Return how many child runs a program starts."""
-    own = isinstance(program, WITH_CHILDREN)
-    return own + sum(map(children_of, g.parts_of(program)))
+    return len(g.children_of(program)) > 1 or TIMED in g.leaves_of(program)
 
 
 def test_every_schedule_of_one_operation() -> None:

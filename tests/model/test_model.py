@@ -94,7 +94,7 @@ class TwoRoots(World):
         [answer] = self.journal.commit_now([second])
         assert isinstance(answer, Emitted)
         [run_id] = answer.receipts[0].run_ids
-        self.models[run_id] = Model(self.setting.program, "other")
+        self.models[run_id] = Model(self.setting.program, "other", g.RULES)
 
 
 def test_an_interrupted_clean_up_goes_on_with_results_of_its_own_run() -> None:

@@ -7,7 +7,9 @@ between two others. A reference model lives beside every run and is told the sam
 
 from collections import Counter
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from ironflow.interpreter.session import Session
@@ -41,70 +43,72 @@ class Saved:
     crashes: int
     cancels: int
     sent: int
+    fired: set[tuple[str, str, str]]
     cut: set[str]
+    key: object
     corrected: bool
 
 
 class World:
     """A journal with a run of a program in it, and whoever carries it on."""
 
-    def __init__(self, setting: Setting) -> None:
-        program, rules = setting.program, setting.rules
+    def __init__(self, setting: Setting, snapshot: Snapshot | None = None) -> None:
         self.setting = setting
         self.stage = setting.stage
         self.root = setting.root
-        self.journal = MemoryJournal.restored(setting.start)
+        self.journal = MemoryJournal.restored(snapshot or setting.start)
         self.hosts: dict[str, Host] = {}
         self.resting: dict[str, Host] = {}  # parked, with their code in memory
         self.cut: set[str] = set()  # runs of which a part of a move is to come
-        self.models = {self.root: Model(program, "start", rules)}
+        self.models = {self.root: copy(setting.model)}
         self.effects: Counter[tuple[str, str, int]] = Counter()
         self.crashes = 0
-        self.cancels = rules.cancels
+        self.cancels = setting.rules.cancels
         self.sent = 0
+        self.fired: set[tuple[str, str, str]] = set()  # timers
         self.corrected = False  # the bugs of its code
 
     def saved(self) -> "Saved":
         """Return all that is needed to be here again."""
         return Saved(
             journal=self.journal.snapshot(),
-            models={run_id: model.copy() for run_id, model in self.models.items()},
+            models={run_id: copy(model) for run_id, model in self.models.items()},
             effects=self.effects.copy(),
             hosts={run_id: host.saved() for run_id, host in self.hosts.items()},
             crashes=self.crashes,
             cancels=self.cancels,
             sent=self.sent,
+            fired=self.fired.copy(),
             cut=self.cut.copy(),
+            key=self.durable_key(),
             corrected=self.corrected,
         )
 
     @classmethod
     def restored(cls, setting: Setting, saved: "Saved") -> "World":
         """Return a world where that one was, with code that is loaded anew."""
-        world = cls(setting)
-        world.journal = MemoryJournal.restored(saved.journal)
-        world.models = {run_id: model.copy() for run_id, model in saved.models.items()}
+        world = cls(setting, saved.journal)
+        world.models = {run_id: copy(model) for run_id, model in saved.models.items()}
         world.effects = saved.effects.copy()
         world.crashes, world.cancels = saved.crashes, saved.cancels
         world.sent, world.cut = saved.sent, saved.cut.copy()
+        world.fired = saved.fired.copy()
         world.corrected = saved.corrected
-        for run_id, host in saved.hosts.items():
-            session = world.session_of(run_id)
-            move = session.absorb((), NOW)
-            steps = {step.id: step for step in move.perform}
+        for run_id, before in saved.hosts.items():
             # What was begun goes on: only the code is another.
-            session.loaded = host.loaded
-            performing = {name: steps[name] for name in host.performing}
-            claim, stopping = world.claimed(run_id), host.stopping.copy()
-            unbegun = set(host.unbegun)
-            again = Host(claim, session, performing, stopping, unbegun, host.left)
-            world.hosts[run_id] = again
+            host = world.host_of(run_id, world.claimed(run_id))
+            host.load = partial(world.replayed, run_id, before.loaded)
+            host.loaded = before.loaded
+            host.performing = {step.id: step for step in before.performing}
+            host.stopping, host.unbegun = before.stopping.copy(), set(before.unbegun)
+            host.left = before.left
+            world.hosts[run_id] = host
         return world
 
     def close(self) -> None:
         """Drop all code quietly, as a host does."""
         for host in (*self.hosts.values(), *self.resting.values()):
-            assert host.session.close(), "code does not let itself be closed"
+            assert host.close(), "code does not let itself be closed"
         self.hosts.clear()
         self.resting.clear()
 
@@ -122,21 +126,35 @@ class World:
         """Return the id of the run that is called so."""
         return next(run_id for run_id in self.runs() if self.name(run_id) == name)
 
+    def fired_of(self, run_id: str) -> set[tuple[str, str]]:
+        """Return the timers of a run that have fired."""
+        return {(step, kind) for of, step, kind in self.fired if of == run_id}
+
     def runs(self) -> Iterable[str]:
         """Return the ids of all runs, the oldest first."""
         return self.journal._durable.runs
 
     def key(self) -> object:
         """Return what the future depends on."""
-        runs = tuple(self._run_key(run_id) for run_id in self.runs())
+        held = tuple(map(self._held_key, self.runs())) if self.hosts else ()
+        return self.durable_key(), held
+
+    def durable_key(self) -> object:
+        """Return what the future depends on after a crash."""
+        runs = tuple(map(self._run_key, self.runs()))
         return runs, self.sent, self.cancels, tuple(self.cut), self.corrected
 
     def _run_key(self, run_id: str) -> object:
-        run, host = self.run(run_id), self.hosts.get(run_id)
+        run = self.run(run_id)
         inbox = tuple(map(inbox_fact, run.inbox.values()))
         rows = tuple(run.waits), tuple(sorted(run.consumed)), tuple(sorted(run.timers))
         ready = run_id in self.journal._durable.ready
-        held = host and (
+        stands = run.row.status, ready, self.models[run_id].state
+        return stands, run.entries[-1].digest, inbox, rows
+
+    def _held_key(self, run_id: str) -> object:
+        host = self.hosts.get(run_id)
+        return host and (
             len(host.left),
             *(
                 (
@@ -149,8 +167,6 @@ class World:
                 for step in host.performing.values()
             ),
         )
-        stands = run.row.status, ready, self.models[run_id].state
-        return stands, run.entries[-1].digest, inbox, rows, held
 
     # --- the journal ---
 
@@ -169,6 +185,18 @@ class World:
         session = Session(found[row.function_id].program, run_id, ENVIRONMENT)
         session.load(self.journal.history_now(run_id))
         return session
+
+    def replayed(self, run_id: str, loaded: int) -> Session:
+        """Return a session that has said once more what there is to be done."""
+        session = self.session_of(run_id)
+        session.absorb((), NOW)
+        session.loaded = loaded
+        return session
+
+    def host_of(self, run_id: str, claim: Claim) -> Host:
+        """Return a new host of a run."""
+        load = partial(self.session_of, run_id)
+        return Host(claim, load, len(self.run(run_id).entries))
 
     def commit(self, *commands: JournalCommand) -> list[Answer]:
         """Commit what nothing speaks against."""
