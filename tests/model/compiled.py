@@ -6,6 +6,7 @@ wrong line, or at the wrong time, shows in every later record.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from tests.model import grammar as g
 
 ROOT: Final = "root"
 TRIGGER: Final = "begin"
-DELAY: Final = "1m"
+DELAY: Final = timedelta(minutes=1)
 RETRY: Final = Retry(max_attempts=g.ATTEMPTS, jitter=0)
 
 Branch = Callable[[StepClient], Awaitable[Any]]

@@ -28,7 +28,7 @@ from ironflow.journal.memory import MemoryJournal
 from ironflow.records import ChildStarted, RunEnded, ends_run
 from tests.model import grammar as g
 from tests.model.checks import check_way
-from tests.model.compiled import CHILDREN, Hung
+from tests.model.compiled import Hung
 from tests.model.host import Host, How, News
 from tests.model.model import ENDS, Model
 from tests.model.rows import FIRED, stopping, timers_of
@@ -129,7 +129,8 @@ def _correct(world: World) -> None:
     world.corrected = True
     world.crashes += 1  # what the pause has forgotten is begun again, as after a crash
     world.commit(registered(world.setting.corrected_functions))
-    world.models[world.root].program = world.setting.corrected
+    model = world.models[world.root]
+    model.program, model.codes = world.setting.corrected, {}
 
 
 def _crash(world: World) -> None:
@@ -290,7 +291,7 @@ def _tell(world: World, run_id: str, news: list[News], move: Move) -> None:
         match entry.record:
             case ChildStarted(function_id=kind, child_run=child):
                 given = msgspec.msgpack.decode(entry.payload)
-                world.models[child] = Model(CHILDREN[kind], given, g.RULES)
+                world.models[child] = world.setting.model_of(kind, given)
             case RunEnded() if row.parent_run and (
                 world.models[row.parent_run].state != "ended"
             ):

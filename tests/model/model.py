@@ -164,8 +164,7 @@ class Code:
                 self.runnable.append((new, None))
             if len(ends) == len(lines):
                 break
-            ended, error = yield lines
-            ends[ended] = error
+            ended, ends[ended] = yield lines
         self.runnable.append((line, None))
         yield  # until those have run that could before it
         words = [f"!{ends[each]}" if ends[each] else "ok" for each in lines]
@@ -237,23 +236,22 @@ class Model:
         self.history: tuple[Fact, ...] = (("RunStarted", ""),)
         self.inbox: tuple[Fact, ...] = ()
         self.events: tuple[str, ...] = ()  # that were sent
-        self.code = Code(self, ())
-
-    @property
-    def state(self) -> str:
-        if self.code.broken or self.history[-1][0] == "RunEnded":
-            return "ended" if self.history[-1][0] == "RunEnded" else "broken"
-        asks = self.code.open.values()
-        busy = not self.code.fed or any(isinstance(ask.node, g.Step) for ask in asks)
-        return "working" if busy else "waiting"
+        self.code, self.codes = Code(self, ()), dict[tuple[Fact, ...], Code]()
+        self.state = "working"
 
     def go_on(self, *facts: Fact) -> None:
         """Record facts, tell the code, and record what it asks for behind them."""
         self.history += facts
-        self.code = Code(self, self.history)
-        if self.state == "ended":
-            self.inbox = ()
-        elif not self.code.broken:
+        if self.history not in self.codes:
+            self.codes[self.history] = Code(self, self.history)
+        self.code = self.codes[self.history]
+        steps = [ask for ask in self.code.open.values() if isinstance(ask.node, g.Step)]
+        self.state = "working" if steps else "waiting"
+        if self.history[-1][0] == "RunEnded":
+            self.state, self.inbox = "ended", ()
+        elif self.code.broken:
+            self.state = "broken"
+        else:
             self.match()
         if self.code.asked and not self.code.broken:
             self.go_on(*self.code.asked)

@@ -1,6 +1,7 @@
 """What all worlds of a program have in common: its functions and how it begins."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ from ironflow.journal.base import EmitEvents, Emitted, FunctionRow, RegisterFunc
 from ironflow.journal.memory import MemoryJournal
 from ironflow.records import EventData
 from tests.model import grammar as g
-from tests.model.compiled import TRIGGER, Stage, function_of, functions_of
+from tests.model.compiled import CHILDREN, TRIGGER, Stage, function_of, functions_of
 from tests.model.model import Fact, Model
 
 NOW: Final = 1_700_000_000_000_000
@@ -47,6 +48,14 @@ class Setting:
         [self.root] = answer.receipts[0].run_ids
         self.start = journal.snapshot()
         self.model = Model(program, "start", rules)
+        self.children: dict[tuple[str, str], Model] = {}
+
+    def model_of(self, kind: str, given: str) -> Model:
+        """Return the model of a child that begins."""
+        if (kind, given) not in self.children:
+            model = Model(CHILDREN[kind], given, g.RULES)
+            self.children[kind, given] = model
+        return copy(self.children[kind, given])
 
 
 def registered(functions: Mapping[str, Function[Any, Any]]) -> RegisterFunctions:
