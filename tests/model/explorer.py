@@ -7,7 +7,7 @@ decides where a crash leads to, so each durable state crashes once, too.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
@@ -26,9 +26,6 @@ IMPORTS: Final = (
 )
 
 Path = tuple[Choice, ...]
-Graph = dict[object, list[tuple[bool, object]]]
-# A choice that is left: the state, how to be there, the choice, how one came there.
-Todo = tuple[object, Saved, Choice, Path]
 
 
 @dataclass
@@ -44,48 +41,65 @@ class Disagreement(AssertionError):
     """The real thing and the model differ; says how to see it again."""
 
 
+@dataclass(slots=True)
+class Search:
+    """What is known of a program's states, and what is left to be tried."""
+
+    numbers: dict[object, int] = field(default_factory=dict[object, int])
+    # Of each state that was gone on from: whether by a crash, and the state after.
+    ways: list[list[tuple[bool, int]]] = field(
+        default_factory=list[list[tuple[bool, int]]]
+    )
+    # State, how to be there, what is to happen next, how one came there.
+    todo: list[tuple[int, Saved, Choice, Path]] = field(
+        default_factory=list[tuple[int, Saved, Choice, Path]]
+    )
+    crashed: dict[object, int] = field(default_factory=dict[object, int])
+
+    def number(self, world: World) -> int:
+        """Return the number of the state that a world is in."""
+        return self.numbers.setdefault(world.key(), len(self.numbers))
+
+
 def explore(program: g.Program, rules: g.Rules = g.RULES) -> Explored:
     """Run a program through all its schedules."""
     setting = Setting(program, rules)
-    graph: Graph = {}
-    todo: list[Todo] = []
-    crashed: dict[object, object] = {}
+    search = Search()
     world = World(setting)
-    start = world.key()
-    _go_on(world, (), graph, todo)
-    while todo:
-        before, saved, choice, path = todo.pop()
-        if choice == CRASH and saved.key in crashed:
-            graph[before].append((True, crashed[saved.key]))
-            continue
-        world = World.restored(setting, saved)
-        path = (*path, choice)
-        _take(world, path)
-        after = world.key()
-        graph[before].append((choice == CRASH, after))
+    _go_on(search, world, search.number(world), ())
+    while search.todo:
+        before, saved, choice, path = search.todo.pop()
+        after = search.crashed.get(saved.key) if choice == CRASH else None
+        if after is None:
+            world = World.restored(setting, saved)
+            path = (*path, choice)
+            _take(world, path)
+            after = search.number(world)
+            _go_on(search, world, after, path)
         if choice == CRASH:
-            crashed[saved.key] = after
-        _go_on(world, path, graph, todo)
-    moves = sum(map(len, graph.values()))
-    return Explored(len(graph), moves, schedules(graph, start))
+            search.crashed[saved.key] = after
+        search.ways[before].append((choice == CRASH, after))
+    moves = sum(map(len, search.ways))
+    return Explored(len(search.ways), moves, schedules(search))
 
 
-def _go_on(world: World, path: Path, graph: Graph, todo: list[Todo]) -> None:
+def _go_on(search: Search, world: World, state: int, path: Path) -> None:
     """Go on until a known state, always by the first choice; note the others."""
-    while (key := world.key()) not in graph:
-        graph[key] = []
+    while state == len(search.ways):
+        search.ways.append([])
         choices = choices_in(world)
         with _reported(world, path):
             check_replay(world)
             if not choices:
                 check_end(world)
+                break
         if choices[1:]:
             saved = world.saved()
-            todo += [(key, saved, other, path) for other in choices[1:]]
-        for choice in choices[:1]:
-            path = (*path, choice)
-            _take(world, path)
-            graph[key].append((choice == CRASH, world.key()))
+            search.todo += [(state, saved, other, path) for other in choices[1:]]
+        path = (*path, choices[0])
+        _take(world, path)
+        before, state = state, search.number(world)
+        search.ways[before].append((choices[0] == CRASH, state))
     world.close()
 
 
@@ -103,21 +117,21 @@ def _reported(world: World, path: Path) -> Iterator[None]:
         raise Disagreement(report(world.setting, path, error)) from error
 
 
-def schedules(graph: Graph, start: object) -> int:
+def schedules(search: Search) -> int:
     """Count the ways from the start to an end, with at most two crashes."""
 
     @cache
-    def ways(state: object, crashes: int) -> int:
+    def ways(state: int, crashes: int) -> int:
         assert crashes >= 0
-        if not graph[state]:
+        if not search.ways[state]:
             return 1
         return sum(
             ways(after, crashes - crashed)
-            for crashed, after in graph[state]
+            for crashed, after in search.ways[state]
             if crashes >= crashed
         )
 
-    return ways(start, CRASHES_COUNTED)
+    return ways(0, CRASHES_COUNTED)
 
 
 # --- when something is wrong ---

@@ -4,7 +4,6 @@ Each verb of a choice is a function. The models are told the same as the journal
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -25,7 +24,7 @@ from ironflow.journal.base import (
     TimerKind,
 )
 from ironflow.journal.memory import MemoryJournal
-from ironflow.records import ChildStarted, RunEnded, ends_run
+from ironflow.records import ChildStarted, Draft, RunEnded, ends_run
 from tests.model import grammar as g
 from tests.model.checks import check_way
 from tests.model.compiled import Hung
@@ -154,23 +153,25 @@ def _crash(world: World) -> None:
 def _settled(world: World, host: Host, step: PerformStep, how: How) -> News:
     """Let an attempt end in this way; return the news of it."""
     told = host.stopping.get(step.id, "")
-    news = News("settle", (step.id, how, told))
+    return News("settle", (step.id, how, told), _draft(world, host, step, how))
+
+
+def _draft(world: World, host: Host, step: PerformStep, how: How) -> Draft:
     if how == "begins":
-        return replace(news, draft=outcomes.started(step))
+        return outcomes.started(step)
     if how == "given up":
-        return replace(news, draft=outcomes.given_up(step))
+        return outcomes.given_up(step)
     if how == "in doubt":
-        return replace(news, draft=outcomes.in_doubt(step, "nobody knows"))
+        return outcomes.in_doubt(step, "nobody knows")
     try:
         payload = encode(_perform(world, host.claim.run_id, step))
     except Exception as error:  # noqa: BLE001  whatever a step raises is recorded
         error.__traceback__ = None  # showing it would take longer than all else
-        hung = isinstance(error, Hung)
-        draft = outcomes.failed(
-            step, error, now=NOW, draw=0, stopped=told != "", in_doubt=hung
+        stopped, hung = step.id in host.stopping, isinstance(error, Hung)
+        return outcomes.failed(
+            step, error, now=NOW, draw=0, stopped=stopped, in_doubt=hung
         )
-        return replace(news, draft=draft)
-    return replace(news, draft=outcomes.completed(step, payload))
+    return outcomes.completed(step, payload)
 
 
 def _perform(world: World, run_id: str, step: PerformStep) -> object:

@@ -1,7 +1,6 @@
 """What all worlds of a program have in common: its functions and how it begins."""
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any, Final
 
 import msgspec
@@ -55,7 +54,14 @@ class Setting:
         if (kind, given) not in self.children:
             model = Model(CHILDREN[kind], given, g.RULES)
             self.children[kind, given] = model
-        return copy(self.children[kind, given])
+        return copied(self.children[kind, given])
+
+
+def copied(model: Model) -> Model:
+    """Return a run that has lived the same; `copy.copy` takes five times as long."""
+    again = object.__new__(Model)
+    vars(again).update(vars(model))
+    return again
 
 
 def registered(functions: Mapping[str, Function[Any, Any]]) -> RegisterFunctions:

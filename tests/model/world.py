@@ -7,7 +7,6 @@ between two others. A reference model lives beside every run and is told the sam
 
 from collections import Counter
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -24,7 +23,7 @@ from tests.model.compiled import ROOT
 from tests.model.facts import fact_of
 from tests.model.host import Host, SavedHost
 from tests.model.model import Model
-from tests.model.setting import ENVIRONMENT, NOW, Setting
+from tests.model.setting import ENVIRONMENT, NOW, Setting, copied
 
 SETTLED: Final = frozenset({"StepCompleted", "StepFailed", "StepInDoubt"})
 
@@ -60,7 +59,7 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.resting: dict[str, Host] = {}  # parked, with their code in memory
         self.cut: set[str] = set()  # runs of which a part of a move is to come
-        self.models = {self.root: copy(setting.model)}
+        self.models = {self.root: copied(setting.model)}
         self.effects: Counter[tuple[str, str, int]] = Counter()
         self.crashes = 0
         self.cancels = setting.rules.cancels
@@ -72,7 +71,7 @@ class World:
         """Return all that is needed to be here again."""
         return Saved(
             journal=self.journal.snapshot(),
-            models={run_id: copy(model) for run_id, model in self.models.items()},
+            models={run_id: copied(model) for run_id, model in self.models.items()},
             effects=self.effects.copy(),
             hosts={run_id: host.saved() for run_id, host in self.hosts.items()},
             crashes=self.crashes,
@@ -88,7 +87,7 @@ class World:
     def restored(cls, setting: Setting, saved: "Saved") -> "World":
         """Return a world where that one was, with code that is loaded anew."""
         world = cls(setting, saved.journal)
-        world.models = {run_id: copy(model) for run_id, model in saved.models.items()}
+        world.models = {run_id: copied(model) for run_id, model in saved.models.items()}
         world.effects = saved.effects.copy()
         world.crashes, world.cancels = saved.crashes, saved.cancels
         world.sent, world.cut = saved.sent, saved.cut.copy()
