@@ -15,6 +15,7 @@ FOLDERS = ("ironflow", "tests", "examples", "benchmarks", "scripts", "docs")
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 CLASS_METHODS_MAX = 25
+MODEL_LINES_MAX = 300
 # Names that say where code went, not what it does.
 VAGUE_NAMES = {"common", "helper", "helpers", "misc", "util", "utils"}
 EXEMPTION = re.compile(r"#\s*(?:noqa\b|pragma: no cover|type: ignore)(?P<rest>.*)")
@@ -68,6 +69,13 @@ def test_a_file_has_one_subject() -> None:
     ]
 
     assert not too_long, f"more than {FILE_LINES_MAX} lines; split by subject"
+
+
+def test_the_reference_model_can_be_read_at_one_go() -> None:
+    """What the core is compared with must be plainly right."""
+    model = (ROOT / "tests/model/model.py").read_text(encoding="utf-8")
+
+    assert model.count("\n") <= MODEL_LINES_MAX
 
 
 def test_a_function_fits_a_screen() -> None:

@@ -8,7 +8,7 @@ from ironflow.interpreter.session import Move
 from ironflow.interpreter.turn import StopStep
 from ironflow.journal.memory_tables import Run
 from tests.model.facts import fact_of
-from tests.model.host import stop_word
+from tests.model.host import Host, stop_word
 from tests.model.model import Fact, Model
 from tests.model.rows import running, stopping, taken, timers_of
 from tests.model.setting import ENVIRONMENT, NOW
@@ -78,6 +78,7 @@ def check_replay(world: World) -> None:
         assert move.state == model.state, f"a replay is {move.state}: {move.bug!r}"
         if move.state != "broken":
             _check_orders(move, model)
+            _check_steps(move, world.hosts.get(run_id))
 
 
 def _check_orders(move: Move, model: Model) -> None:
@@ -91,6 +92,14 @@ def _check_orders(move: Move, model: Model) -> None:
     asked = {step.id: (step.attempt, words.get(step.id, "")) for step in move.perform}
     assert asked == running(model), f"a replay performs {asked}"
     assert set(stops) == stopping(model), f"a replay stops {stops}"
+
+
+def _check_steps(move: Move, host: Host | None) -> None:
+    """It is told to call the same functions with the same arguments as the one before."""
+    again = {step.id: f"{step.name}{step.args}" for step in move.perform}
+    for step in host.performing.values() if host else ():
+        call = f"{step.name}{step.args}"
+        assert again[step.id] == call, f"a replay calls {again[step.id]}, not {call}"
 
 
 def check_end(world: World) -> None:

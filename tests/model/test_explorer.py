@@ -4,8 +4,9 @@ What holds after each choice is invariant 1 (how news is cut into batches is a c
 and ends in the same state), 2 and 5 (a run loaded anew, and after every crash, is
 where the model is), 3, 6, 7 (one attempt at a time), 8 and 9.
 
-`IRONFLOW_EXPLORE=2000` leaves nothing out of the programs of two operations, and takes
-2,000 of the 14,720 of size three, spread evenly. `pytest -s` shows how much there was.
+The programs are the same every time, those drawn at random too. `IRONFLOW_EXPLORE=2000`
+draws others, leaves nothing out of the programs of two operations, and takes 2,000 of
+the 14,720 of size three, spread evenly. `pytest -s` shows how much there was.
 """
 
 import os
@@ -174,6 +175,7 @@ RULES: Final = st.builds(
 )
 
 
+@settings(derandomize=not LARGER)
 @given(
     program=g.random_programs(),
     rules=RULES,
@@ -227,7 +229,7 @@ class FaultyWorld(World):
         return rows, list(rows.ready), list(view.due), dict(view.queue.holds)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, derandomize=not LARGER)
 @given(
     program=g.random_programs(),
     draws=st.lists(st.integers(0, 1 << 16), max_size=30),
