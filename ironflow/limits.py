@@ -57,6 +57,8 @@ RETENTION_EVENTS_PER_COMMIT_MAX: Final = 100
 BUNDLE_RUN_BYTES_MAX: Final = 1024 * 1024 * 1024  # records and payloads of one run
 BUNDLE_PART_BYTES_MAX: Final = 64 * 1024 * 1024
 BACKUP_PIECE_BYTES_MAX: Final = 64 * 1024 * 1024
+APART_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024  # of a process that reads damage
+APART_SILENCE_S_MAX: Final = 60
 
 # Engine
 EVENT_NAMES_KNOWN_MAX: Final = 1_024  # that need not be checked again

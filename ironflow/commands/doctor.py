@@ -129,4 +129,8 @@ def _write_saved(saved: Salvaged, target: Path) -> None:
     )
     _write_lines("Cut", [f"{run_id}: {why}" for run_id, why in saved.cut.items()])
     _write_lines("Lost", [f"{run_id}: {why}" for run_id, why in saved.lost.items()])
-    _write_lines("Lost events", [f"event {place}" for place in saved.events_lost])
+    _write_lines("Lost events", [_gap(*gap) for gap in saved.events_lost])
+
+
+def _gap(first: int, last: int) -> str:
+    return f"event {first}" if first == last else f"events {first} to {last}"

@@ -187,7 +187,10 @@ def _put_rows(view: View, command: ImportRun, row: RunRow) -> None:
 def _take_events(view: View, command: ImportEvents) -> Done | Refused:
     """Store events in the places that they had, and offer them to waits."""
     log = view.log()
-    for position, stored in enumerate(command.events, log.length + 1):
+    first = log.length + 1
+    if not log.length and command.events:
+        first = max(first, command.events[0].position)
+    for position, stored in enumerate(command.events, first):
         if stored.position != position:
             return Refused(
                 Conflict(

@@ -238,7 +238,8 @@ class ImportEvents:
 
     They start nothing here; waits are offered them like any event. Their positions are
     those that they had: refused with `Conflict` if the log does not end before the
-    first, and with `EventConflict` if an idempotency key was used before.
+    first, and with `EventConflict` if an idempotency key was used before. A log that has
+    never had an event begins at the first, as if those before it had been deleted.
     """
 
     events: tuple[StoredEvent, ...]

@@ -173,6 +173,9 @@ class _EventTables(_Tables):
 
     def put_event(self, stored: StoredEvent) -> None:
         event, durable = stored.event, self.durable
+        if not durable.events and stored.position > durable.dropped + 1:
+            dropped, durable.dropped = durable.dropped, stored.position - 1
+            self.undo.append(lambda: setattr(durable, "dropped", dropped))
         durable.events.append(stored)
         positions = self._names.setdefault(event.name, [])
         positions.append(stored.position)

@@ -358,6 +358,38 @@ async def check_events_are_taken_in(open_journal: OpenJournal) -> None:
         require(not nothing, what="no events change nothing")
 
 
+async def check_a_log_begins_where_it_began(open_journal: OpenJournal) -> None:
+    """Events before the first that another journal still has leave no gap."""
+    scene = Scene("events_late", open_journal)
+    async with scene.open() as journal:
+        before = await journal.events(limit=1)
+        if before:
+            return  # stores that are shared have events of others
+        stamped = [
+            msgspec.structs.replace(scene.event("e", n), timestamp=scene.now)
+            for n in range(3)
+        ]
+        taken = [StoredEvent(71 + n, event, ()) for n, event in enumerate(stamped)]
+        hole = (taken[0], replace(taken[2], position=74))
+        refused(await scene.commit(ImportEvents(hole)), Conflict, what="a hole")
+
+        await scene.done(ImportEvents(tuple(taken[:2])), what=_WHAT)
+        await scene.done(ImportEvents(tuple(taken[2:])), what=_WHAT)
+
+        await scene.register(scene.function("job", "go"))
+        [receipt] = await scene.emit(scene.event("go"))
+        expect(receipt.position, 74, what="the place of the next event")
+        expect(await journal.events(limit=3), taken, what="the events")
+        holder = await scene.hold("job")
+        await holder.append(wait("w:0", scene.name("e")), park=True)
+        [late] = await scene.emit(scene.event("e", 5))
+        [got] = await holder.woken()
+        record = given(got.record, EventReceived, what="what the wait got")
+        expect(record.event_id, late.event_id, what="the event of the wait")
+    async with scene.open() as journal:
+        expect(await journal.events(limit=3), taken, what="the events, later")
+
+
 IMPORT_CHECKS = (
     check_a_closed_run_is_taken_in_whole,
     check_an_open_run_waits_for_a_resume,
@@ -369,4 +401,5 @@ IMPORT_CHECKS = (
     check_an_end_of_a_chain_is_imported,
     check_what_is_no_run_is_refused,
     check_events_are_taken_in,
+    check_a_log_begins_where_it_began,
 )

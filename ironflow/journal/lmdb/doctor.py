@@ -18,7 +18,7 @@ from ironflow.journal.lmdb.head import read_head
 Look = Callable[[str, int, int], object]
 """Told what is looked at, and how many rows of how many."""
 
-FILES: Final = (opening.DATA, wal.NAME, "head", "lock.mdb", "owner")
+FILES: Final = (opening.DATA, wal.NAME, "head", "lock.mdb", "owner", opening.INDEX)
 FINDINGS_KEPT_MAX: Final = 1_000
 
 
@@ -93,7 +93,9 @@ def diagnose(directory: Path, look: Look) -> Diagnosis:
 def _look_at_files(found: Diagnosis) -> None:
     for name in FILES:
         path = found.directory / name
-        if path.exists():
+        if path.is_dir():
+            found.files[name] = sum(each.stat().st_size for each in path.iterdir())
+        elif path.exists():
             found.files[name] = path.stat().st_size
     if "head" not in found.files:
         found.notes.append(

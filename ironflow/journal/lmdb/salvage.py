@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from ironflow import codec, ids, limits
+from ironflow import codec, limits
 from ironflow.errors import (
     ConfigurationError,
     IronflowError,
@@ -25,28 +25,24 @@ from ironflow.errors import (
 from ironflow.journal.archive import in_order
 from ironflow.journal.base import (
     CLOSED,
-    ImportEvents,
     ImportRun,
     Journal,
     Refused,
     RegisterFunctions,
     RunRow,
-    StoredEvent,
 )
-from ironflow.journal.lmdb import apart, keys, opening, owner, rows
+from ironflow.journal.lmdb import apart, keys, opening, ordered, owner, rows
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment
+from ironflow.journal.lmdb.chain import Row
 from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.reads import Source, read_history, read_inbox, read_timers
+from ironflow.journal.lmdb.salvage_events import EventSaver
 from ironflow.journal.lmdb.store import open_lmdb
-from ironflow.records import Entry, EventData
+from ironflow.records import Entry
 
-# Stands for an event that is lost, so that the others keep their positions.
-LOST_EVENT: Final = "ironflow.lost"
 DEATHS_MAX: Final = 1_000
-_NIL: Final = msgspec.Raw(b"\xc0")
-_PAGE: Final = 500
 
 Look = Callable[[int, int], object]
 """Told how many runs were tried, of how many."""
@@ -56,14 +52,17 @@ Look = Callable[[int, int], object]
 class Salvaged:
     """What was saved, and what was lost with the reason, by run id.
 
-    `kept` and `gone` are about events, by environment: how many, and which positions.
+    `kept` and `gone` are about events, by environment: how many, and the first and last
+    position of each gap.
     """
 
     runs: set[str] = field(default_factory=set[str])
     cut: dict[str, str] = field(default_factory=dict[str, str])
     lost: dict[str, str] = field(default_factory=dict[str, str])
     kept: dict[str, int] = field(default_factory=dict[str, int])
-    gone: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    gone: dict[str, list[tuple[int, int]]] = field(
+        default_factory=dict[str, list[tuple[int, int]]]
+    )
 
     @property
     def events(self) -> int:
@@ -71,9 +70,9 @@ class Salvaged:
         return sum(self.kept.values())
 
     @property
-    def events_lost(self) -> list[int]:
-        """The positions of events that were lost, of one environment after the other."""
-        return [place for places in self.gone.values() for place in places]
+    def events_lost(self) -> list[tuple[int, int]]:
+        """First and last of events that were lost, of one environment after the other."""
+        return [gap for gaps in self.gone.values() for gap in gaps]
 
 
 class Plan(msgspec.Struct):
@@ -140,7 +139,7 @@ def _is_through(
 def _note(found: Salvaged, message: dict[str, Any]) -> None:
     if "events" in message:
         found.kept[message["environment"]] = message["events"]
-        found.gone[message["environment"]] = message["lost"]
+        found.gone[message["environment"]] = [(a, b) for a, b in message["lost"]]
     elif message.get("saved"):
         found.runs.add(message["run"])
         if message["why"]:
@@ -191,6 +190,7 @@ class _Reading:
         self, source: Source, number: int, journal: Journal, plan: Plan
     ) -> None:
         self._source = source
+        self._number = number
         self._prefix = keys.environment_prefix(number)
         self._journal = journal
         self._plan = plan
@@ -200,7 +200,7 @@ class _Reading:
         """Save the registry, the events and the runs."""
         await self._save_functions()
         found = dict(self._rows())
-        await self._save_events(found)
+        await EventSaver(self._source, self._number, self._journal).save(found)
         causes = {
             run_id: tuple(filter(None, (row.parent_run, row.continued_from)))
             for run_id, row in found.items()
@@ -213,22 +213,14 @@ class _Reading:
     async def _save_functions(self) -> None:
         functions = [
             rows.FUNCTION.decode(data)
-            for _, data in self._scan(keys.FUNCTIONS, self._prefix)
+            for page in ordered.scan(self._source, keys.FUNCTIONS, self._prefix)
+            for _, data in page
         ]
         await self._journal.commit([RegisterFunctions(tuple(functions), self._now)])
 
-    def _scan(self, table: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows of a table, a page and a snapshot at a time."""
-        start = prefix
-        while start:
-            with self._source.snapshot() as snapshot:
-                page = _page(snapshot, table, prefix, start)
-            yield from page
-            start = page[-1][0] + b"\0" if len(page) == _PAGE else b""
-
     def _rows(self) -> Iterator[tuple[str, RunRow]]:
         """Yield rows of runs that can be read; what cannot is lost with its reason."""
-        for key, data in self._scan(keys.RUNS, self._prefix):
+        for key, data in self._listed():
             run_id = keys.shown_run(key[keys.ENVIRONMENT_BYTES :])
             why = self._plan.skip.get(run_id, "")
             if not why:
@@ -239,47 +231,10 @@ class _Reading:
                     why = str(error)
             apart.say({"run": run_id, "saved": False, "why": why})
 
-    async def _save_events(self, runs: dict[str, RunRow]) -> None:
-        """Store the events; each that is lost is stood for."""
-        count, lost = 0, list[int]()
-        page: list[StoredEvent] = []
-        # What a process before this one has stored is not stored again.
-        before = await self._stored_events()
-        for key, data in self._scan(keys.EVENTS, self._prefix):
-            position = keys.to_number(key[keys.ENVIRONMENT_BYTES :])
-            while count + 1 < position:
-                count += 1
-                lost.append(count)
-                page.append(_lost(count))
-            count = position
-            try:
-                stored, _ = rows.open_event(position, data)
-                started = tuple(each for each in stored.run_ids if each in runs)
-                page.append(msgspec.structs.replace(stored, run_ids=started))
-            except JournalDamaged:
-                lost.append(position)
-                page.append(_lost(position))
-            if len(page) >= limits.PAGE_EVENTS_MAX:
-                await self._store(page, before)
-                page.clear()
-        await self._store(page, before)
-        name = self._journal.environment
-        apart.say({"environment": name, "events": count - len(lost), "lost": lost})
-
-    async def _stored_events(self) -> int:
-        after = 0
-        while page := await self._journal.events(
-            after=after, limit=limits.PAGE_EVENTS_MAX
-        ):
-            after = page[-1].position
-        return after
-
-    async def _store(self, page: list[StoredEvent], before: int) -> None:
-        new = tuple(stored for stored in page if stored.position > before)
-        if new:
-            [answer] = await self._journal.commit([ImportEvents(new)])
-            if isinstance(answer, Refused):
-                raise answer.error
+    def _listed(self) -> Iterator[Row]:
+        for page in ordered.scan(self._source, keys.RUNS, self._prefix):
+            apart.say({})
+            yield from page
 
     async def _save_run(self, row: RunRow) -> tuple[bool, str]:
         """Save a run; say whether, and why it is lost or cut."""
@@ -350,23 +305,3 @@ class _Reading:
             why = f"only its first {len(entries)} records are intact: {error}"
             return tuple(entries), tuple(headers), why
         return tuple(entries), tuple(headers), ""
-
-
-def _page(
-    snapshot: Layered, table: str, prefix: bytes, start: bytes
-) -> list[tuple[bytes, bytes]]:
-    page: list[tuple[bytes, bytes]] = []
-    for row in snapshot.scan(table, prefix, start=start):
-        page.append(row)
-        if len(page) == _PAGE:
-            break
-    return page
-
-
-def _lost(position: int) -> StoredEvent:
-    event = EventData(
-        id=ids.event_id(ids.derived(0, LOST_EVENT, str(position))),
-        name=LOST_EVENT,
-        data=_NIL,
-    )
-    return StoredEvent(position, event)

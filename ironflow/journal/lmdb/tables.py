@@ -57,7 +57,7 @@ class _EventTables(Transaction):
 
     def put_event(self, stored: StoredEvent) -> None:
         log = self.log()
-        assert stored.position == log.length + 1
+        assert stored.position == log.length + 1 or not log.length
         self.staged.event_log = EventLog(stored.position, log.delivery)
         data, digest = rows.encode_event(stored)
         self.staged.events.append(rows.EventChange(stored.position, digest))

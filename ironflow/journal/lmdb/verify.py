@@ -22,6 +22,7 @@ from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.lmdb.ordered import ordered
 from ironflow.journal.lmdb.reads import Reads, Source, with_blob
 from ironflow.records import Entry
 
@@ -111,7 +112,12 @@ def _pages(
     done, start = 0, b""
     while True:
         with source.snapshot() as snapshot:
-            page = list(islice(snapshot.scan(table, b"", start=start), PAGE_ROWS))
+            found_rows = ordered(snapshot.scan(table, b"", start=start), start=start)
+            try:
+                page = list(islice(found_rows, PAGE_ROWS))
+            except JournalDamaged as error:
+                yield Finding(f"table {table!r}: {error}")
+                return
             findings = [
                 found for found in look(snapshot, page) if isinstance(found, Finding)
             ]

@@ -51,7 +51,8 @@ class _EventTables(Tables):
         changes, head = self.changes, self._head
         changed = changes.is_delivery_changed
         delivery = changes.delivery if changed else head.delivery
-        return EventLog(head.events + len(changes.events), delivery)
+        length = changes.events[-1].position if changes.events else head.events
+        return EventLog(length, delivery)
 
     def put_delivery(self, delivery: Delivery | None) -> None:
         if delivery != self.log().delivery:
@@ -59,7 +60,8 @@ class _EventTables(Tables):
             self.changes.is_delivery_changed = True
 
     def put_event(self, stored: StoredEvent) -> None:
-        assert stored.position == self.log().length + 1
+        length = self.log().length
+        assert stored.position == length + 1 or not length
         self.changes.events.append(stored)
 
     def events(self, name: str, *, after: int, limit: int) -> Sequence[StoredEvent]:
@@ -70,7 +72,8 @@ class _EventTables(Tables):
 
     def _event_at(self, position: int) -> StoredEvent:
         if position > self._head.events:
-            return self.changes.events[position - self._head.events - 1]
+            events = self.changes.events
+            return events[position - events[0].position]
         question = ask.EventAt(position)
         if question not in self._answers.events:
             self._want(question)

@@ -10,11 +10,14 @@ import lmdb
 import pytest
 import trio
 
+from ironflow import limits
 from ironflow.errors import ConfigurationError, JournalDamaged, JournalOwned
-from ironflow.journal.base import RunQuery
+from ironflow.journal.base import DeleteEvents, RunQuery
 from ironflow.journal.lmdb import apart
 from ironflow.journal.lmdb.doctor import Diagnosis, diagnose
-from ironflow.journal.lmdb.salvage import LOST_EVENT, Plan, Salvaged, salvage
+from ironflow.journal.lmdb.ordered import ordered
+from ironflow.journal.lmdb.salvage import Plan, Salvaged, salvage
+from ironflow.journal.lmdb.salvage_events import LOST_EVENT
 from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.testing.checks_asks import completed, ended, sleep, wait
 from ironflow.testing.checks_scene import SECOND_US, Scene
@@ -216,8 +219,9 @@ async def fill_more(directory: Path) -> None:
 @pytest.mark.slow
 def test_no_flipped_bits_end_the_doctor(filled: Path, tmp_path: Path) -> None:
     """Wherever they are: it says something is wrong, or nothing that counts is."""
-    # Other seeds may find a page whose reading takes minutes: the doctor has no bound.
-    chosen = random.Random(int(os.environ.get("IRONFLOW_DAMAGE_SEED", "1")))
+    seed = int(os.environ.get("IRONFLOW_DAMAGE_SEED") or random.randrange(2**32))
+    print(f"seed {seed}")
+    chosen = random.Random(seed)
     whole = trio.run(all_runs, filled)
     data = (filled / "data.mdb").read_bytes()
     for number in range(DAMAGES):
@@ -307,7 +311,7 @@ def test_a_lost_event_keeps_its_place(filled: Path, tmp_path: Path) -> None:
     found = saved(filled, tmp_path / "new")
 
     after = trio.run(all_events, tmp_path / "new")
-    assert found.events_lost == [4, 8]
+    assert found.events_lost == [(4, 4), (8, 8)]
     assert found.events == RUNS - 2
     assert [place for place, each in enumerate(after, 1) if each[1] == LOST_EVENT] == [
         *(4, 8)
@@ -316,6 +320,44 @@ def test_a_lost_event_keeps_its_place(filled: Path, tmp_path: Path) -> None:
         each for place, each in enumerate(events, 1) if place not in {4, 8}
     ]
     assert len(found.runs) == RUNS
+
+
+@pytest.mark.parametrize("damage", [0, 2])
+def test_events_that_were_deleted_are_not_lost(
+    directory: Path, tmp_path: Path, damage: int
+) -> None:
+    """The new log begins where the old one does; what is lost behind that is told."""
+    trio.run(emit_and_delete, directory)
+    events = trio.run(all_events, directory)
+    with lmdb.open(str(directory), max_dbs=32, map_size=1 << 30) as environment:
+        table = environment.open_db(b"events")
+        for _ in range(damage):
+            with environment.begin(write=True, db=table) as txn:
+                cursor = txn.cursor()
+                assert cursor.first()
+                cursor.delete()
+
+    found = saved(directory, tmp_path / "new")
+
+    after = trio.run(all_events, tmp_path / "new")
+    assert found.events_lost == ([(8, 9)] if damage else [])
+    assert after == events[damage:]
+    assert trio.run(first_place, tmp_path / "new") == 8 + damage
+
+
+async def emit_and_delete(directory: Path) -> None:
+    scene = Scene("late", store_in(directory))
+    async with scene.open():
+        for _ in range(20):
+            await scene.emit(scene.event("e"))
+    async with scene.open():  # all of it is in LMDB
+        assert await scene.done(DeleteEvents(7, scene.now + 1), what="old ones")
+
+
+async def first_place(directory: Path) -> int:
+    async with opened(directory) as journal:
+        [first] = await journal.events(limit=1)
+        return first.position
 
 
 async def all_events(directory: Path) -> list[tuple[str, str]]:
@@ -373,6 +415,44 @@ def test_nothing_is_written_over(filled: Path) -> None:
 
 
 # --- a process that dies --------------------------------------------------------------
+
+
+def test_rows_in_circles_come_to_an_end() -> None:
+    """A page that names an earlier one as the next."""
+    table = [(b"a", b""), (b"b", b""), (b"a", b"")]
+
+    found = ordered(table, start=b"")
+
+    assert [next(found), next(found)] == table[:2]
+    with pytest.raises(JournalDamaged, match="not in order"):
+        next(found)
+
+
+def test_a_process_that_falls_silent_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = apart.told_by(silent)
+    assert next(told) == {"number": 1}
+    monkeypatch.setattr(limits, "APART_SILENCE_S_MAX", 1)
+
+    with pytest.raises(JournalDamaged, match="said nothing for 1 s"):
+        next(told)
+
+
+def silent() -> None:
+    """Say half of what there is to say, and wait for ever."""
+    import threading
+
+    os.write(1, b'{"number":1}\n{"number"')
+    threading.Event().wait()
+
+
+def test_a_process_that_wants_all_memory_is_ended() -> None:
+    with pytest.raises(JournalDamaged, match=r"died .*MemoryError"):
+        next(apart.told_by(greedy))
+
+
+def greedy() -> None:
+    """Ask for more than there is."""
+    bytearray(limits.APART_BYTES_MAX)
 
 
 def test_a_process_that_dies_is_noticed() -> None:
