@@ -14,7 +14,8 @@ from ironflow import limits
 from ironflow.engine.bugs import sentence
 from ironflow.engine.guard import OutsideTrio
 from ironflow.engine.loading import load
-from ironflow.engine.runtime import Runtime, log
+from ironflow.engine.log import log
+from ironflow.engine.runtime import Runtime
 from ironflow.engine.steps import Attempt
 from ironflow.engine.told import tell
 from ironflow.engine.work import Work

@@ -14,8 +14,9 @@ from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.clock import Clock, SystemClock
 from ironflow.engine.engine import Engine
 from ironflow.engine.hooks import Hooks
+from ironflow.engine.log import log
 from ironflow.engine.retention import Retention
-from ironflow.engine.runtime import Runtime, log
+from ironflow.engine.runtime import Runtime
 from ironflow.engine.watchdog import Watchdog
 from ironflow.engine.work import Work
 from ironflow.errors import IronflowError, JournalError

@@ -11,7 +11,8 @@ from typing import Final, final
 import trio
 
 from ironflow import limits
-from ironflow.engine.runtime import Runtime, log
+from ironflow.engine.log import log
+from ironflow.engine.runtime import Runtime
 from ironflow.errors import JournalError, JournalFailed
 from ironflow.journal.base import (
     CLOSED,

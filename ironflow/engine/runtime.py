@@ -1,6 +1,5 @@
 """What the parts of one engine share: journal, clock, programs, tasks, counters."""
 
-import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, final
@@ -14,6 +13,7 @@ from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.callee import Callees
 from ironflow.engine.clock import Clock
 from ironflow.engine.hooks import Hooks
+from ironflow.engine.log import log
 from ironflow.errors import JournalFailed, JournalFull
 from ironflow.interpreter.program import Program
 from ironflow.journal.base import (
@@ -24,8 +24,6 @@ from ironflow.journal.base import (
     JournalCommand,
     Refused,
 )
-
-log: Final = logging.getLogger("ironflow.engine")
 
 _FULL_RETRY_US: Final = 1_000_000  # how long to wait before a full disk is tried again
 
@@ -132,7 +130,7 @@ class Runtime:
             try:
                 return await self.journal.commit(commands)
             except JournalFull as error:
-                log.error("%s; trying again in a second", error)  # noqa: TRY400  the sentence says it all
+                log.error("%s; trying again in a second", error)
             finally:
                 self.activity.end()
             await self.wait_until(self.clock.now() + _FULL_RETRY_US)

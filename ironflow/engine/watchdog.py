@@ -12,7 +12,8 @@ from typing import Final, final
 import trio
 
 from ironflow import limits
-from ironflow.engine.runtime import Runtime, log
+from ironflow.engine.log import log
+from ironflow.engine.runtime import Runtime
 from ironflow.engine.steps import Attempt
 
 _LOOKS: Final = 2

@@ -114,3 +114,57 @@ async def test_an_exception_is_shown_with_its_line(
     [record] = [each for each in caplog.records if each.name == "ironflow.run"]
     assert record.exc_info is not None
     assert record.exc_info[0] is ironflow.StepError
+
+
+class Raising(logging.Handler):
+    """A handler that does not do what the documentation of `logging` asks for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("the log server is away")
+
+
+@pytest.mark.parametrize("name", ["ironflow.run", "ironflow.engine"])
+async def test_a_handler_that_raises_stops_nothing(
+    bench: Bench, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """What it raises is printed, as `logging` does with its own."""
+    logger, handler = logging.getLogger(name), Raising()
+    logger.addHandler(handler)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+
+    @ironflow.function(triggers=["go"])
+    async def broken(ctx: Context[Any]) -> None:
+        raise KeyError("a bug, which the engine logs")
+
+    try:
+        async with bench.engine(flow, broken) as engine:
+            receipt = await engine.emit("go", 1)
+            await bench.clock.advance(60)
+            runs = [await engine.get_run(each) for each in receipt.run_ids]
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+    assert {run.function_id: run.status for run in runs} == {
+        "flow": "completed",
+        "broken": "paused",
+    }
+    assert "the log server is away" in capsys.readouterr().err
+
+
+async def test_a_line_names_the_place_that_logged_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not the engine's own wrapper around `logging`."""
+
+    @ironflow.function(triggers=["go"])
+    async def broken(ctx: Context[Any]) -> None:
+        raise KeyError("a bug")
+
+    async with bench.engine(broken) as engine:
+        await engine.emit("go")
+        await settle()
+
+    [record] = [each for each in caplog.records if each.name == "ironflow.engine"]
+    assert record.filename == "active.py"
