@@ -93,10 +93,11 @@ class ActiveRun:
                 environment = self._runtime.journal.environment
                 session = Session(self._program, self.run_id, environment)
                 self._session, self._later = session, {}
-            if claim.first is None:
+            if not claim.entries:
                 self._runtime.start(self._load)
                 return
-            session.load((claim.first,))
+            session.load(claim.entries)
+            self._armed = claim.length == 1
         self._awake = True
         self._work.wake(self)
 

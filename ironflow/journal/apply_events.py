@@ -10,6 +10,7 @@ twice.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -107,12 +108,14 @@ def _triggered(view: View, name: str) -> tuple[FunctionRow, ...]:
     if name.startswith(TOPIC):
         return ()
     return tuple(
-        row
-        for row in view.functions().values()
-        if any(
-            pattern == name or pattern_matches(pattern, name)
-            for pattern in row.triggers
-        )
+        row for row in view.functions().values() if _matches_any(row.triggers, name)
+    )
+
+
+@lru_cache(maxsize=4096)  # each event asks it of every function
+def _matches_any(patterns: tuple[str, ...], name: str) -> bool:
+    return any(
+        pattern == name or pattern_matches(pattern, name) for pattern in patterns
     )
 
 

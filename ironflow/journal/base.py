@@ -341,8 +341,8 @@ class Hint:
 class Claim:
     """The right to carry a run on. `epoch` goes into every append.
 
-    `first` is the history of a run that has no record but its first, which spares
-    reading it; None otherwise.
+    `entries` is the history of a run, if that is short, which spares reading it; else
+    it is empty.
 
     `is_recovered`: the run may have been held by a process that died, so the claim is
     to be counted first (`CountClaims`). A process that closed its journal held nothing.
@@ -353,7 +353,7 @@ class Claim:
     epoch: int
     length: int
     inbox: tuple[InboxRow, ...]
-    first: Entry | None = None
+    entries: Sequence[Entry] = ()
     is_recovered: bool = False
 
 

@@ -191,7 +191,7 @@ class MemoryStore:
             epoch=self._view.queue.holds[run.row.run_id],
             length=len(run.entries),
             inbox=tuple(run.inbox.values()),
-            first=run.entries[0] if len(run.entries) == 1 else None,
+            entries=tuple(run.entries) if len(run.entries) == 1 else (),
             is_recovered=self._view.queue.was_suspect(run.row.run_id),
         )
 

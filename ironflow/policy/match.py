@@ -148,7 +148,6 @@ def parse_pattern(text: object, *, option: str) -> tuple[str, ...]:
     return segments
 
 
-@lru_cache(maxsize=4096)
 def pattern_matches(pattern: str | tuple[str, ...], name: str) -> bool:
     """Say whether a name fits a pattern, as text or as parsed before."""
     wanted = _segments(pattern) if isinstance(pattern, str) else pattern

@@ -102,6 +102,17 @@ class Snapshot:
                 yield key, cursor.value()
                 found = cursor.prev()
 
+    def last(
+        self, table: str, prefix: bytes, *, width: int
+    ) -> tuple[bytes, bytes] | None:
+        """Return the row with the last key that is the prefix and `width` bytes more."""
+        with self._txn.cursor(self._tables[table]) as cursor:
+            end = prefix + b"\xff" * width
+            found = cursor.prev() if cursor.set_range(end) else cursor.last()
+            if found and cursor.key().startswith(prefix):
+                return cursor.item()
+            return None
+
     def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
         """Return the last key that is the prefix and `width` bytes more."""
         with self._txn.cursor(self._tables[table]) as cursor:

@@ -70,15 +70,17 @@ class Memory:
         default_factory=dict[str, tuple[str, ...]]
     )
 
-    def known(self, run_id: str) -> Known | None:
-        """Return a copy of what is known of a run, if it is."""
+    def read(self, run_id: str) -> Known | None:
+        """Return what is known of a run, if it is; only what is None may be filled in."""
         known = self.held.get(run_id)
-        if known is None:
-            begun = self.fresh.get(run_id)
-            if begun is None:
-                return None
-            known = begun[0]
-        return copy(known)
+        if known is None and (begun := self.fresh.get(run_id)) is not None:
+            return begun[0]
+        return known
+
+    def known(self, run_id: str) -> Known | None:
+        """Return a copy of what is known of a run, to be changed by a transaction."""
+        known = self.read(run_id)
+        return None if known is None else copy(known)
 
     def take_known(self, known: dict[str, Known], first: dict[str, Entry]) -> None:
         """Take what is known of runs that a commit changed."""

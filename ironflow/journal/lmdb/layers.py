@@ -9,7 +9,6 @@ more layer, on top.
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from heapq import merge
-from itertools import chain
 from typing import Final, Self, final
 
 import msgspec
@@ -19,6 +18,10 @@ from ironflow.errors import JournalDamaged
 from ironflow.journal.lmdb import keys
 from ironflow.journal.lmdb._lmdb import Environment, Snapshot
 from ironflow.records import Entry
+
+# A history that is given with a claim: decoding it must not be felt.
+SHORT_BYTES: Final = 8 * 1024
+SHORT_RECORDS: Final = 32
 
 _Row = tuple[bytes, bytes]
 _Changed = Mapping[bytes, bytes | None]
@@ -40,12 +43,11 @@ class Tail(msgspec.Struct, array_like=True):
 class Layer:
     """Changed rows by table and key (None: deleted), and the ends of histories."""
 
-    __slots__ = ("_order", "rows", "tables", "tails")
+    __slots__ = ("_order", "tables", "tails")
 
     def __init__(self) -> None:
         self.tables: Final[dict[str, dict[bytes, bytes | None]]] = {}
         self.tails: Final[dict[bytes, Tail]] = {}
-        self.rows = 0
         # The keys that have values, in order, of tables that were scanned. What is deleted
         # is not among them: a scan must not walk over all that was settled of late.
         self._order: Final[dict[str, list[bytes]]] = {}
@@ -53,13 +55,16 @@ class Layer:
     def __bool__(self) -> bool:
         return bool(self.tables or self.tails)
 
+    @property
+    def rows(self) -> int:
+        """How many rows were changed, and histories became longer."""
+        return sum(map(len, self.tables.values())) + len(self.tails)
+
     def change(self, table: str, key: bytes, value: bytes | None) -> None:
         """Put a row, or with None delete it."""
         changed = self.tables.get(table)
         if changed is None:
             changed = self.tables[table] = {}
-        if key not in changed:
-            self.rows += 1
         order = self._order.get(table)
         if order is not None:
             _keep_in_order(order, key, before=changed.get(key), after=value)
@@ -70,7 +75,6 @@ class Layer:
         known = self.tails.get(run)
         if known is None:
             self.tails[run] = tail
-            self.rows += 1
         else:
             assert tail.first == known.last + 1
             known.records += tail.records
@@ -92,16 +96,21 @@ class Layer:
             changed = self.tables.get(table)
             if changed is None:
                 self.tables[table] = dict(changes)
-                self.rows += len(changes)
             elif table in self._order:
                 for key, value in changes.items():
                     self.change(table, key, value)
             else:
-                before = len(changed)
                 changed.update(changes)
-                self.rows += len(changed) - before
         for run, tail in tails.items():
             self.extend(run, tail)
+
+    def has(self, table: str, prefix: bytes) -> bool:
+        """Say whether rows were put with this prefix."""
+        order = self._order.get(table)
+        if order is None:
+            order = self._sorted(table)
+        at = bisect_left(order, prefix)
+        return at < len(order) and order[at].startswith(prefix)
 
     def scan(self, table: str, prefix: bytes, start: bytes) -> Iterator[_Row] | None:
         """Return rows that were put with this prefix, in order, from `start` on.
@@ -236,14 +245,15 @@ class Layered:
     def rows(self, table: str, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the rows with this prefix, which are few, in order."""
         found = self._snapshot().rows(table, prefix)
-        changed = [layer for layer in self._layers if table in layer.tables]
-        if not changed:
-            return found
-        put = [layer.scan(table, prefix, prefix) for layer in changed]
-        if not found and not any(put):  # as mostly
-            return found
-        sources = _visible(table, changed, put, iter(found))
-        return sorted(chain.from_iterable(sources))
+        above = [layer for layer in self._layers if table in layer.tables]
+        if any(layer.has(table, prefix) for layer in above):
+            return list(self.scan(table, prefix))
+        if found and above:
+            changed = [layer.tables[table] for layer in above]
+            found = [
+                row for row in found if not any(row[0] in each for each in changed)
+            ]
+        return found
 
     def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
         """Return the last key that is the prefix and `width` bytes more."""
@@ -285,6 +295,35 @@ class Layered:
                 " else is damaged"
             )
         return entries
+
+    def short_records(self, run: bytes) -> tuple[int, list[Entry]]:
+        """Return the length of a history, and its records if they are few.
+
+        None of a history of more than `SHORT_BYTES` or `SHORT_RECORDS`. They cost
+        hardly more than the length.
+
+        Raises:
+            JournalDamaged: a record is no record.
+        """
+        tails = [
+            tail
+            for layer in reversed(self._layers)
+            if (tail := layer.tails.get(run)) is not None
+        ]
+        if tails:
+            few = tails[0].first == 1 and tails[-1].last <= SHORT_RECORDS
+            data = [record for tail in tails for record in tail.records] if few else []
+            if sum(map(len, data)) > SHORT_BYTES:
+                data = []
+            return tails[-1].last, list(map(codec.decode, data))
+        row = self._snapshot().last(keys.LOG, run, width=keys.NUMBER_BYTES)
+        if row is None:
+            return 0, []
+        length = keys.to_number(row[0][len(run) :])
+        if length > SHORT_RECORDS or len(row[1]) > SHORT_BYTES:
+            return length, []
+        page = codec.decode_page(row[1])
+        return length, page if len(page) == length else []
 
     def _stored(self, run: bytes, *, after: int, limit: int) -> list[Entry]:
         """Records of LMDB: a row holds as many as came with one checkpoint."""

@@ -264,7 +264,18 @@ def read_history(
     snapshot: Layered, run: bytes, *, after: int, limit: int
 ) -> list[Entry]:
     """Return a page of a history, by its key, with its payloads."""
-    entries = snapshot.records(run, after=after, limit=limit)
+    return _with_payloads(
+        snapshot, run, snapshot.records(run, after=after, limit=limit)
+    )
+
+
+def read_short_history(snapshot: Layered, run: bytes) -> tuple[int, list[Entry]]:
+    """Return the length of a history, and all of it with its payloads if it is short."""
+    length, entries = snapshot.short_records(run)
+    return length, _with_payloads(snapshot, run, entries)
+
+
+def _with_payloads(snapshot: Layered, run: bytes, entries: list[Entry]) -> list[Entry]:
     if all(map(_payload_of, entries)):  # as nearly always
         return entries
     for index, entry in enumerate(entries):

@@ -19,14 +19,13 @@ from ironflow.errors import (
 from ironflow.journal.base import (
     Answer,
     Claim,
-    EventLog,
-    FunctionRow,
     Hint,
     JournalCommand,
-    MatchPath,
+    RunSummary,
+    shown_status,
 )
 from ironflow.journal.lmdb import keys, migrate, opening, owner, recovery, rows, wal
-from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment, Snapshot
+from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment
 from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.follower import Follower
@@ -34,11 +33,12 @@ from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.keeper import Keeper, identity, open_to_read
 from ironflow.journal.lmdb.known import Known, Memory
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.lmdb.reads import Reads, Source, read_history, read_inbox
+from ironflow.journal.lmdb.loading import load_memory
+from ironflow.journal.lmdb.reads import Reads, Source, read_inbox, read_short_history
 from ironflow.journal.lmdb.run_index import RunIndex
 from ironflow.journal.lmdb.tables import read_run
 from ironflow.journal.lmdb.writer import Writer
-from ironflow.journal.ready import ReadyQueue
+from ironflow.records import Entry
 
 
 async def open_lmdb(
@@ -197,83 +197,11 @@ def _begin(store: Environment, environment: str) -> tuple[Memory, bytes]:
     }
     store.write({keys.META: meta, keys.COMMITS: {keys.number(commit_number): data}})
     with store.snapshot() as snapshot:
-        memory = _load(snapshot, number, owner_number=found.owner + 1)
+        memory = load_memory(snapshot, number, owner_number=found.owner + 1)
     if not found.is_closed:
         memory.queue.suspect_all()
     memory.commit_number, memory.head = commit_number, head
     return memory, digest
-
-
-def _load(snapshot: Snapshot, number: int, *, owner_number: int) -> Memory:
-    prefix = keys.environment_prefix(number)
-    queue = ReadyQueue(owner_number)
-    ready = sorted(
-        (*rows.decode_ready(data), keys.shown_run(key[len(prefix) :]))
-        for key, data in snapshot.scan(keys.READY, prefix)
-    )
-    for _, function_id, lane, run_id in ready:
-        queue.add(run_id, function_id, lane)
-    memory = Memory(
-        environment=number,
-        commit_number=0,
-        head=rows.HEAD_START,
-        queue=queue,
-        functions={},
-        event_log=_load_event_log(snapshot, prefix),
-        key_days=_load_key_days(snapshot, prefix),
-        ready_place=ready[-1][0] if ready else 0,
-        match_paths=_load_match_paths(snapshot, prefix),
-        gone=_load_gone(snapshot, prefix),
-        first_event=_load_first_event(snapshot, prefix),
-    )
-    memory.take_functions(_load_functions(snapshot, prefix))
-    return memory
-
-
-def _load_functions(snapshot: Snapshot, prefix: bytes) -> dict[str, FunctionRow]:
-    found = [
-        rows.FUNCTION.decode(data) for _, data in snapshot.scan(keys.FUNCTIONS, prefix)
-    ]
-    return {row.id: row for row in sorted(found, key=lambda row: row.id)}
-
-
-def _load_match_paths(
-    snapshot: Snapshot, prefix: bytes
-) -> dict[str, dict[str, MatchPath]]:
-    found: dict[str, dict[str, MatchPath]] = {}
-    for _, data in snapshot.scan(keys.MATCH_PATHS, prefix):
-        row = rows.MATCH_PATH.decode(data)
-        found.setdefault(row.event, {})[row.path] = row
-    return found
-
-
-def _load_event_log(snapshot: Snapshot, prefix: bytes) -> EventLog:
-    key = snapshot.last_key(keys.EVENTS, prefix, width=keys.NUMBER_BYTES)
-    length = 0 if key is None else keys.to_number(key[len(prefix) :])
-    delivery = snapshot.get(keys.META, keys.DELIVERY_KEY + prefix)
-    return EventLog(
-        length, None if delivery is None else rows.DELIVERY.decode(delivery)
-    )
-
-
-def _load_gone(snapshot: Snapshot, prefix: bytes) -> dict[bytes, None]:
-    found = snapshot.scan(keys.META, keys.GONE_KEY + prefix)
-    return {key[len(keys.GONE_KEY) :]: None for key, _ in found}
-
-
-def _load_first_event(snapshot: Snapshot, prefix: bytes) -> int:
-    first = next(snapshot.scan(keys.EVENTS, prefix), None)
-    return 1 if first is None else keys.to_number(first[0][len(prefix) :])
-
-
-def _load_key_days(snapshot: Snapshot, prefix: bytes) -> list[bytes]:
-    """The days in which idempotency keys were used: one seek each."""
-    days: list[bytes] = []
-    start, end = prefix, len(prefix) + keys.DAYS_BYTES
-    while row := next(snapshot.scan(keys.EVENT_KEYS, prefix, start=start), None):
-        days.append(row[0][len(prefix) : end])
-        start = keys.after(row[0][:end])
-    return days[::-1]
 
 
 @final
@@ -407,6 +335,19 @@ class LmdbJournal(Reads):
     def _is_held(self, run_id: str) -> bool:
         return run_id in self._memory.queue.holds
 
+    def _summary(self, snapshot: Layered, run_id: str) -> RunSummary | None:
+        known = self._memory.read(run_id)
+        if known is None or known.row is None:
+            return super()._summary(snapshot, run_id)
+        if known.length is None:
+            known.length = snapshot.length(known.key)
+        queue, length = self._memory.queue, known.length
+        held = run_id in queue.holds
+        status = shown_status(
+            known.row, length=length, ready=run_id in queue, held=held
+        )
+        return RunSummary(known.row, status, length)
+
     def _index(self) -> RunIndex | None:
         return self._keeper.index
 
@@ -421,14 +362,13 @@ class LmdbJournal(Reads):
         memory, queue = self._memory, self._memory.queue
         key = self._prefix + keys.run(run_id)
         known, first = memory.fresh.pop(run_id, (None, None))
+        entries: Sequence[Entry] = () if first is None else (first,)
         if known is None:
             known = Known(key, read_run(snapshot, self._prefix, run_id))
-        if known.length is None:
-            known.length = snapshot.length(key)
+        if not entries or known.length != 1:
+            known.length, entries = read_short_history(snapshot, key)
         if known.inbox is None:
             known.inbox = read_inbox(snapshot, key)
-        if known.length == 1 and first is None:
-            [first] = read_history(snapshot, key, after=0, limit=1)
         memory.held[run_id] = known
         return Claim(
             run_id,
@@ -436,7 +376,7 @@ class LmdbJournal(Reads):
             queue.holds[run_id],
             known.length,
             known.inbox,
-            first,
+            entries,
             is_recovered=queue.was_suspect(run_id),
         )
 

@@ -159,7 +159,7 @@ def made(results: list[list[Row]], epoch: int, memory: Memory) -> list[Claim] | 
             epoch,
             length,
             tuple(inboxes.get(run, ())),
-            first=only,
+            entries=() if only is None else (only,),
             is_recovered=pg.to_bool(left),
         )
         claims.append(claim)
