@@ -23,7 +23,7 @@ from ironflow.journal.base import (
     RequestCancel,
     TimerKind,
 )
-from ironflow.journal.memory import MemoryJournal
+from ironflow.journal.memory import MemoryJournal, Snapshot
 from ironflow.records import ChildStarted, Draft, RunEnded, ends_run
 from tests.model import grammar as g
 from tests.model.checks import check_way
@@ -31,7 +31,7 @@ from tests.model.compiled import Hung
 from tests.model.host import Host, How, News
 from tests.model.model import ENDS, Model
 from tests.model.rows import FIRED, stopping, timers_of
-from tests.model.setting import NOW, encode, event, registered
+from tests.model.setting import ENVIRONMENT, NOW, encode, event, registered
 from tests.model.world import Choice, World, inbox_fact
 
 SETTLED: Final = frozenset({"StepCompleted", "StepFailed", "StepInDoubt"})
@@ -139,7 +139,8 @@ def _crash(world: World) -> None:
         for step in host.unstopped():
             _settled(world, host, step, "ends")
     world.close()
-    world.journal = MemoryJournal.restored(world.journal.snapshot())
+    durable = world.journal._durable  # restored() takes a copy
+    world.journal = MemoryJournal.restored(Snapshot(ENVIRONMENT, durable))
     world.cut = {
         run_id
         for run_id in world.cut
