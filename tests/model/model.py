@@ -236,8 +236,8 @@ class Model:
         self.history: tuple[Fact, ...] = (("RunStarted", ""),)
         self.inbox: tuple[Fact, ...] = ()
         self.events: tuple[str, ...] = ()  # that were sent
-        self.code, self.codes = Code(self, ()), dict[tuple[Fact, ...], Code]()
-        self.state = "working"
+        self.codes: dict[tuple[Fact, ...], Code] = {}  # that were read before
+        self.code, self.state = Code(self, ()), "working"
 
     def go_on(self, *facts: Fact) -> None:
         """Record facts, tell the code, and record what it asks for behind them."""
