@@ -155,9 +155,11 @@ def bug_lines(bug: Exception) -> list[str]:
 
 
 def fields_text(value: Any, *, skip: frozenset[str] = frozenset()) -> str:
-    """Show the fields of a dataclass that are not their defaults."""
+    """Show the fields of a state that are not their defaults."""
     parts = []
-    for field in dataclasses.fields(value):
+    is_struct = isinstance(value, msgspec.Struct)
+    fields = msgspec.structs.fields(value) if is_struct else dataclasses.fields(value)
+    for field in fields:
         shown = getattr(value, field.name)
         if field.name not in skip and shown != field.default:
             parts.append(f"{field.name}={_field_text(field.name, shown)}")
