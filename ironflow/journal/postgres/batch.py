@@ -80,7 +80,7 @@ _PUT_NEXT: Final = Statement(
     FROM commits WHERE environment = $1 ORDER BY number DESC LIMIT 1
     RETURNING number, events, registry, delivery, $5::bigint""",
 )
-_NOTIFY: Final = Statement("notify", "SELECT pg_notify($1, '')")
+_NOTIFY: Final = Statement("notify", "SELECT pg_notify($1, $2)")
 _WAS_COMMITTED: Final = Statement(
     "was_committed",
     """SELECT EXISTS (SELECT FROM commits
@@ -279,11 +279,11 @@ class Batch:
         return await trio.to_thread.run_sync(self._decide_waiting, connection, answers)
 
     def _questions(self) -> list[Question]:
-        functions = self._memory.functions
+        functions, paths = self._memory.functions, self._memory.paths
         questions: list[Question] = []
         for submission in self.submissions:
             for command in submission.commands:
-                questions += foreseen(command, functions)
+                questions += foreseen(command, functions, paths)
             questions += [RunOf(pg.run(claim.run_id)) for claim in submission.claims]
         return questions
 
@@ -374,8 +374,9 @@ class Batch:
         """What the other nodes may look at, and the call that tells them so."""
         if not self._head.others or view.hint == _NO_HINT:
             return b"", []
-        channel = pg.text(self._memory.channel)
-        return rows.HINT.encode(view.hint), [(_NOTIFY, [channel])]
+        memory = self._memory
+        told = [pg.text(memory.channel), pg.text(str(memory.node))]
+        return rows.HINT.encode(view.hint), [(_NOTIFY, told)]
 
 
 _NO_HINT: Final = Hint()

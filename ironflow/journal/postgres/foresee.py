@@ -41,7 +41,9 @@ from ironflow.journal.postgres.questions import (
     Seeking,
     TimerOf,
     WaitOf,
+    WaitsFor,
 )
+from ironflow.journal.postgres.tables import sought
 from ironflow.policy.match import pattern_matches
 from ironflow.records import Entry, EventData, Published, StepCompleted, WaitStarted
 
@@ -49,24 +51,32 @@ _TOPIC: Final = "topic:"
 _NO_STEP: Final = pg.digest("")
 
 
+Paths = Mapping[str, Mapping[str, bytes]]
+"""Where waits looked of late, by the name of the event; see `questions.PathsOf`."""
+
+
 def foreseen(
-    command: JournalCommand, functions: Mapping[str, FunctionRow]
+    command: JournalCommand,
+    functions: Mapping[str, FunctionRow],
+    paths: Paths,
 ) -> Iterator[Question]:
     """Yield what a command is likely to ask before anything is known."""
     try:
-        yield from _foreseen(command, functions)
+        yield from _foreseen(command, functions, paths)
     except RunNotFound:
         return  # its answer will be that there is no such run
 
 
 def _foreseen(
-    command: JournalCommand, functions: Mapping[str, FunctionRow]
+    command: JournalCommand,
+    functions: Mapping[str, FunctionRow],
+    paths: Paths,
 ) -> Iterator[Question]:
     match command:
         case AppendRecords():
             yield from _of_append(command)
         case EmitEvents():
-            yield from _of_events(command.events, functions)
+            yield from _of_events(command.events, functions, paths)
         case FireTimer():
             yield from _of_timer(command)
         case ImportRun() | ImportEvents():
@@ -140,11 +150,13 @@ def _of_entry(run: bytes, entry: Entry) -> Iterator[Question]:
 
 
 def _of_events(
-    events: Sequence[EventData], functions: Mapping[str, FunctionRow]
+    events: Sequence[EventData], functions: Mapping[str, FunctionRow], paths: Paths
 ) -> Iterator[Question]:
     for event in events:
         yield PathsOf(event.name)
         yield MatchPathsOf(event.name)
+        for path, key in sought(event, paths.get(event.name, {})):
+            yield WaitsFor(event.name, path, key, pg.NO_RUN, 0)
         if event.idempotency_key:
             yield EventByKey(pg.digest(event.name, event.idempotency_key))
         yield from _of_starts(event, functions)

@@ -1,8 +1,8 @@
 """The thread that keeps a node alive among the others, and listens to them.
 
 It renews the node's lease, ends the holds of nodes whose lease has run out, and reads
-the hints of other nodes' commits, in order. A notification only says when to look: one
-that is lost costs the time until the next look. It has a thread because a lease must
+the hints of other nodes' commits, in order. A notification only says when to look, and
+who has committed: one that is lost costs the time until the next look. It has a thread because a lease must
 live on while a step blocks the event loop.
 """
 
@@ -170,7 +170,10 @@ class Heartbeat:
                 )
                 wait = max(0.0, next_at - monotonic())
                 select.select([database.fileno(), self._wake.fileno()], [], [], wait)
-                if any(True for _ in database.notifies(timeout=0)):
+                own = {str(node) for node in self._own}
+                if any(
+                    each.payload not in own for each in database.notifies(timeout=0)
+                ):
                     self._look_at = 0.0
 
     def _do_what_is_due(self, database: Database) -> None:

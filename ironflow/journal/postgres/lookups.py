@@ -48,13 +48,18 @@ def _ask_runs(asked: Sequence[RunOf | InboxOf | HistoryOf]) -> list[bytes]:
 
 def _fill_runs(answers: Answers, asked: Sequence[RunOf], found: Sequence[Row]) -> None:
     answers.runs.update({each: Run() for each in asked})
-    for run, data, length, epoch, *flags in found:
-        answers.runs[RunOf(run)] = Run(
-            rows.RUN.decode(data),
-            pg.to_int(length),
-            pg.to_int(epoch),
-            *map(pg.to_bool, flags),
-        )
+    for run, *columns in found:
+        answers.runs[RunOf(run)] = _run(columns)
+
+
+def _run(columns: Sequence[bytes]) -> Run:
+    data, length, epoch, *flags = columns
+    return Run(
+        rows.RUN.decode(data),
+        pg.to_int(length),
+        pg.to_int(epoch),
+        *map(pg.to_bool, flags),
+    )
 
 
 def _fill_inboxes(
@@ -179,10 +184,14 @@ def _fill_fitting(
     answers: Answers, asked: Sequence[WaitsFor], found: Sequence[Row]
 ) -> None:
     answers.fitting.update({each: [] for each in asked})
-    for place, data in found:
+    for place, data, due, run, *columns in found:
         row = rows.WAIT.decode(data)
+        key = pg.digest(row.step)
         answers.fitting[asked[pg.to_int(place) - 1]].append(row)
-        answers.waits[WaitOf(pg.run(row.run_id), pg.digest(row.step))] = row
+        answers.waits[WaitOf(run, key)] = row
+        answers.timers[TimerOf(run, key, "wait")] = pg.to_time(due) if due else 0
+        if RunOf(run) not in answers.runs:
+            answers.runs[RunOf(run)] = _run(columns)
 
 
 def _ask_seeking(asked: Sequence[Seeking]) -> list[bytes]:

@@ -28,6 +28,7 @@ from ironflow.journal.postgres.questions import (
 from ironflow.journal.postgres.tables import PostgresView
 
 CLAIMS_PER_NODE: Final = 1 << 32
+NAMES_MAX: Final = 1_000  # of events whose waits are remembered
 HELD_MAX: Final = 4 * limits.RUNS_ACTIVE_MAX  # more than an engine holds at once
 
 # The words of an error that stands in the server's log when the check fails: between the
@@ -72,6 +73,7 @@ class Memory:
     """What a journal knows of its environment; `functions` as of `registry`.
 
     `head` is the last commit that it saw, `held` the runs that it holds, by their bytes.
+    `paths`: where waits for an event looked of late. That is a guess at what to ask.
     """
 
     environment: int
@@ -83,6 +85,9 @@ class Memory:
     functions: dict[str, FunctionRow] = field(default_factory=dict[str, FunctionRow])
     head: Head | None = None
     held: dict[bytes, Held] = field(default_factory=dict[bytes, Held])
+    paths: dict[str, dict[str, bytes]] = field(
+        default_factory=dict[str, dict[str, bytes]]
+    )
 
     def hold(self, run: bytes, held: Held) -> None:
         """Remember a run that was claimed."""
@@ -124,6 +129,7 @@ class Memory:
         self.head, self.registry = head, head.registry
         if view.changes.functions:
             self.functions = dict(view.functions())
+        self._learn_paths(answers)
         read = self._learn(answers)
         changes = view.changes
         touched = {
@@ -144,6 +150,15 @@ class Memory:
                 del self.held[run]
                 continue
             _change(held, run, view)
+
+    def _learn_paths(self, answers: Answers) -> None:
+        if len(self.paths) >= NAMES_MAX:
+            self.paths.clear()
+        for question, paths in answers.paths.items():
+            if paths:
+                self.paths[question.event] = paths
+            else:
+                self.paths.pop(question.event, None)
 
     def _learn(self, answers: Answers) -> set[bytes]:
         """Take in what was read, or checked, of runs that this journal holds."""
@@ -177,7 +192,7 @@ def is_enough(
     run = held.run
     if run.epoch != command.epoch or run.length != command.expected_length:
         return False
-    for question in foreseen(command, functions):
+    for question in foreseen(command, functions, {}):
         match question:
             case RunOf() | InboxOf():
                 pass

@@ -7,24 +7,24 @@ from ironflow.journal.postgres._psycopg import Statement
 # Each row is looked up by itself: `OFFSET 0` keeps a join from becoming one look at
 # everything there is, which is cheap while the tables are small and the plan is made.
 
-RUNS: Final = Statement(
-    "runs",
-    """SELECT a.run, r.data, coalesce(
-        (SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = a.run
-         ORDER BY l.sequence DESC LIMIT 1), 0),
+# What there is of a run, by its id in the column {run}.
+_OF_RUN: Final = """r.data, coalesce((
+        SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = {run}
+        ORDER BY l.sequence DESC LIMIT 1), 0),
     CASE WHEN y.node IS NULL THEN 0 ELSE y.epoch END, y.run IS NOT NULL,
     -- As EXISTS these might be planned as one look at all runs there are.
-    (SELECT true FROM timers t WHERE t.environment = $1 AND t.run = a.run LIMIT 1),
-    (SELECT true FROM waits w WHERE w.environment = $1 AND w.run = a.run LIMIT 1),
-    (SELECT true FROM consumed c WHERE c.environment = $1 AND c.run = a.run LIMIT 1)
-    FROM unnest($2::uuid[]) AS a (run)
-    CROSS JOIN LATERAL (
+    (SELECT true FROM timers t WHERE t.environment = $1 AND t.run = {run} LIMIT 1),
+    (SELECT true FROM waits w WHERE w.environment = $1 AND w.run = {run} LIMIT 1),
+    (SELECT true FROM consumed c WHERE c.environment = $1 AND c.run = {run} LIMIT 1)"""
+_WITH_RUN: Final = """CROSS JOIN LATERAL (
         SELECT data FROM runs
-        WHERE environment = $1::integer AND run = a.run OFFSET 0) r
+        WHERE environment = $1::integer AND run = {run} OFFSET 0) r
     LEFT JOIN LATERAL (
         SELECT run, node, epoch FROM ready
-        WHERE environment = $1 AND run = a.run OFFSET 0) y ON true""",
-)
+        WHERE environment = $1 AND run = {run} OFFSET 0) y ON true"""
+
+_RUNS: Final = f"SELECT a.run, {_OF_RUN} FROM unnest($2::uuid[]) AS a (run) {_WITH_RUN}"  # noqa: S608 - parts of ours
+RUNS: Final = Statement("runs", _RUNS.format(run="a.run"))
 
 INBOXES: Final = Statement(
     "inboxes",
@@ -126,18 +126,24 @@ PATHS: Final = Statement(
     SELECT place, path_key, path FROM found""",
 )
 
+# With each wait what a delivery asks of its run.
 WAITS_FOR: Final = Statement(
     "waits_for",
-    """SELECT a.place, w.data
+    f"""SELECT a.place, n.data, t.due, n.run, {_OF_RUN}
     FROM unnest($2::text[], $3::uuid[], $4::bytea[], $5::uuid[], $6::bigint[])
         WITH ORDINALITY AS a (event, path_key, match_key, run, sequence, place)
     CROSS JOIN LATERAL (
-        SELECT run, sequence, data FROM waits
+        SELECT run, sequence, step_key, data FROM waits
         WHERE environment = $1::integer AND event = a.event
             AND path_key = a.path_key AND match_key = a.match_key
             AND (run, sequence) > (a.run, a.sequence)
-        ORDER BY run, sequence LIMIT $7::bigint) w
-    ORDER BY a.place, w.run, w.sequence""",
+        ORDER BY run, sequence LIMIT $7::bigint) n
+    {_WITH_RUN}
+    LEFT JOIN LATERAL (
+        SELECT due FROM timers
+        WHERE environment = $1 AND run = n.run AND step_key = n.step_key
+            AND kind = 'wait' OFFSET 0) t ON true
+    ORDER BY a.place, n.run, n.sequence""".format(run="n.run"),  # noqa: S608 - parts of ours
 )
 
 SEEKING: Final = Statement(

@@ -168,6 +168,8 @@ class PostgresJournal(Reads):
         which is renewed by itself; when it has run out, others may end it.
         """
         self._check_open()
+        if not functions:
+            return ()
         self._claiming += 1
         try:
             return await self._claimed(

@@ -146,6 +146,35 @@ async def test_a_start_is_counted_after_a_guess(url: str) -> None:
         assert positions == list(range(1, receipt.position + 1))
 
 
+async def test_an_event_that_wakes_a_run_asks_once(
+    url: str, trips: list[list[str]]
+) -> None:
+    """Where waits looked of late is where an event is likely to find some."""
+    async with node(url, QUIET) as one, node(url, QUIET) as other:
+        scene = one.scene
+        for _ in range(2):
+            holder = await scene.start()
+            await holder.park(wait("w:0", scene.name("e")))
+            trips.clear()
+            await other.scene.emit(scene.event("e"))
+            assert [draft.record.id for draft in await holder.woken()] == ["w:0"]
+
+    [asked, written, *_] = trips
+    assert asked[-1] == "waits_for"
+    assert written[-1] == "commit"
+
+
+async def test_an_engine_of_no_functions_claims_nothing(
+    url: str, trips: list[list[str]]
+) -> None:
+    """It need not ask."""
+    async with node(url, QUIET) as one:
+        trips.clear()
+        assert await one.journal.claim(frozenset(), limit=9) == ()
+
+    assert trips == []
+
+
 async def test_no_more_is_remembered_than_an_engine_holds(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

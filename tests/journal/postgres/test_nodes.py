@@ -159,7 +159,7 @@ async def test_hints_reach_the_other_nodes(
 ) -> None:
     """A lost notification costs latency, and nothing else."""
     if not notified:
-        nothing = Statement("notify", "SELECT $1::text")
+        nothing = Statement("notify", "SELECT $1::text, $2::text")
         monkeypatch.setattr(batch, "_NOTIFY", nothing)
     options = Options(lease=10.0, poll=5.0 if notified else 0.05)
     async with node(url, options) as one, node(url, options) as other:
