@@ -102,10 +102,11 @@ class CommitChain:
 
     def end(self, snapshot: Layered) -> Report:
         """Yield what is missing, and was not deleted."""
-        for run, finding in self._missing_runs.items():
+        # Copies: to look at newer commits may add what is for the next `verify`.
+        for run, finding in [*self._missing_runs.items()]:
             if not self.has_deleted(snapshot, run):
                 yield finding
-        for key, finding in self._missing_events.items():
+        for key, finding in [*self._missing_events.items()]:
             through = self._dropped.get(key[: keys.ENVIRONMENT_BYTES], 0)
             position = keys.to_number(key[keys.ENVIRONMENT_BYTES :])
             if position > through and not snapshot.was_deleted(keys.EVENTS, key):

@@ -257,3 +257,17 @@ async def test_verify_looks_on_while_a_sweep_goes_on(
         await journal._writer._empty_log()
 
         assert [each for each in report if isinstance(each, Finding)] == []
+
+
+async def test_verify_knows_of_deletions_that_come_into_lmdb_under_it(
+    scene: Scene, directory: Path
+) -> None:
+    runs = await live(scene, 3)
+    scene.now += 2 * KEPT_US
+    async with opened(directory) as journal:
+        await journal.commit([DeleteRuns(tuple(runs), scene.now)])
+        report = verify(journal)
+        next(report)  # the chain of commits: the log alone says what was deleted
+        await journal._writer._empty_log()
+
+        assert [each for each in report if isinstance(each, Finding)] == []
