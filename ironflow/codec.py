@@ -135,6 +135,12 @@ def encode_whole(entry: Entry) -> tuple[bytes, bytes]:
     return b"".join((_FOUR, head, _DIGEST_HEAD, entry.digest, entry.payload)), head
 
 
+def filled(data: bytes, payload: Payload) -> bytes:
+    """Return a record's bytes with its payload in them, which lay in the blob table."""
+    assert data[:1] == _THREE[:1]
+    return b"".join((_FOUR[:1], data[1:], payload))
+
+
 def header_of(data: bytes) -> bytes:
     """Return the header in a record's bytes, as it was stored.
 

@@ -52,6 +52,13 @@ POISON_CLAIMS_MAX: Final = 5  # that end with their process and bring no record
 DUE_TIMERS_MAX: Final = 1_000
 RETENTION_RECORDS_PER_COMMIT_MAX: Final = 1_000  # of such runs
 RETENTION_EVENTS_PER_COMMIT_MAX: Final = 100
+PACKED_RUNS_PER_ROUND_MAX: Final = 50_000  # found before the first of them is packed
+PACKED_ROWS_PER_COMMIT_MAX: Final = 200  # of pages that go and places that come
+PACKED_BYTES_PER_COMMIT_MAX: Final = 512 * 1024  # of pages that go
+PACKED_BYTES_MIN: Final = 128 * 1024  # with so many a value of a segment is full
+SEGMENT_BYTES_MAX: Final = 32 * 1024 * 1024  # with so many it is full
+SEGMENT_VALUES_MAX: Final = 10_000
+SEGMENT_RECORDS_MIN: Final = 20_000  # else it waits until its day is over
 
 # Bundles and backups
 BUNDLE_RUN_BYTES_MAX: Final = 1024 * 1024 * 1024  # records and payloads of one run
@@ -79,4 +86,5 @@ assert RUNS_ACTIVE_MAX <= CLAIM_RUNS_MAX
 assert HISTORY_RECORDS_DEFAULT <= HISTORY_RECORDS_MAX
 assert LOOK_BACK_SCAN_EVENTS_MAX < LOOK_BACK_EVENTS_PER_COMMIT_MAX <= PAGE_EVENTS_MAX
 assert RETENTION_RUNS_PER_COMMIT_MAX <= PAGE_RUNS_MAX
+assert PACKED_BYTES_MIN < PACKED_BYTES_PER_COMMIT_MAX < SEGMENT_BYTES_MAX
 assert DELIVERIES_PER_COMMIT_MAX <= PAGE_EVENTS_MAX

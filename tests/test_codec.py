@@ -403,3 +403,17 @@ def test_an_entry_is_checked_with_its_payload() -> None:
     ):
         with pytest.raises(JournalDamaged, match="record 1 is not what was written"):
             codec.check(wrong, previous=START)
+
+
+def test_a_payload_comes_back_into_its_record() -> None:
+    """What lay in the blob table, in the bytes of a segment."""
+    large = msgspec.msgpack.encode("x" * limits.BLOB_BYTES_MIN)
+    draft = Draft(StepCompleted(id="s:0"), large)
+    entry, header = codec.seal(draft, sequence=1, recorded_at=2, previous=b"")
+    stored = codec.encode(entry, header)
+
+    whole = codec.decode(codec.filled(stored, large))
+
+    assert codec.needs_blob(codec.decode(stored))
+    assert (whole.record, whole.digest) == (entry.record, entry.digest)
+    assert bytes(whole.payload) == large

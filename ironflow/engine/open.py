@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import trio
 
@@ -14,6 +14,7 @@ from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.clock import Clock, SystemClock
 from ironflow.engine.engine import Engine
 from ironflow.engine.hooks import Hooks
+from ironflow.engine.housekeeping import Housekeeping
 from ironflow.engine.log import log
 from ironflow.engine.retention import Retention
 from ironflow.engine.runtime import Runtime
@@ -50,6 +51,7 @@ async def open_engine(
     asyncio_loop: AsyncioLoop | None = None,
     only: Callable[[Claim], bool] | None = None,
     retention: Duration | None = None,
+    pack_after: Duration | None = None,
 ) -> AsyncGenerator[Engine]:
     """Run an app's functions on a journal for as long as the block is open.
 
@@ -57,7 +59,9 @@ async def open_engine(
     get up to `shutdown` (a duration) to end; what they have not recorded by then is
     done again at the next start. `only` chooses which runs are carried on. `retention`
     (a duration) is how long events are kept, and runs after their end whose function says
-    nothing else; None: for ever.
+    nothing else; None: for ever. With LMDB, `pack_after` (a duration) is how long after
+    the end of a run its history is moved out of the store's file, into a compressed
+    segment; None: never. It is read from there as before.
 
     Raises:
         JournalOwned: another process owns the data directory.
@@ -75,6 +79,7 @@ async def open_engine(
             asyncio_loop=asyncio_loop,
             only=only,
             retention=retention,
+            pack_after=pack_after,
         ) as engine,
     ):
         yield engine
@@ -90,6 +95,7 @@ async def run_engine(
     asyncio_loop: AsyncioLoop | None = None,
     only: Callable[[Claim], bool] | None = None,
     retention: Duration | None = None,
+    pack_after: Duration | None = None,
     hooks: Hooks | None = None,
     cached: int = limits.RUNS_CACHED_MAX,
 ) -> AsyncGenerator[Engine]:
@@ -113,12 +119,8 @@ async def run_engine(
                 hooks=hooks,
                 cached=cached,
             )
-            kept_us = (
-                0
-                if retention is None
-                else positive_duration(retention, option="retention")
-            )
-            await _begin(runtime, app, only, kept_us=kept_us)
+            ages = _ages(retention, pack_after)
+            await _begin(runtime, app, only, ages)
             async with _ending(runtime, patience):
                 yield Engine(runtime)
     except BaseExceptionGroup as group:
@@ -132,22 +134,39 @@ async def run_engine(
         raise error
 
 
+class _Ages(NamedTuple):
+    """After how long something is deleted and packed, in microseconds; 0: never."""
+
+    kept_us: int
+    pack_after_us: int
+
+
+def _ages(retention: Duration | None, pack_after: Duration | None) -> _Ages:
+    return _Ages(
+        _age(retention, option="retention"), _age(pack_after, option="pack_after")
+    )
+
+
+def _age(value: Duration | None, *, option: str) -> int:
+    return 0 if value is None else positive_duration(value, option=option)
+
+
 async def _begin(
-    runtime: Runtime,
-    app: App,
-    only: Callable[[Claim], bool] | None,
-    *,
-    kept_us: int,
+    runtime: Runtime, app: App, only: Callable[[Claim], bool] | None, ages: _Ages
 ) -> None:
-    retentions = await _register(runtime, app, kept_us=kept_us)
+    retentions = await _register(runtime, app, kept_us=ages.kept_us)
     runtime.stop_watching = runtime.journal.watch(runtime.hint)
     runtime.start(runtime.alarms.run)
     runtime.start(_claim_runs, runtime, only)
     runtime.start(_fire_timers, runtime)
     runtime.start(_deliver, runtime)
     runtime.start(Watchdog(runtime).run)
-    if any(retentions.values()) or kept_us:
-        runtime.start(Retention(runtime, retentions, events_us=kept_us).run)
+    retention = None
+    if any(retentions.values()) or ages.kept_us:
+        retention = Retention(runtime, retentions, events_us=ages.kept_us)
+    if retention is not None or ages.pack_after_us:
+        keeping = Housekeeping(runtime, retention, pack_after_us=ages.pack_after_us)
+        runtime.start(keeping.run)
     runtime.look.set()
     runtime.timers_due.set()
     runtime.undelivered.set()

@@ -11,9 +11,7 @@ from typing import Final, final
 import trio
 
 from ironflow import limits
-from ironflow.engine.log import log
 from ironflow.engine.runtime import Runtime
-from ironflow.errors import JournalError, JournalFailed
 from ironflow.journal.base import (
     CLOSED,
     DeleteEvents,
@@ -38,19 +36,6 @@ class Retention:
         self._runtime: Final = runtime
         self._retentions: Final = retentions
         self._events_us: Final = events_us
-
-    async def run(self) -> None:
-        """Sweep again and again."""
-        runtime, pause = self._runtime, limits.RETENTION_FIRST_US_DEFAULT
-        while True:
-            await runtime.wait_until(runtime.clock.now() + pause)
-            pause = limits.RETENTION_PAUSE_US_DEFAULT
-            try:
-                await self.sweep()
-            except JournalFailed:
-                raise  # the engine stops
-            except JournalError as error:
-                log.error("what is past its retention stays for now: %s", error)
 
     async def sweep(self) -> None:
         """Delete what is past its retention now."""

@@ -467,3 +467,20 @@ class CountedJournal(Journal, Protocol):
     async def counts(self) -> Sequence[RunCount]:
         """Return how many runs there are of each function and status, in this order."""
         ...
+
+
+@runtime_checkable
+class PackingJournal(Journal, Protocol):
+    """A journal that keeps histories of runs that ended long ago apart, in segments."""
+
+    async def pack(self, *, ended_before: int, go_on: Callable[[], bool]) -> None:
+        """Pack histories of runs that ended before a time; 0: none.
+
+        Delete as well what nobody needs any more of what was packed. It is one round,
+        beside the commits of others, and nothing is read differently after it. It ends
+        early when `go_on` is false, which another thread may ask.
+
+        Raises:
+            JournalError: it cannot be done now; nothing is lost, try again later.
+        """
+        ...

@@ -201,12 +201,14 @@ async def check_a_large_payload_goes_with_the_last_that_has_it(
     async with scene.open() as journal:
         await _delete(scene, runs[0].run_id)
         [_, kept, _] = await journal.history(runs[1].run_id)
-        require(kept.payload == encoded(_LARGE), what="the payload is there")
+        require(bytes(kept.payload) == encoded(_LARGE), what="the payload is there")
         await _delete(scene, runs[1].run_id)
         again = await _start(scene)
         await again.append(completed("read:0", _LARGE))
         [_, kept] = await journal.history(again.run_id)
-        require(kept.payload == encoded(_LARGE), what="a later run has its payload")
+        require(
+            bytes(kept.payload) == encoded(_LARGE), what="a later run has its payload"
+        )
 
 
 async def check_events_go_oldest_first(open_journal: OpenJournal) -> None:

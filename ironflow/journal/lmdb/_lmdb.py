@@ -4,6 +4,7 @@ Errors of the driver become ours here. A snapshot is opened and closed inside on
 call and never crosses an await; a write is whole or absent.
 """
 
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ _verify: Final = cast(
     "Callable[..., list[object]]",
     lmdb.verify.verify,  # pyright: ignore[reportUnknownMemberType]  # it has no types
 )
+_SLOTS: Final = re.compile(r"^\s*\d+ \w+ (\d+|-)$", re.MULTILINE)
 _DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
 _FOREIGN: Final = (lmdb.InvalidError, lmdb.VersionMismatchError)
 
@@ -152,6 +154,11 @@ class Environment:
         self.open_tables(tables)
         self._page_bytes: Final = int(environment.stat()["psize"])
 
+    @property
+    def path(self) -> Path:
+        """The directory that it is in."""
+        return self._path
+
     def open_tables(self, tables: tuple[str, ...]) -> None:
         """Make tables known that are in the file; no snapshot may be open.
 
@@ -235,6 +242,15 @@ class Environment:
     def used_bytes(self) -> int:
         """How many bytes the file has up to its last page in use."""
         return int((self._environment.info()["last_pgno"] + 1) * self._page_bytes)
+
+    def is_seen_by_all(self, snapshot: Snapshot) -> bool:
+        """Say whether no snapshot of any process is older than this one."""
+        self.reader_check()
+        own = snapshot.transaction.id()
+        # One line for each slot of a reader: its process, thread, and transaction.
+        slots = _SLOTS.findall(self._environment.readers())
+        # Without our own among them, we could not read the list.
+        return str(own) in slots and all(age == "-" or int(age) >= own for age in slots)
 
     def reader_check(self) -> int:
         """Forget readers of processes that have died; return how many."""

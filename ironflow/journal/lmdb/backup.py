@@ -6,18 +6,21 @@ pages that it sees are not used again meanwhile, so the owner's file grows by wh
 changed. It is the one snapshot that lives so long.
 
 The file is a head, then *pieces* (a letter, a length, a CRC-32, bytes): data of LMDB,
-frames, and an end with a digest of everything before it.
+segments, frames, and an end with a digest of everything before it. A segment to which the
+snapshot refers is not deleted as long as that lives.
 """
 
 import hashlib
 import os
+import shutil
 import struct
 import threading
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, Final, final
 
@@ -31,7 +34,7 @@ from ironflow.errors import (
     JournalNewer,
 )
 from ironflow.journal import whole_file
-from ironflow.journal.lmdb import keys, opening, owner, rows, wal
+from ironflow.journal.lmdb import keys, opening, owner, rows, segments, wal
 from ironflow.journal.lmdb._lmdb import (
     MAP_BYTES_MAX,
     Environment,
@@ -45,14 +48,16 @@ from ironflow.journal.lmdb.head import HeadFile, read_head
 Look = Callable[[int, int], object]
 """Told how many bytes are done, of about how many."""
 
-BACKUP_FORMAT: Final = 1
+BACKUP_FORMAT: Final = 2
+_PLAIN_FORMAT: Final = 1  # of a backup without segments
 MARK: Final = b"ironback"
 # magic, format, id of the store, last commit, head digest after it, time; then CRC-32
 _HEAD: Final = struct.Struct(">8sIQ16s16sQ")
 _CRC: Final = struct.Struct(">I")
 _PIECE: Final = struct.Struct(">cII")
 _FRAME: Final = struct.Struct(">Q16s")
-_DATA, _COMMIT, _END = b"D", b"F", b"E"
+_SEGMENT: Final = struct.Struct(">Q")  # its number, before each piece of it
+_DATA, _SEGMENTS, _COMMIT, _END = b"D", b"S", b"F", b"E"
 _DATA_BYTES: Final = 1024 * 1024
 _DIGEST_BYTES: Final = 16
 
@@ -99,12 +104,17 @@ def _write(
     snapshot, frames = follower.moment()
     try:
         backup = _moment(snapshot, frames)
-        pieces = _Pieces(file, backup)
-        done, total = 0, store.used_bytes
+        found = segments.numbers(store.path)
+        pieces = _Pieces(
+            file, backup, format_=BACKUP_FORMAT if found else _PLAIN_FORMAT
+        )
+        done, total = 0, store.used_bytes + _bytes_of(store.path, found)
         # Closed here: its thread must not outlive the snapshot.
         with closing(_copied(store, snapshot)) as copied:
-            for data in copied:
-                pieces.add(_DATA, data)
+            for kind, data in chain(
+                zip(repeat(_DATA), copied), _segments(store.path, found)
+            ):
+                pieces.add(kind, data)
                 done += len(data)
                 look(done, max(done, total))
         pieces.end(frames)
@@ -120,6 +130,25 @@ def _moment(snapshot: Snapshot, frames: tuple[wal.Frame, ...]) -> Backup:
         number, digest = frames[-1].number, frames[-1].head
     store_id = snapshot.get(keys.META, keys.STORE_KEY) or b""
     return Backup(number, digest, store_id, time.time_ns() // 1_000)
+
+
+def _bytes_of(directory: Path, numbers: list[int]) -> int:
+    sizes = 0
+    for number in numbers:
+        with suppress(FileNotFoundError):
+            sizes += segments.path_of(directory, number).stat().st_size
+    return sizes
+
+
+def _segments(directory: Path, numbers: list[int]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the pieces of segments; one that is gone meanwhile is needed by nobody."""
+    for number in numbers:
+        with (
+            suppress(FileNotFoundError),
+            segments.path_of(directory, number).open("rb") as file,
+        ):
+            while data := file.read(_DATA_BYTES):
+                yield _SEGMENTS, _SEGMENT.pack(number) + data
 
 
 def _copied(store: Environment, snapshot: Snapshot) -> Generator[bytes]:
@@ -151,12 +180,12 @@ def _copied(store: Environment, snapshot: Snapshot) -> Generator[bytes]:
 class _Pieces:
     """Writes a backup file, piece by piece."""
 
-    def __init__(self, file: BinaryIO, backup: Backup) -> None:
+    def __init__(self, file: BinaryIO, backup: Backup, *, format_: int) -> None:
         self._file: Final = file
         self._digest: Final = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         head = _HEAD.pack(
             MARK,
-            BACKUP_FORMAT,
+            format_,
             backup.number,
             backup.digest,
             backup.store_id,
@@ -228,6 +257,7 @@ def _empty(directory: Path) -> None:
     """Take away what a killed restore has left."""
     for name in (opening.DATA, "lock.mdb", wal.NAME, wal.NAME + ".new", "head"):
         (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(directory / segments.FOLDER, ignore_errors=True)
 
 
 def _make(path: Path, making: Path, backup: Backup) -> None:
@@ -236,6 +266,9 @@ def _make(path: Path, making: Path, backup: Backup) -> None:
         for kind, piece in _pieces(path):
             if kind == _DATA:
                 data.write(piece)
+            elif kind == _SEGMENTS:
+                [number] = _SEGMENT.unpack_from(piece)
+                _append(making, number, piece[_SEGMENT.size :])
             elif kind == _COMMIT:
                 number, head = _FRAME.unpack_from(piece)
                 frames.append(wal.Frame(number, head, piece[_FRAME.size :]))
@@ -252,7 +285,20 @@ def _make(path: Path, making: Path, backup: Backup) -> None:
     head.close()
     (making / "lock.mdb").unlink(missing_ok=True)
     whole_file.sync(making / "head")
+    if (making / segments.FOLDER).exists():
+        whole_file.sync(making / segments.FOLDER)
     whole_file.sync(making)
+
+
+def _append(making: Path, number: int, data: bytes) -> None:
+    """Append to a segment, durably; the pieces of one follow each other."""
+    path = segments.path_of(making, number)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _bring_in(making: Path, frames: list[wal.Frame], backup: Backup) -> None:

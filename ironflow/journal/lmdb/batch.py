@@ -6,8 +6,9 @@ so long that other tasks should run.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Final, final
 
@@ -31,12 +32,15 @@ DECIDE_SECONDS_MAX: Final = 0.003
 class Submission:
     """The commands of one caller and, later, what became of them.
 
+    In place of commands it may have a `change` of the store's own, which says nothing
+    else to anybody; it may be called more than once.
     `alone`: it shares its transaction with nobody, so that its error is its own.
     `leads`: its task shall commit for all who wait.
     """
 
     commands: Sequence[JournalCommand]
     task: "trio.lowlevel.Task"
+    change: Callable[[Overlay], None] | None = None
     leads: bool = False
     alone: bool = False
     is_done: bool = False
@@ -91,7 +95,8 @@ def _decided(
     while True:
         with committed.overlay() as overlay:
             view = LmdbView(overlay, memory)
-            if _decide(view, taken, waiting, name=name):
+            decide_one = partial(_apply, view, overlay, name=name)
+            if _decide(decide_one, taken, waiting):
                 break
     batch = Batch(taken, view.staged, view.hint)
     if overlay.own:
@@ -108,16 +113,14 @@ def _undecided(taken: list[Submission], error: Exception) -> Batch:
 
 
 def _decide(
-    view: LmdbView,
+    decide_one: Callable[[Submission], None],
     taken: list[Submission],
     waiting: deque[Submission],
-    *,
-    name: str,
 ) -> bool:
     """Apply what is taken, then take more; False: begin again, one is excluded."""
     for submission in taken:
         if submission.error is None:
-            _apply(view, submission, name=name)
+            decide_one(submission)
     begun = perf_counter()
     count = 0
     while waiting and not (taken and (waiting[0].alone or taken[0].alone)):
@@ -127,7 +130,7 @@ def _decide(
         submission = waiting.popleft()
         taken.append(submission)
         try:
-            _apply(view, submission, name=name)
+            decide_one(submission)
         except Exception as error:  # noqa: BLE001 - it is raised in the caller's task
             submission.error = error
             return False
@@ -136,7 +139,11 @@ def _decide(
     return True
 
 
-def _apply(view: LmdbView, submission: Submission, *, name: str) -> None:
+def _apply(
+    view: LmdbView, overlay: Overlay, submission: Submission, *, name: str
+) -> None:
+    if submission.change is not None:
+        submission.change(overlay)
     submission.answers = [
         apply(view, command, environment=name) for command in submission.commands
     ]

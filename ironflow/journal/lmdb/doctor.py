@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from ironflow.errors import IronflowError, JournalDamaged
-from ironflow.journal.lmdb import apart, keys, opening, owner, verify, wal
+from ironflow.journal.lmdb import apart, keys, opening, owner, segments, verify, wal
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, check_pages
 from ironflow.journal.lmdb.head import read_head
 
 Look = Callable[[str, int, int], object]
 """Told what is looked at, and how many rows of how many."""
 
-FILES: Final = (opening.DATA, wal.NAME, "head", "lock.mdb", "owner", opening.INDEX)
+FOLDERS: Final = (opening.INDEX, segments.FOLDER)
+FILES: Final = (opening.DATA, wal.NAME, "head", "lock.mdb", "owner", *FOLDERS)
 FINDINGS_KEPT_MAX: Final = 1_000
 
 
@@ -94,7 +95,7 @@ def _look_at_files(found: Diagnosis) -> None:
     for name in FILES:
         path = found.directory / name
         if path.is_dir():
-            found.files[name] = sum(each.stat().st_size for each in path.iterdir())
+            found.files[name] = sum(map(_size, path.iterdir()))
         elif path.exists():
             found.files[name] = path.stat().st_size
     if "head" not in found.files:
@@ -107,6 +108,13 @@ def _look_at_files(found: Diagnosis) -> None:
             "the file 'head' says nothing, as after a power loss: whether the newest"
             " commits are gone cannot be told; the next owner writes it again"
         )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # its owner has deleted it meanwhile
 
 
 def _look_at_store(found: Diagnosis) -> bool:

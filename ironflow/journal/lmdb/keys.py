@@ -15,7 +15,7 @@ from ironflow.errors import RunNotFound
 from ironflow.journal.base import TimerKind
 
 META: Final = "meta"  # layout, store id, owner, environments by name, deliveries
-LOG: Final = "log"  # run, sequence of the last record -> codec.page
+LOG: Final = "log"  # run, sequence of the last record -> codec.page or segments.Place
 COMMITS: Final = "commits"  # number of the last commit -> rows.CommitBody
 BLOBS: Final = "blobs"  # payload digest -> payload; digest, run that has it -> nothing
 RUNS: Final = "runs"  # run -> RunRow
@@ -58,6 +58,7 @@ TABLES: Final = (
     FUNCTIONS,
 )
 LAYOUT: Final = 2  # of the tables; records have a format of their own
+LAYOUT_PACKED: Final = 3  # the same, and some histories are in segments
 
 FORMAT_KEY: Final = b"format"
 STORE_KEY: Final = b"store"
@@ -67,6 +68,7 @@ ENVIRONMENT_KEY: Final = b"environment:"
 DELIVERY_KEY: Final = b"delivery:"
 GONE_KEY: Final = b"gone:"  # with the key of a run without a row -> nothing
 CHAIN_KEY: Final = b"chain"  # the last commit whose row was dropped: number, digest
+SEGMENT_KEY: Final = b"segment"  # number of the last segment that was referred to
 UNKNOWN_RUN: Final = bytes(16)  # stands for all that a blob of an older store may have
 
 STORE_BYTES: Final = 16

@@ -15,7 +15,7 @@ import msgspec
 
 from ironflow import codec
 from ironflow.errors import JournalDamaged
-from ironflow.journal.lmdb import keys
+from ironflow.journal.lmdb import keys, segments
 from ironflow.journal.lmdb._lmdb import Environment, Snapshot
 from ironflow.records import Entry
 
@@ -320,23 +320,38 @@ class Layered:
         if row is None:
             return 0, []
         length = keys.to_number(row[0][len(run) :])
-        if length > SHORT_RECORDS or len(row[1]) > SHORT_BYTES:
+        is_short = length <= SHORT_RECORDS and len(row[1]) <= SHORT_BYTES
+        if not is_short or segments.is_place(row[1]):
             return length, []
         page = codec.decode_page(row[1])
         return length, page if len(page) == length else []
 
     def _stored(self, run: bytes, *, after: int, limit: int) -> list[Entry]:
-        """Records of LMDB: a row holds as many as came with one checkpoint."""
+        """Records of LMDB: a row holds as many as came with one checkpoint.
+
+        A commit above LMDB may have packed them, and dropped payloads that they name.
+        """
         entries: list[Entry] = []
         start = run + keys.number(after + 1)
-        for key, data in self._snapshot().scan(keys.LOG, run, start=start):
-            page = codec.decode_page(data)
+        for key, data in self.scan(keys.LOG, run, start=start):
+            page = codec.decode_page(self.unpacked(data))
             first = keys.to_number(key[len(run) :]) - len(page) + 1
             skipped = max(0, after + len(entries) + 1 - first)
             entries += page[skipped:] if skipped else page
             if len(entries) >= limit:
                 return entries[:limit]
         return entries
+
+    def unpacked(self, data: bytes) -> bytes:
+        """Return the page in a row of the table of records, which a segment may have.
+
+        Raises:
+            JournalDamaged: the segment is not there, or not what was written.
+            JournalFailed: the disk failed.
+        """
+        if not segments.is_place(data):
+            return data
+        return segments.read_page(self._environment.path, data)
 
     def touched(self) -> set[bytes]:
         """Return the keys of runs that are not above LMDB as they are in it."""

@@ -11,9 +11,8 @@ from typing import Final
 
 from ironflow import codec
 from ironflow.errors import JournalDamaged, JournalNewer
-from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb import keys, rows, segments
 from ironflow.journal.lmdb.layers import Overlay
-from ironflow.records import Entry
 
 # In a commit: each tells of what one checkpoint brought.
 CHAIN_ROWS_MAX: Final = 4
@@ -47,30 +46,34 @@ def _drop_pages(overlay: Overlay, run: bytes, *, limit: int) -> int:
 
     As many as the limit may mean that more are left. Bytes count, too.
     """
-    pages: list[tuple[bytes, list[Entry]]] = []
+    pages: list[tuple[bytes, list[bytes]]] = []
     count = 0
     for key, page in overlay.scan(keys.LOG, run):
-        entries = _read(page)
-        pages.append((key, entries))
-        count += max(1, len(entries), len(page) // _RECORD_BYTES)
+        records, named = _read(page)
+        pages.append((key, named))
+        count += max(1, records, len(page) // _RECORD_BYTES)
         if count >= limit:
             break
-    for key, entries in pages:
+    for key, named in pages:
         overlay.delete(keys.LOG, key)
-        for entry in entries:
-            if not entry.payload and codec.needs_blob(entry):
-                _drop_blob(overlay, run, entry.record.payload_digest)
+        for digest in named:
+            drop_blob(overlay, run, digest)
     return count
 
 
-def _read(page: bytes) -> list[Entry]:
+def _read(page: bytes) -> tuple[int, list[bytes]]:
+    """Count the records of a page that are to go, and name its payloads beside it."""
     try:
-        return codec.decode_page(page)
+        if segments.is_place(page):
+            return 1, segments.kept(page)
+        entries = codec.decode_page(page)
     except (JournalDamaged, JournalNewer):
-        return []  # whatever payloads it names stay
+        return 1, []  # whatever payloads it names stay
+    needing = (each for each in entries if codec.needs_blob(each))
+    return len(entries), [each.record.payload_digest for each in needing]
 
 
-def _drop_blob(overlay: Overlay, run: bytes, digest: bytes) -> None:
+def drop_blob(overlay: Overlay, run: bytes, digest: bytes) -> None:
     """Forget that a run has a payload; drop it if no other run has it."""
     environment = run[: keys.ENVIRONMENT_BYTES]
     blob = environment + digest

@@ -34,6 +34,7 @@ from ironflow.journal.lmdb.keeper import Keeper, identity, open_to_read
 from ironflow.journal.lmdb.known import Known, Memory
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.loading import load_memory
+from ironflow.journal.lmdb.packer import Packer, Wanted
 from ironflow.journal.lmdb.reads import Reads, Source, read_inbox, read_short_history
 from ironflow.journal.lmdb.run_index import RunIndex
 from ironflow.journal.lmdb.tables import read_run
@@ -296,6 +297,12 @@ class LmdbJournal(Reads):
             checkpointed=self._checkpointed,
         )
         self._keeper: Final = Keeper(directory, committed.environment)
+        self._packer: Final = Packer(
+            committed.environment,
+            directory,
+            environment=memory.environment,
+            submit=self._writer.change,
+        )
 
     async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
         """Carry out the commands, in order, in one transaction.
@@ -394,6 +401,22 @@ class LmdbJournal(Reads):
                 hint.ready.add(claim.run_id)
         self._tell(hint)
 
+    async def pack(self, *, ended_before: int, go_on: Callable[[], bool]) -> None:
+        """Move histories of runs that ended before a time into segments.
+
+        It makes one round, which may take long, beside the commits of others. Where
+        `ended_before` is 0, it only deletes segments that nobody needs any more. It
+        ends early when `go_on`, which another thread asks, says so.
+
+        Raises:
+            JournalFull: there is no room for a segment; nothing was changed by it.
+            JournalError: a segment cannot be written, or it is closed.
+        """
+        self._check_open()
+        functions = self._memory.functions.items()
+        retentions = {each: row.retention_us for each, row in functions}
+        await self._packer.pack(Wanted(ended_before, retentions, go_on))
+
     def watch(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back after each commit that changed something; return a stop."""
         self._callbacks.append(callback)
@@ -405,7 +428,8 @@ class LmdbJournal(Reads):
         return stop
 
     def _settled(self, batch: Batch) -> None:
-        if batch.frame is not None:
+        is_ours = all(each.change is not None for each in batch.submissions)
+        if batch.frame is not None and not is_ours:
             self._tell(batch.hint)
 
     def _tell(self, hint: Hint) -> None:
@@ -418,6 +442,7 @@ class LmdbJournal(Reads):
             return
         self._closed = True
         try:
+            await self._packer.close()
             await self._writer.close()
             if not self._writer.has_failed:
                 self._note_the_end()

@@ -15,7 +15,7 @@ from typing import Final
 
 from ironflow import codec
 from ironflow.errors import JournalDamaged, JournalNewer
-from ironflow.journal.lmdb import keys, opening, owner, rows
+from ironflow.journal.lmdb import keys, opening, owner, rows, segments
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, check_pages
 from ironflow.journal.lmdb.chain import CommitChain, Finding, Progress, Report, Row
 from ironflow.journal.lmdb.checkpoint import Committed
@@ -95,6 +95,7 @@ def _walk(source: Source) -> Report:
     yield from _pages(source, keys.EVENTS, partial(_look_at_events, chain))
     for table, width in _NAMES_RUN.items():
         yield from _references(source, table, width)
+    yield from _segments(source.environment.path)
 
 
 def _environments(source: Source) -> dict[bytes, str]:
@@ -157,8 +158,8 @@ class _Histories:
             if run != self._run:
                 yield from self._follow_tail(snapshot)
                 yield from self._begin_with(snapshot, run)
-            for _, data in pages:
-                yield from self._follow(snapshot, data)
+            for key, data in pages:
+                yield from self._follow(snapshot, data, keys.to_number(key[width:]))
 
     def end(self, snapshot: Layered) -> Report:
         """Look at what LMDB does not have yet."""
@@ -182,7 +183,8 @@ class _Histories:
         while not self._is_broken and (
             tail := snapshot.tail(self._run, after=self._length)
         ):
-            yield from self._follow(snapshot, codec.page(tail))
+            last = self._length + len(tail)
+            yield from self._follow(snapshot, codec.page(tail), last)
 
     def _begin(self, run: bytes) -> None:
         self._run, self._length, self._is_broken = run, 0, False
@@ -206,12 +208,16 @@ class _Histories:
         if row.run_id != self._shown:
             yield Finding(f"the run's row names {row.run_id}", self._shown)
 
-    def _follow(self, snapshot: Layered, page: bytes) -> Report:
+    def _follow(self, snapshot: Layered, page: bytes, last: int) -> Report:
+        """Look at a page up to record `last`, which a segment may have."""
         if self._is_broken:
             return
         environment = self._run[: keys.ENVIRONMENT_BYTES]
         try:
-            entries = _filled(snapshot, environment, codec.split_page(page))
+            records = codec.split_page(snapshot.unpacked(page))
+            # What was packed meanwhile comes again, together with what follows.
+            seen = max(0, self._length - (last - len(records)))
+            entries = _filled(snapshot, environment, records[seen:])
             for entry in codec.verify_chain(
                 entries, start=self._previous, after=self._length
             ):
@@ -231,6 +237,22 @@ def _filled(
         if codec.needs_blob(entry):
             entry = with_blob(snapshot, environment, entry)
         yield data, entry
+
+
+# --- segments ---------------------------------------------------------------------------
+
+
+def _segments(directory: Path) -> Report:
+    """Look at every byte of the segments: what histories need of them was seen before."""
+    paths = [*segments.files(directory)]
+    for done, path in enumerate(paths, 1):
+        try:
+            segments.check(path)
+        except FileNotFoundError:
+            pass  # it was deleted meanwhile
+        except (JournalDamaged, JournalNewer, OSError) as error:
+            yield Finding(str(error))
+        yield Progress("segments", done, len(paths))
 
 
 # --- events and rows that name runs ------------------------------------------------

@@ -26,6 +26,7 @@ from ironflow.journal.lmdb.batch import Batch, Submission, decide, remember
 from ironflow.journal.lmdb.checkpoint import Committed, Worker
 from ironflow.journal.lmdb.head import HeadFile
 from ironflow.journal.lmdb.known import Memory
+from ironflow.journal.lmdb.layers import Overlay
 from ironflow.journal.lmdb.pace import Pace
 from ironflow.journal.lmdb.wal import Commit, Frame, Wal
 
@@ -86,9 +87,21 @@ class Writer:
 
         A commit cannot be taken back, so a cancel waits until it is durable.
         """
+        submission = Submission(commands, trio.lowlevel.current_task())
+        await self._submit(submission)
+        return submission.answers
+
+    @trio.lowlevel.enable_ki_protection
+    async def change(self, change: Callable[[Overlay], None]) -> int:
+        """Commit a change of the store's own; return the number of the newest commit."""
+        task = trio.lowlevel.current_task()
+        await self._submit(Submission((), task, change=change))
+        return self._memory.commit_number
+
+    @trio.lowlevel.enable_ki_protection
+    async def _submit(self, submission: Submission) -> None:
         if self._refusal is not None:
             raise JournalFailed(self._refusal)
-        submission = Submission(commands, trio.lowlevel.current_task())
         self._waiting.append(submission)
         submission.leads = not self._busy
         self._busy = True
@@ -100,7 +113,6 @@ class Writer:
                 await trio.lowlevel.wait_task_rescheduled(_not_aborted)
         if submission.error is not None:
             raise submission.error
-        return submission.answers
 
     @property
     def has_failed(self) -> bool:

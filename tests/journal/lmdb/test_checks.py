@@ -7,6 +7,7 @@ import pytest
 from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.testing.checks import JOURNAL_CHECKS, JournalCheck, check_journal
 from tests.journal.lmdb.conftest import store_in
+from tests.journal.lmdb.packing import packing_store_in
 
 
 @pytest.mark.parametrize("check", JOURNAL_CHECKS, ids=lambda check: check.__name__)
@@ -19,5 +20,19 @@ async def test_the_journal_in_lmdb_keeps(check: JournalCheck, tmp_path: Path) ->
 @pytest.mark.slow
 async def test_the_checks_can_share_a_directory(tmp_path: Path) -> None:
     await check_journal(store_in(tmp_path))
+
+    assert not [found for found in verify(tmp_path) if isinstance(found, Finding)]
+
+
+@pytest.mark.parametrize(
+    # A packed history goes in one commit, however long: it is a few rows.
+    "check",
+    [check for check in JOURNAL_CHECKS if "long_run_goes" not in check.__name__],
+    ids=lambda check: check.__name__,
+)
+async def test_the_journal_keeps_when_it_packs_after_every_commit(
+    check: JournalCheck, tmp_path: Path
+) -> None:
+    await check(packing_store_in(tmp_path))
 
     assert not [found for found in verify(tmp_path) if isinstance(found, Finding)]
