@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import (
     concurrent,
     latency,
+    packing,
     postgresql,
     processes,
     replay,
@@ -32,6 +33,7 @@ _ALL: dict[str, Measure] = {
     "concurrent": concurrent.measure,
     "latency": latency.measure,
     "replay": replay.measure,
+    "packing": packing.measure,
     "parking": processes.parking,
     "recovering": processes.recovering,
     "importing": processes.importing,
