@@ -18,6 +18,7 @@ from ironflow.engine.log import log
 from ironflow.engine.runtime import Runtime
 from ironflow.engine.steps import Attempt
 from ironflow.engine.told import tell
+from ironflow.engine.under_way import UnderWay
 from ironflow.engine.work import Work
 from ironflow.errors import Conflict, JournalError, LeaseLost
 from ironflow.interpreter import outcomes
@@ -61,6 +62,7 @@ class ActiveRun:
         self._inbox: tuple[InboxRow, ...] = ()
         self._inbox_through = 0
         self._attempts: dict[str, Attempt] = {}
+        self._under_way = UnderWay(self._attempts)
         self._later: dict[str, PerformStep] = {}  # backing off for long: not in memory
         self._exhausted: dict[str, str] = {}  # steps whose policy holds the run
         self._fresh = True  # the code may have something to say without news
@@ -115,6 +117,7 @@ class ActiveRun:
     def new_inbox(self) -> None:
         """Look for inbox rows that somebody else has written."""
         self._peek = True
+        self._under_way.changed()
         self._work.wake(self)
 
     def drop(self) -> None:
@@ -122,6 +125,7 @@ class ActiveRun:
         if self.is_closed:
             return
         self.is_closed = True
+        self._under_way.changed()
         for attempt in self._attempts.values():
             if attempt.scope is not None:
                 attempt.scope.cancel()
@@ -141,27 +145,7 @@ class ActiveRun:
         """Return, to be awaited, what comes of an attempt, made or not."""
         if attempt.is_simple and not self._session.is_rewound:  # as nearly all are
             return attempt.make()
-        return self._outcome(attempt)
-
-    async def _outcome(self, attempt: Attempt) -> Draft:
-        perform = attempt.perform
-        if 0 < perform.started <= self._session.loaded:
-            return outcomes.in_doubt(
-                perform, "the process that performed it ended before it was recorded"
-            )
-        if perform.not_before or attempt.stopped or self._runtime.threads_left:
-            foreign = self._session.may_have_begun(perform.id)
-            settled = await attempt.wait_for_turn(is_ours=not foreign)
-            if settled is not None:
-                return settled
-        reused = self._session.reusable(perform)
-        if reused is not None:
-            return reused
-        if self._runtime.closing and not perform.started:
-            await trio.sleep_forever()  # its turn comes at the next start
-        if perform.at_most_once and not perform.started:
-            return outcomes.started(perform)
-        return await attempt.make()
+        return _outcome(attempt, self._session, self._runtime)
 
     def noted(self, attempt: Attempt, outcome: Draft) -> None:
         """Go on with what came of an attempt, unless it does not matter any more."""
@@ -171,6 +155,7 @@ class ActiveRun:
         if isinstance(record, StepFailed) and not record.final and not record.retry_at:
             self._exhausted[attempt.perform.id] = attempt.perform.name
         self._outcomes.append(outcome)
+        self._under_way.changed()
         self.pump()
 
     # --- the pump ---------------------------------------------------------------------------
@@ -391,7 +376,7 @@ class ActiveRun:
         if hooks is not None and move.bug is not None:
             hooks.broke(self.run_id, move.bug)
         if end is None:
-            await self._pause("code", sentence(move.bug))
+            await self._pause_when_quiet(sentence(move.bug))
             return
         with OutsideTrio():
             now = self._runtime.clock.now()
@@ -399,12 +384,38 @@ class ActiveRun:
         if await self._append(last):
             self._leave()
 
-    async def _pause(self, reason: str, message: str) -> None:
+    async def _pause_when_quiet(self, message: str) -> None:
+        """Pause a broken run when its attempts under way have ended.
+
+        What came of them is kept in its inbox: the code that would see it is broken,
+        and no step whose outcome is known is to be called again. A cancel ends the
+        run at once.
+        """
+        if not self._under_way.is_over:
+            names = (
+                "run %s of %s is broken, and is paused when its steps have ended: %s"
+            )
+            log.warning(names, self.run_id, self._program.id, message)
+        while not (self._under_way.is_over or self.is_closed):
+            await self._under_way.change()
+            if self._peek:
+                if not await self._append(Move("broken", self._session.length)):
+                    return
+                if any(ends_run(row.draft.record) for row in self._inbox):
+                    self._moving = False
+                    self.pump()
+                    return
+        if not self.is_closed:
+            await self._pause("code", message, kept=tuple(self._outcomes))
+
+    async def _pause(
+        self, reason: str, message: str, *, kept: tuple[Draft, ...] = ()
+    ) -> None:
         runtime = self._runtime
         now = runtime.clock.now()
         pause = Pause(reason, message, self._program.version, now)
         answer = await runtime.commit_surely(
-            PauseRun(self.run_id, self._hold.epoch, pause, self._inbox_through)
+            PauseRun(self.run_id, self._hold.epoch, pause, self._inbox_through, kept)
         )
         if isinstance(answer, Refused):
             self._lose(answer)
@@ -429,6 +440,27 @@ class ActiveRun:
         log.warning("run %s was given up here: %s", self.run_id, refused.error)
         self._leave()
         self._runtime.start(self._runtime.give_back, self._claim or self._hold)
+
+
+async def _outcome(attempt: Attempt, session: Session, runtime: Runtime) -> Draft:
+    perform = attempt.perform
+    if 0 < perform.started <= session.loaded:
+        return outcomes.in_doubt(
+            perform, "the process that performed it ended before it was recorded"
+        )
+    if perform.not_before or attempt.stopped or runtime.threads_left:
+        foreign = session.may_have_begun(perform.id)
+        settled = await attempt.wait_for_turn(is_ours=not foreign)
+        if settled is not None:
+            return settled
+    reused = session.reusable(perform)
+    if reused is not None:
+        return reused
+    if runtime.closing and not perform.started:
+        await trio.sleep_forever()  # its turn comes at the next start
+    if perform.at_most_once and not perform.started:
+        return outcomes.started(perform)
+    return await attempt.make()
 
 
 def _stop_steps(move: Move, attempts: dict[str, Attempt]) -> None:

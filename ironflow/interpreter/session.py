@@ -135,6 +135,8 @@ class Session:
                 break
             making.taken += 1
             if machine.expects(draft.record):
+                # An outcome that was kept may come before its step has begun again.
+                making.perform.pop(draft.record.id, None)
                 turn = machine.take(self._seal(draft, making))
                 making.take(turn)
                 if turn.asks:

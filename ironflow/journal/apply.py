@@ -228,6 +228,8 @@ def _pause(view: View, row: RunRow, command: PauseRun) -> Done | Refused:
         return Refused(records.lease_lost(row.run_id, command.epoch))
     if _end_waits(view, row, after=command.inbox_through):
         return Done(changed=False)
+    for draft in command.kept:
+        view.put_inbox(row.run_id, draft)
     view.put_run(replace(row, status="paused", pause=command.pause))
     runs.leave(view, row)
     return Done()

@@ -38,7 +38,7 @@ from ironflow.journal.rows import (
     TimerRow,
     WaitRow,
 )
-from ironflow.records import Entry, EventData, Record
+from ironflow.records import Draft, Entry, EventData, Record
 
 # Rows, lists and deletions are part of the contract: import them from here.
 __all__ = [
@@ -170,12 +170,14 @@ class PauseRun:
     Refused with `LeaseLost` or `RunNotFound`. `inbox_through`: inbox rows that the
     holder has seen. If a cancel or the run's deadline came after them, nothing changes
     and the holder keeps the run (`Done(changed=False)`): an end comes before a pause.
+    `kept`: outcomes that the run's code could not be shown; they go into the inbox.
     """
 
     run_id: str
     epoch: int
     pause: Pause
     inbox_through: int = 0
+    kept: tuple[Draft, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

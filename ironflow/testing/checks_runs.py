@@ -206,6 +206,26 @@ async def check_a_paused_run_stands_still(open_journal: OpenJournal) -> None:
         expect((row.status, row.pause), ("open", None), what="the row of a resumed run")
 
 
+async def check_a_pause_keeps_outcomes(open_journal: OpenJournal) -> None:
+    """Whoever goes on with the run finds them in its inbox, in their order."""
+    scene = Scene("outcomes_kept", open_journal)
+    kept = (completed("a:0", "x" * 10_000), completed("b:0", 2))
+    async with scene.open():
+        holder = await scene.start()
+        pause = Pause("code", "bug", "v1", scene.now)
+        command = PauseRun(holder.run_id, holder.claim.epoch, pause, 0, kept)
+        await scene.done(command, what=_WHAT)
+        expect(await scene.claim("job"), [], what="claims of a paused run")
+    async with scene.open():
+        await scene.done(ResumeRun(holder.run_id), what=_WHAT)
+        again = await scene.hold("job")
+        drafts = [
+            (row.draft.record.id, bytes(row.draft.payload)) for row in again.inbox
+        ]
+        wanted = [(draft.record.id, draft.payload) for draft in kept]
+        expect(drafts, wanted, what="what was kept")
+
+
 async def check_a_cancel_comes_before_a_pause(open_journal: OpenJournal) -> None:
     """A paused run is resumed for it; a pause that has not seen it does not happen."""
     scene = Scene("cancel_pause", open_journal)
@@ -334,6 +354,7 @@ RUN_CHECKS = (
     check_runs_are_found,
     check_a_cancel_comes_once,
     check_a_paused_run_stands_still,
+    check_a_pause_keeps_outcomes,
     check_a_cancel_comes_before_a_pause,
     check_a_deadline_comes_before_a_pause,
     check_new_code_tries_again,

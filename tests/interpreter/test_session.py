@@ -165,6 +165,18 @@ def test_a_session_that_took_nothing_over_holds_nothing() -> None:
     assert session.close()
 
 
+def test_a_step_whose_outcome_came_with_the_first_move_is_not_performed() -> None:
+    """Who held the run before has kept it in the inbox."""
+    world = World(program_of(two_steps))
+    move = world.start({})
+    session = Session(world.program, RUN_ID, ENVIRONMENT)
+    session.load(world.history)
+
+    first = session.absorb([outcomes.completed(move.perform[0], NIL)], world.now)
+
+    assert [each.id for each in first.perform] == ["b:0"]
+
+
 def test_a_history_may_come_in_pages() -> None:
     """The code runs over each page but the last, which `absorb` does."""
     world = World(program_of(two_steps))
