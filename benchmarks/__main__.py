@@ -22,6 +22,7 @@ from benchmarks import (
     replay,
     sequential,
     size,
+    stalls,
 )
 from benchmarks.filling import EVENTS, RUNS, Scale
 from benchmarks.rows import Row, noise, table
@@ -32,6 +33,7 @@ _ALL: dict[str, Measure] = {
     "sequential": sequential.measure,
     "concurrent": concurrent.measure,
     "latency": latency.measure,
+    "stalls": stalls.measure,
     "replay": replay.measure,
     "packing": packing.measure,
     "parking": processes.parking,

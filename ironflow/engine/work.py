@@ -21,6 +21,8 @@ from ironflow.errors import JournalFull
 from ironflow.journal.base import Answer, JournalCommand
 from ironflow.records import Draft
 
+TURNS_IN_A_ROW_MAX: Final = 16  # about a millisecond, then other tasks run
+
 
 class Worker(Protocol):
     """A run, as far as its work goes."""
@@ -125,11 +127,16 @@ class Work:
         much as a whole step. It is spent when an attempt was cut short.
         """
         asked: _Attempt | None = None
+        turns = 0
         with trio.CancelScope() as scope:
             self._server = scope
             while self._server is scope:
-                while self._woken:
+                turns += 1
+                if turns % TURNS_IN_A_ROW_MAX == 0:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                if self._woken:
                     self._woken.popleft().pump()
+                    continue
                 if not self._attempts:
                     await self._commit()
                     continue
@@ -139,8 +146,11 @@ class Work:
                     await self._wait(asked, waiting, scope)
                 if asked.attempt.is_cut:
                     break
+        self._spent(scope, asked)
+
+    def _spent(self, scope: trio.CancelScope, asked: _Attempt | None) -> None:
         if self._server is scope:
-            self._server = None  # it is spent: serve on in another
+            self._server = None  # serve on in another
         if asked is not None and asked.attempt.is_cut:
             self._end_cut(asked)
 

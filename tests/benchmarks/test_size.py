@@ -60,9 +60,9 @@ def test_a_filled_store_is_kept_until_the_functions_change(tmp_path: Path) -> No
 
 
 def test_each_figure_is_measured_of_both_stores_in_every_round(tmp_path: Path) -> None:
-    counts = size.Counts(runs=3, steps=2, emits=5, wakes=4, claims=2)
+    counts = size.Counts(runs=3, steps=2, emits=5, wakes=4, cold_wakes=2, claims=2)
 
     rows = size.measure(tmp_path, 1, scale=SCALE, cache=tmp_path, counts=counts)
 
-    assert len(rows) == 12
+    assert len(rows) == 13
     assert all(len(row.rounds) == 1 and min(row.rounds) > 0 for row in rows)

@@ -37,6 +37,13 @@ _DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
 _FOREIGN: Final = (lmdb.InvalidError, lmdb.VersionMismatchError)
 
 
+_WRITE_ROWS: Final = 128  # by one call of the driver, which keeps the interpreter
+
+
+def _nothing() -> None:
+    pass
+
+
 @final
 class Snapshot:
     """What was committed before it was opened; keys and values are copies."""
@@ -179,8 +186,10 @@ class Environment:
         """
         return Snapshot(self._environment, self._tables)
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: Changes, *, rest: Callable[[], object] = _nothing) -> None:
         """Make these changes durable (None deletes a key), all or none.
+
+        `rest` is called now and then, so that others may have the interpreter.
 
         Raises:
             JournalFull: the map is full; nothing was stored.
@@ -190,7 +199,7 @@ class Environment:
             txn = self._environment.begin(write=True)
             try:
                 for table, rows in changes.items():
-                    _write(txn, self._tables[table], rows)
+                    _write(txn, self._tables[table], rows, rest)
             except BaseException:
                 txn.abort()
                 raise
@@ -268,11 +277,13 @@ def _write(
     txn: "lmdb.Transaction[bytes]",
     table: "lmdb._Database",
     rows: Mapping[bytes, bytes | None],
+    rest: Callable[[], object],
 ) -> None:
     puts: list[tuple[bytes, bytes]] = []
     for key, value in rows.items():
         if value is None:
             txn.delete(key, db=table)
+            rest()
         else:
             puts.append((key, value))
     if len(puts) == 1:
@@ -280,7 +291,9 @@ def _write(
     elif puts:
         puts.sort()
         with txn.cursor(table) as cursor:
-            cursor.putmulti(puts)
+            for first in range(0, len(puts), _WRITE_ROWS):
+                cursor.putmulti(puts[first : first + _WRITE_ROWS])
+                rest()
 
 
 def open_environment(

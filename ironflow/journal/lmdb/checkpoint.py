@@ -15,6 +15,7 @@ from ironflow import codec
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Changes, Environment
 from ironflow.journal.lmdb.layers import Layer, Layered, Overlay, Tail
+from ironflow.journal.lmdb.pace import Rests
 from ironflow.journal.lmdb.wal import Commit, Frame
 
 # A row of a history: replay decodes it whole, so that it should stay in a cache.
@@ -48,10 +49,12 @@ class Memtable:
         self._heads.append(frame.head)
         self.last = frame
 
-    def changes(self, previous: bytes) -> tuple[Changes, bytes]:
+    def changes(
+        self, previous: bytes, *, rest: Callable[[], object] = lambda: None
+    ) -> tuple[Changes, bytes]:
         """Return what LMDB shall write, and the digest of the row of the commits.
 
-        `previous` is the digest of the row before it.
+        `previous` is the digest of the row before it. `rest` is called now and then.
         """
         assert self.last is not None
         body = rows.CommitBody(
@@ -69,6 +72,7 @@ class Memtable:
         for run, tail in self.layer.tails.items():
             for last, page in _pages(tail):
                 pages[run + keys.number(last)] = page
+            rest()
         changes: dict[str, dict[bytes, bytes | None]] = dict(self.layer.tables)
         # Pages of runs that are gone, and rows that the chain begins behind, may go.
         changes[keys.LOG] = {**changes.get(keys.LOG, {}), **pages}
@@ -103,6 +107,7 @@ class Committed:
         self.active = Memtable()
         self._frozen: Memtable | None = None  # what a checkpoint writes
         self._digest = digest  # of the newest row of commits in LMDB
+        self._rests: Final = Rests()
 
     def snapshot(self) -> Layered:
         """Return all that is committed, to be read in a `with` block."""
@@ -131,6 +136,7 @@ class Committed:
         """Let newer commits fill another memtable: `write` is called next."""
         assert self._frozen is None
         self._frozen, self.active = self.active, Memtable()
+        self._rests.begin()
 
     def write(self) -> None:
         """Write what was frozen; on any thread.
@@ -140,9 +146,14 @@ class Committed:
             JournalFailed: the disk failed.
         """
         assert self._frozen is not None
-        changes, digest = self._frozen.changes(self._digest)
-        self.environment.write(changes)
+        rest = self._rests.take
+        changes, digest = self._frozen.changes(self._digest, rest=rest)
+        self.environment.write(changes, rest=rest)
         self._digest = digest
+
+    def hurry(self) -> None:
+        """Say that somebody waits for `write`."""
+        self._rests.hurry()
 
     def thaw(self) -> None:
         """LMDB has what was frozen."""

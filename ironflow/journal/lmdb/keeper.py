@@ -23,6 +23,7 @@ from ironflow.journal.lmdb._lmdb import (
     Snapshot,
     open_environment,
 )
+from ironflow.journal.lmdb.pace import Rests
 from ironflow.journal.lmdb.run_index import (
     INDEX_LAYOUT,
     INDEX_TABLES,
@@ -180,8 +181,12 @@ def rebuild(directory: Path, store: Environment, told: Callable[[int], object]) 
 # --- keeping ------------------------------------------------------------------------
 
 
-def step(index: RunIndex, store: Environment) -> bool:
+def step(
+    index: RunIndex, store: Environment, *, rest: Callable[[], object] = lambda: None
+) -> bool:
     """Take in what a checkpoint has brought, or the next slice; False: nothing is left.
+
+    `rest` is called now and then.
 
     Raises:
         LookupError: the commits do not say what they have done.
@@ -194,17 +199,17 @@ def step(index: RunIndex, store: Environment) -> bool:
         if found is not None:
             number, head, runs = found
             for first in range(0, len(runs) - SLICE_RUNS, SLICE_RUNS):
-                index.take(snapshot, runs[first : first + SLICE_RUNS], reach)
+                index.take(snapshot, runs[first : first + SLICE_RUNS], reach, rest=rest)
             last = runs[(len(runs) - 1) // SLICE_RUNS * SLICE_RUNS :] if runs else []
             goes = Reach(reach.layout, reach.store_id, number, head, reach.built)
-            index.take(snapshot, last, goes)
+            index.take(snapshot, last, goes, rest=rest)
             return True
         if reach.built is None:
             return False
         runs = list(islice(_runs_after(snapshot, reach.built), SLICE_RUNS))
         built = runs[-1] if len(runs) == SLICE_RUNS else None
         goes = Reach(reach.layout, reach.store_id, reach.number, reach.head, built)
-        index.take(snapshot, runs, goes)
+        index.take(snapshot, runs, goes, rest=rest)
     return True
 
 
@@ -225,6 +230,7 @@ class Keeper:
         self._file: tuple[int, int] = (0, 0)
         self._usable: RunIndex | None = None  # what others may read
         self._changed: Final = threading.Condition()
+        self._rests: Final = Rests()
         self._news = True
         self._closing = False
         self._is_idle = self._has_failed = False
@@ -254,6 +260,7 @@ class Keeper:
         """Take in what is left, but for a rebuild, and end the thread."""
         with self._changed:
             self._closing = True
+            self._rests.hurry()
             self._changed.notify_all()
         self._thread.join()
         index, self._usable = self._index, None
@@ -286,7 +293,7 @@ class Keeper:
             begun = perf_counter()
             if identity(self._folder) != self._file:
                 raise JournalDamaged("its files were taken away")
-            if not step(index, self._store):
+            if not step(index, self._store, rest=self._rests.take):
                 return
             # The interpreter is shared: whoever runs steps must not wait for this.
             with self._changed:

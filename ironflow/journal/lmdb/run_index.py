@@ -6,7 +6,7 @@ who asks looks at the runs of later commits in the store itself, so answers are 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from typing import Final, Protocol, final
 
@@ -269,8 +269,18 @@ class RunIndex:
         """Make it the empty index of a store."""
         self.environment.write({META: {_META_KEY: _encode(reach)}})
 
-    def take(self, store: Snapshot, runs: Sequence[bytes], reach: Reach) -> None:
-        """Let these runs be as they are in the store, and the index go so far."""
+    def take(
+        self,
+        store: Snapshot,
+        runs: Sequence[bytes],
+        reach: Reach,
+        *,
+        rest: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Let these runs be as they are in the store, and the index go so far.
+
+        `rest` is called now and then, so that others may have the interpreter.
+        """
         edits: _Edits = {STATES: {}, LISTS: {}, META: {_META_KEY: _encode(reach)}}
         counts: Counter[bytes] = Counter()
         names: dict[bytes, str] = {}
@@ -283,9 +293,10 @@ class RunIndex:
                     _count(counts, run, before, now)
                 if now is not None:
                     names[_count_key(run, now)] = name
+                rest()
             edits[COUNTS] = _counted(snapshot, counts, names)
         changes: Changes = edits
-        self.environment.write(changes)
+        self.environment.write(changes, rest=rest)
 
 
 def _reach(snapshot: Snapshot) -> Reach | None:

@@ -99,10 +99,13 @@ class WaitTables(Transaction):
         self, event: EventData, *, after: tuple[str, int], limit: int
     ) -> Sequence[WaitRow]:
         """Return waits that an event fits, in the order of delivery."""
+        prefixes = self._wait_ranges(event)
+        if not prefixes:  # as of most events
+            return ()
         behind = place(*after) if after[0] else b""
         ranges = [
             self._overlay.scan(keys.WAITS, prefix, start=prefix + behind + b"\0")
-            for prefix in self._wait_ranges(event)
+            for prefix in prefixes
         ]
         if len(ranges) != 1:
             ranges = [merge(*ranges, key=lambda row: row[0][-PLACE_BYTES:])]

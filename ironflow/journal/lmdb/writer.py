@@ -190,7 +190,7 @@ class Writer:
 
         The task of `running` is the caller's own and is not woken.
         """
-        self.pace.observe(batch.seconds)
+        self.pace.observe(batch.seconds, in_loop=running is not None)
         if isinstance(batch.error, JournalFull) and len(batch.submissions) > 1:
             self._split(batch)
         else:
@@ -276,6 +276,7 @@ class Writer:
         if not self._committed.is_freezing:
             self._begin_checkpoint()
         else:
+            self._committed.hurry()
             # Neither a cancel nor an interrupt may lose the batch that waits.
             self._parked = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(_not_aborted)

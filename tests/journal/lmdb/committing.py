@@ -40,7 +40,7 @@ async def emit(scene: Scene, name: str) -> None:
         say(receipt.event_id)
 
 
-async def main(directory: str, round_number: str, seconds: str, bytes_: str) -> None:
+async def main(directory: str, round_number: str, held: str, bytes_: str) -> None:
     writer.CHECKPOINT_BYTES = int(bytes_)  # type: ignore[misc]  # it is a constant
     scene = Scene(f"round{round_number}", store_in(Path(directory)))
     scene.now += int(round_number) * 1_000_000_000
@@ -52,7 +52,7 @@ async def main(directory: str, round_number: str, seconds: str, bytes_: str) -> 
         for number in range(EMITTERS):
             nursery.start_soon(emit, scene, f"e{number}")
         while True:
-            journal._writer.pace.seconds = float(seconds)
+            journal._writer.pace.held = int(held) << 20
             await trio.lowlevel.checkpoint()
 
 

@@ -12,7 +12,7 @@ order, then, behind a sync, a meta page; `test_crash_images.py` holds LMDB to th
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,7 +97,9 @@ class Recorder:
         self._gate = threading.Event()
         patch.setattr(os, "pwrite", self._on_pwrite)
 
-        def write(environment: Environment, changes: Changes) -> None:
+        def write(
+            environment: Environment, changes: Changes, **_: Callable[[], object]
+        ) -> None:
             if environment._path == directory:
                 self._on_lmdb(environment, changes)
             else:  # the index of runs, which is made again

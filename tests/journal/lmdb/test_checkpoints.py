@@ -1,6 +1,7 @@
 """Checkpoints: what the log has goes into LMDB, beside the commits that follow."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ class Gate:
         self._open = threading.Event()
         write = Environment.write
 
-        def gated(environment: Environment, changes: Changes) -> None:
+        def gated(
+            environment: Environment, changes: Changes, **_: Callable[[], object]
+        ) -> None:
             assert self._open.wait(20)
             if self.fails:
                 raise OSError(28, "No space left on device")

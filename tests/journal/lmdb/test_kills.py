@@ -22,7 +22,7 @@ OPENING_S = (0.15, 0.6)
 
 def killed(directory: Path, round_number: int, chosen: random.Random) -> list[str]:
     """Let the program commit, kill it, return what it said was acknowledged."""
-    seconds = chosen.choice(["0", "1"])  # commit in the loop, or in the thread
+    held = chosen.choice(["0", "1"])  # commit in the loop, or in the thread
     checkpoint = chosen.choice([2_000, 50_000, 1_000_000])
     with subprocess.Popen(
         [
@@ -31,7 +31,7 @@ def killed(directory: Path, round_number: int, chosen: random.Random) -> list[st
             "tests.journal.lmdb.committing",
             str(directory),
             str(round_number),
-            seconds,
+            held,
             str(checkpoint),
         ],
         stdout=subprocess.PIPE,

@@ -279,7 +279,7 @@ async def test_a_kill_between_a_checkpoint_and_the_index_costs_nothing(
         assert isinstance(journal, LmdbJournal)
         journal._keeper.wait_idle()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(keeper, "step", lambda *_: False)
+            patch.setattr(keeper, "step", lambda *_, **__: False)
             doings = Doings(scene, random.Random(2))
             for _ in range(20):
                 await doings.do()
@@ -388,7 +388,7 @@ async def test_taken_away_while_it_is_used_it_is_given_up(
 async def test_a_disk_that_fails_costs_the_index_alone(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def failing(*_: object) -> bool:
+    def failing(*_: object, **__: object) -> bool:
         raise OSError(28, "No space left on device")
 
     await populated(scene)

@@ -26,7 +26,6 @@ from ironflow.journal.base import (
 from ironflow.journal.lmdb import batch, writer
 from ironflow.journal.lmdb._lmdb import READERS_MAX, Environment
 from ironflow.journal.lmdb.head import Head, read_head
-from ironflow.journal.lmdb.pace import LOOP_SECONDS_MAX, Pace
 from ironflow.journal.lmdb.store import LmdbJournal
 from ironflow.journal.lmdb.verify import verify
 from ironflow.journal.lmdb.wal import HALF_BYTES, Wal
@@ -316,14 +315,3 @@ async def test_the_head_file_is_behind_no_acknowledged_commit(
         store_id = journal._writer._wal.store_id
         expected = Head(memory.commit_number, memory.head, store_id)
         assert read_head(directory) == expected
-
-
-def test_a_stall_is_remembered_for_a_while() -> None:
-    pace = Pace()
-    pace.observe(0.02)
-    assert not pace.stays_in_loop()
-
-    for _ in range(100):
-        pace.observe(LOOP_SECONDS_MAX / 20)
-
-    assert pace.stays_in_loop()
