@@ -1,6 +1,5 @@
 """Why a run stands as it does, in words."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -42,7 +41,7 @@ def operation(state: str, **fields: Any) -> OperationState:
         asked_at=NOW,
         source="",
     )
-    return replace(known, **fields)
+    return msgspec.structs.replace(known, **fields)
 
 
 @pytest.mark.parametrize(
