@@ -251,7 +251,7 @@ class Batch:
                     return None
                 run = pg.run(command.run_id)
                 held = memory.held.get(run)
-                if held is None or not is_enough(command, held, memory.functions):
+                if held is None or not is_enough(command, held):
                     return None
                 seed(answers, run, held)
         return answers

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar, final
+from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from ironflow.journal.base import (
     Delivery,
@@ -63,14 +63,16 @@ class RunTable(Generic[Key, Value]):
         """Return the runs whose rows change."""
         return {*self.puts, *self.drops, *self.emptied}
 
+    def is_touched(self) -> bool:
+        """Say whether anything was asked to change."""
+        return bool(self.puts or self.drops or self.emptied)
+
     def is_empty(self) -> bool:
         """Say whether nothing changes."""
         return not (any(self.puts.values()) or self.drops or self.emptied)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """A record as it is stored."""
 
     run: bytes

@@ -16,6 +16,8 @@ from ironflow.errors import RunNotFound
 EPOCH_US: Final = 946_684_800_000_000  # 2000-01-01, from which PostgreSQL counts
 DIGEST_BYTES: Final = 16
 NO_RUN: Final = bytes(16)
+WORD_CHARACTERS_MAX: Final = 100
+WORDS_KNOWN_MAX: Final = 4_096  # texts whose bytes are remembered
 RUNS_KNOWN_MAX: Final = 4_096  # run ids whose bytes are remembered
 
 _BYTEA: Final = 17
@@ -67,7 +69,19 @@ def timestamps(times_us: Sequence[int]) -> bytes:
 
 def texts(values: Sequence[str]) -> bytes:
     """Return a `text[]`; zero bytes are shown as U+FFFD."""
-    return _array(_TEXT, [_sized(text(value)) for value in values])
+    return _array(
+        _TEXT,
+        [
+            _word(value) if len(value) <= WORD_CHARACTERS_MAX else _sized(text(value))
+            for value in values
+        ],
+    )
+
+
+@lru_cache(maxsize=WORDS_KNOWN_MAX)
+def _word(value: str) -> bytes:
+    """Return a kind, a name or a step id: they come again and again."""
+    return _sized(text(value))
 
 
 def byteas(values: Sequence[bytes]) -> bytes:

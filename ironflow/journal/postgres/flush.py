@@ -340,7 +340,7 @@ def _parts(values: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ..
 
 # --- the rows of each table -------------------------------------------------------
 
-Made = tuple[Statement, list[tuple[Any, ...]], Sequence[Encoder]]
+Made = tuple[Statement, Sequence[tuple[Any, ...]], Sequence[Encoder]]
 
 
 def _functions(changes: Changes) -> Made:
@@ -397,12 +397,8 @@ def _runs(changes: Changes) -> Made:
 
 
 def _records(changes: Changes) -> Made:
-    values: list[tuple[Any, ...]] = [
-        (row.run, row.sequence, row.kind, row.step, row.recorded_at, row.data)
-        for row in changes.records
-    ]
     encoders = (pg.uuids, pg.int8s, pg.texts, pg.texts, pg.timestamps, pg.byteas)
-    return _PUT_RECORDS, values, encoders
+    return _PUT_RECORDS, changes.records, encoders
 
 
 def _blobs(changes: Changes) -> Made:

@@ -74,7 +74,7 @@ def _foreseen(
 ) -> Iterator[Question]:
     match command:
         case AppendRecords():
-            yield from _of_append(command)
+            yield from of_append(command)
         case EmitEvents():
             yield from _of_events(command.events, functions, paths)
         case FireTimer():
@@ -122,7 +122,8 @@ def _of_import(command: ImportRun | ImportEvents) -> Iterator[Question]:
         yield MatchPathsOf(stored.event.name)
 
 
-def _of_append(command: AppendRecords) -> Iterator[Question]:
+def of_append(command: AppendRecords) -> Iterator[Question]:
+    """Yield what an append is likely to ask."""
     run = pg.run(command.run_id)
     yield RunOf(run)
     yield InboxOf(run)

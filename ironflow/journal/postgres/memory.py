@@ -7,7 +7,7 @@ round trip of the commit (`GUARD`), so a commit that needs to know no more is de
 without reading. What is here is never trusted unchecked.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -16,7 +16,7 @@ from ironflow.journal.base import AppendRecords, FunctionRow, InboxRow
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres._psycopg import Call, Statement
 from ironflow.journal.postgres.answered import Head
-from ironflow.journal.postgres.foresee import foreseen
+from ironflow.journal.postgres.foresee import of_append
 from ironflow.journal.postgres.questions import (
     Answers,
     InboxOf,
@@ -185,14 +185,12 @@ def _change(held: Held, run: bytes, view: PostgresView) -> None:
         held.inbox = changes.inbox_of(run, held.inbox)
 
 
-def is_enough(
-    command: AppendRecords, held: Held, functions: Mapping[str, FunctionRow]
-) -> bool:
+def is_enough(command: AppendRecords, held: Held) -> bool:
     """Say whether what is known of a run is likely to be all that an append asks."""
     run = held.run
     if run.epoch != command.epoch or run.length != command.expected_length:
         return False
-    for question in foreseen(command, functions, {}):
+    for question in of_append(command):
         match question:
             case RunOf() | InboxOf():
                 pass

@@ -338,15 +338,11 @@ class _RunTables(Tables):
             self._created.add(run)
         for entry, header in zip(entries, headers, strict=True):
             record = entry.record
-            row = RecordRow(
-                run,
-                record.sequence,
-                type(record).__name__,
-                record.id,
-                record.recorded_at,
-                codec.encode(entry, header),
+            data = codec.encode(entry, header)
+            kind, at = type(record).__name__, record.recorded_at
+            changes.records.append(
+                RecordRow(run, record.sequence, kind, record.id, at, data)
             )
-            changes.records.append(row)
             if codec.is_blob(entry.payload):
                 changes.blobs[record.payload_digest] = bytes(entry.payload)
                 changes.blob_runs.add((record.payload_digest, run))
@@ -355,14 +351,14 @@ class _RunTables(Tables):
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
         run = pg.run(run_id)
         inbox = self.changes.inbox
-        put = list(inbox.puts.get(run, {}).values())
         if run in inbox.emptied or run in self._created:
-            return put
+            return list(inbox.puts.get(run, {}).values())
         question = ask.InboxOf(run)
-        if question not in self._answers.inboxes:
+        stored = self._answers.inboxes.get(question)
+        if stored is None:
             self._want(question)
-        stored = self._answers.inboxes[question]
-        return [row for row in stored if not inbox.hides(run, row.number)] + put
+            stored = self._answers.inboxes[question]
+        return self.changes.inbox_of(run, stored) if inbox.is_touched() else stored
 
     def put_inbox(self, run_id: str, draft: Draft, *, position: int = 0) -> None:
         number = self._number()
