@@ -18,7 +18,7 @@ from ironflow.testing.checks_scene import Scene, refused
 from tests.journal.postgres.conftest import store_at
 from tests.journal.postgres.server import Server
 
-EVENTS = 60
+EVENTS = 240
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +56,25 @@ class Cut:
             raise ConnectionLost("cut", state="08006")
 
         monkeypatch.setattr(Connection, "run", cut_run)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_an_append_is_made_once_wherever_its_connection_is_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    """Also if it is decided from memory: what is known then may be out of date."""
+    async with scene.open() as journal:
+        holder = await scene.start()
+        await holder.append(completed("a:0", 1))
+        cut = Cut("guard", after=after)
+        cut.install(monkeypatch)
+
+        await holder.append(completed("b:0", 1))
+        await holder.append(completed("c:0", 1))
+
+        assert cut.times == 1
+        history = await journal.history(holder.run_id)
+        assert [each.record.sequence for each in history] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -210,7 +229,6 @@ async def while_sessions_are_ended(
             async def end_sessions() -> None:
                 nonlocal ended
                 while True:
-                    await trio.sleep(0.02)
                     ended += len(
                         database.execute(
                             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -218,6 +236,7 @@ async def while_sessions_are_ended(
                             " AND backend_type = 'client backend'"
                         ).fetchall()
                     )
+                    await trio.sleep(0.02)
 
             nursery.start_soon(end_sessions)
             await work()
