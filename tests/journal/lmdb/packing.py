@@ -18,7 +18,7 @@ from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
 from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.records import Draft
 from ironflow.testing.checks_asks import completed, ended, failed
-from ironflow.testing.checks_scene import SECOND_US, Scene
+from ironflow.testing.checks_scene import SECOND_US, Holder, Scene
 
 FAR_US = 1 << 60
 KEPT_US = 60 * SECOND_US
@@ -84,16 +84,31 @@ def steps(*values: object) -> list[Draft]:
     return [completed(f"s:{number}", value) for number, value in enumerate(values)]
 
 
-async def live(scene: Scene, *drafts: Draft, end: str = "completed") -> str:
-    """Let a run begin and, unless `end` is empty, end; return its id."""
+async def begin(scene: Scene) -> Holder:
+    """Let a run begin whose function keeps its runs for a while."""
     row = replace(scene.function("job", "job.go"), retention_us=KEPT_US)
     await scene.register(row)
     await scene.emit(scene.event("job.go"))
-    holder = await scene.hold("job")
+    return await scene.hold("job")
+
+
+async def live(scene: Scene, *drafts: Draft, end: str = "completed") -> str:
+    """Let a run begin and, unless `end` is empty, end; return its id."""
+    holder = await begin(scene)
     if end:
         await holder.append(*drafts, ended(end, 1))
     else:
         await holder.park(*drafts)
+    return holder.run_id
+
+
+async def live_by_pages(scene: Scene, *drafts: Draft) -> str:
+    """Let a run live whose records come into LMDB one by one; return its id."""
+    assert isinstance(scene.journal, LmdbJournal)
+    holder = await begin(scene)
+    for draft in (*drafts, ended()):
+        await holder.append(draft)
+        await scene.journal._writer._empty_log()
     return holder.run_id
 
 

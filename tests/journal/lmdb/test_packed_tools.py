@@ -13,9 +13,8 @@ from ironflow.journal.lmdb.backup import back_up, restore
 from ironflow.journal.lmdb.compacting import compact
 from ironflow.journal.lmdb.doctor import Diagnosis, diagnose
 from ironflow.journal.lmdb.salvage import Plan, Salvaged, salvage
-from ironflow.journal.lmdb.store import open_reader
+from ironflow.journal.lmdb.store import LmdbJournal, open_reader
 from ironflow.journal.lmdb.verify import Finding, verify
-from ironflow.testing.checks_asks import ended
 from ironflow.testing.checks_scene import Scene
 from tests.journal.bundling import imported
 from tests.journal.lmdb.commits import opened
@@ -27,6 +26,7 @@ from tests.journal.lmdb.packing import (
     forget,
     live,
     live_all,
+    live_by_pages,
     pack,
     pages,
     places,
@@ -309,30 +309,23 @@ async def test_a_segment_that_cannot_be_read_is_not_deleted(
     assert path.exists()
 
 
+@pytest.mark.parametrize("looks", range(1, 12))
 async def test_verify_looks_on_while_histories_are_packed(
-    scene: Scene, directory: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it has seen as pages comes again as a value, with more behind it."""
     monkeypatch.setattr("ironflow.journal.lmdb.verify.PAGE_ROWS", 3)
-    async with opened(directory) as journal:
-        other = Scene("other", store_in(directory))
-        other._journal = journal
-        holder = await other.start()
-        for draft in steps(*range(10)):
-            await holder.append(draft)
-            await journal._writer._empty_log()
-        await holder.append(*steps("x" + LARGE))
-        await holder.append(ended())
-        await journal._writer._empty_log()
-        for looks in range(1, 30):
-            report = verify(journal)
-            found = [next(report, None) for _ in range(looks)]
-            if looks == 8:
-                await pack(journal)
-                assert places(journal)
-                assert not pages(journal)
-            found += [*report]
-            assert not [each for each in found if isinstance(each, Finding)], looks
+    async with scene.open() as journal:
+        assert isinstance(journal, LmdbJournal)
+        await live_by_pages(scene, *steps(*range(10), "x" + LARGE))
+        report = verify(journal)
+        found = [next(report, None) for _ in range(looks)]
+        await pack(journal)
+        assert places(journal)
+        assert not pages(journal)
+        found += [*report]
+
+    assert not [each for each in found if isinstance(each, Finding)]
 
 
 # --- beside others -------------------------------------------------------------------------

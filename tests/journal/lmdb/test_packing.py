@@ -184,6 +184,26 @@ async def retry(scene: Scene, run_id: str, *drafts: Draft) -> None:
     await holder.append(*drafts)
 
 
+async def test_a_payload_that_a_value_names_stays(
+    scene: Scene, directory: Path
+) -> None:
+    """Another run had it, too, when the value was made; now it is named by a page, too."""
+    lost = (*steps("p" + LARGE), failed("t:0", attempt=1))
+    async with scene.open() as journal:
+        run_id = await live(scene, *lost, end="failed")
+        other = await live(scene, *steps("p" + LARGE))
+        await pack(journal)
+        before = (await content(journal))[run_id]
+        await retry(scene, run_id, completed("t:0", "p" + LARGE), ended())
+        await forget(scene, other)
+        await pack(journal)
+        found = (await content(journal))[run_id]
+
+    assert found[: len(before)] == before
+    assert len(found) == len(before) + 3
+    assert findings(directory) == []
+
+
 async def test_a_run_that_changes_while_it_is_packed_stays_as_it_is(
     scene: Scene, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,10 +24,12 @@ from tests.journal.lmdb.crash_images import Recorder, images
 from tests.journal.lmdb.packing import (
     FAR_US,
     KEPT_US,
+    LARGE,
     content,
     findings,
     live,
     live_all,
+    live_by_pages,
     pack,
     pages,
     places,
@@ -64,7 +66,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 async def filled(directory: Path) -> tuple[Scene, list[str]]:
     scene = Scene("crash", store_in(directory))
     async with scene.open():
-        runs = await live_all(scene)
+        paged = await live_by_pages(
+            scene, *steps("p" + LARGE, *range(8), "p" + LARGE, 1)
+        )
+        runs = [paged, *await live_all(scene)]
     return scene, runs
 
 

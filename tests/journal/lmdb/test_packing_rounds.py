@@ -1,5 +1,6 @@
 """What one round packs: which runs, how much at once, and when it ends."""
 
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ironflow import limits
 from ironflow.errors import JournalError
 from ironflow.journal.base import PackingJournal
 from ironflow.journal.lmdb import keys, segments
+from ironflow.journal.lmdb.packed import Packed
+from ironflow.journal.lmdb.packer import _swap_all
 from ironflow.journal.lmdb.store import LmdbJournal
 from ironflow.testing.checks_asks import ended
 from ironflow.testing.checks_scene import Scene
@@ -22,6 +25,7 @@ from tests.journal.lmdb.packing import (
     content,
     findings,
     live,
+    live_by_pages,
     pack,
     pages,
     places,
@@ -173,9 +177,13 @@ async def test_nothing_is_packed_twice_before_a_checkpoint_has_come(
         assert isinstance(journal, LmdbJournal)
         await live(scene, *steps(1))
         await journal._writer._empty_log()
+        files: list[tuple[int, int]] = []
         for _ in range(3):
             await journal.pack(ended_before=FAR_US, go_on=lambda: True)
+            found = segments.path_of(directory, 1).stat()
+            files.append((found.st_ino, found.st_mtime_ns))
 
+        assert len(set(files)) == 1
         assert segments.numbers(directory) == [1]
         assert await content(journal)
 
@@ -226,3 +234,23 @@ async def test_closing_ends_it(scene: Scene, directory: Path) -> None:
         await pack(journal)
         assert await content(journal) == before
     assert findings(directory) == []
+
+
+async def test_of_a_run_with_other_pages_nothing_is_swapped(scene: Scene) -> None:
+    """One that was deleted and imported again may be as long."""
+    async with scene.open() as journal:
+        assert isinstance(journal, LmdbJournal)
+        run_id = await live_by_pages(scene, *steps(1, 2))
+        run = keys.environment_prefix(0) + keys.run(run_id)
+        before = rows_of(journal, keys.LOG)
+        packed = [
+            Packed(run, 4, 1, [(key, zlib.crc32(page))], [(key, b"\x90")])
+            for key, page in before.items()
+        ]
+        packed[0].gone = [(key, crc ^ 1) for key, crc in packed[0].gone]
+
+        await journal._writer.change(partial(_swap_all, packed, set()))
+        await journal._writer._empty_log()
+
+        assert len(packed) == 3
+        assert rows_of(journal, keys.LOG) == before
