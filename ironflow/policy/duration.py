@@ -7,6 +7,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from ironflow import limits
@@ -134,6 +135,7 @@ def _microseconds(value: object) -> int | Fraction | None:
             return None
 
 
+@lru_cache(maxsize=1024)  # function code asks again at each replay
 def _text_microseconds(text: str) -> int | Fraction | None:
     found = _TEXT.fullmatch(text)
     if found is None or not text:

@@ -7,7 +7,7 @@ more layer, on top.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from typing import Final, Self, final
 
@@ -104,13 +104,15 @@ class Layer:
         for run, tail in tails.items():
             self.extend(run, tail)
 
-    def has(self, table: str, prefix: bytes) -> bool:
-        """Say whether rows were put with this prefix."""
+    def rows_of(self, table: str, prefix: bytes) -> Sequence[_Row]:
+        """Return the rows that were put with this prefix, which are few."""
         order = self._order.get(table)
         if order is None:
             order = self._sorted(table)
         at = bisect_left(order, prefix)
-        return at < len(order) and order[at].startswith(prefix)
+        if at == len(order) or not order[at].startswith(prefix):  # as mostly
+            return ()
+        return list(_onwards(order, self.tables[table], prefix, at))
 
     def scan(self, table: str, prefix: bytes, start: bytes) -> Iterator[_Row] | None:
         """Return rows that were put with this prefix, in order, from `start` on.
@@ -245,15 +247,19 @@ class Layered:
     def rows(self, table: str, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the rows with this prefix, which are few, in order."""
         found = self._snapshot().rows(table, prefix)
-        above = [layer for layer in self._layers if table in layer.tables]
-        if any(layer.has(table, prefix) for layer in above):
-            return list(self.scan(table, prefix))
-        if found and above:
-            changed = [layer.tables[table] for layer in above]
-            found = [
-                row for row in found if not any(row[0] in each for each in changed)
-            ]
-        return found
+        newer: tuple[_Changed, ...] = ()
+        put: list[_Row] = []
+        for layer in self._layers:
+            changed = layer.tables.get(table)
+            if changed is None:
+                continue
+            own = layer.rows_of(table, prefix)
+            if own:
+                put += _not_in(newer, iter(own)) if newer else own
+            newer = (*newer, changed)
+        if found and newer:
+            found = list(_not_in(newer, iter(found)))
+        return sorted(found + put) if put else found
 
     def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
         """Return the last key that is the prefix and `width` bytes more."""

@@ -102,6 +102,7 @@ def check(
         row for row in within if row[0] >= place
     ]
     assert list(tables.scan(keys.INBOX, prefix)) == within
+    assert tables.rows(keys.INBOX, prefix) == within
     assert list(tables.scan_back(keys.INBOX, prefix, before=place)) == [
         row for row in reversed(within) if row[0] < place
     ]
