@@ -11,7 +11,7 @@ import hashlib
 from functools import lru_cache
 from typing import Final
 
-from ironflow.errors import RunNotFound
+from ironflow.journal import run_bytes
 from ironflow.journal.base import TimerKind
 
 META: Final = "meta"  # layout, store id, owner, environments by name, deliveries
@@ -74,7 +74,7 @@ UNKNOWN_RUN: Final = bytes(16)  # stands for all that a blob of an older store m
 STORE_BYTES: Final = 16
 ENVIRONMENT_BYTES: Final = 2
 NUMBER_BYTES: Final = 8
-RUN_BYTES: Final = 16
+RUN_BYTES: Final = run_bytes.RUN_BYTES
 DIGEST_BYTES: Final = 16
 DAY_US: Final = 24 * 3600 * 1_000_000
 DAYS_BYTES: Final = 4
@@ -86,6 +86,10 @@ _KINDS: Final[dict[TimerKind, bytes]] = {
     "run": b"\x05",
     "start": b"\x06",
 }
+
+
+run: Final = run_bytes.run
+shown_run: Final = run_bytes.shown_run
 
 
 def number(value: int) -> bytes:
@@ -136,30 +140,6 @@ def waits(environment: bytes, name: str, path: str, match_key: bytes) -> bytes:
 def day(time_us: int) -> bytes:
     """Return the piece of the day (UTC) in which an idempotency key was used."""
     return (time_us // DAY_US).to_bytes(DAYS_BYTES, "big")
-
-
-@lru_cache(maxsize=4096)
-def run(run_id: str) -> bytes:
-    """Return the 16 bytes of a run id.
-
-    Raises:
-        RunNotFound: the text is no run id, so no run has it.
-    """
-    try:
-        data = bytes.fromhex(run_id[4:]) if run_id.startswith("run_") else b""
-    except ValueError:
-        data = b""
-    if len(data) != RUN_BYTES:
-        raise RunNotFound(
-            f"there is no run {run_id!r}: a run id is 'run_' and 32 hexadecimal"
-            " digits; 'ironflow runs list' shows them"
-        )
-    return data
-
-
-def shown_run(data: bytes) -> str:
-    """Return the run id that these 16 bytes are."""
-    return "run_" + data.hex()
 
 
 def after(prefix: bytes) -> bytes:

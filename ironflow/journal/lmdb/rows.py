@@ -5,17 +5,16 @@ has a default, so rows of older versions are read for ever.
 """
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from functools import partial
+from typing import Final
 
 import msgspec
 
-from ironflow import codec
 from ironflow.errors import JournalDamaged
+from ironflow.journal import row_codec
 from ironflow.journal.base import (
     Delivery,
     FunctionRow,
-    InboxRow,
     MatchPath,
     RunRow,
     StoredEvent,
@@ -23,59 +22,23 @@ from ironflow.journal.base import (
     WaitRow,
 )
 from ironflow.journal.lmdb import keys
-from ironflow.records import Draft, EventData
+from ironflow.journal.row_codec import Decoder, RowCodec, encode
+from ironflow.records import EventData
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 _DIGESTED: Final = b"\x92\xc4\x10"  # an array of two whose first is 16 bytes
+ADVICE: Final = "'ironflow verify' shows what else is damaged"
 
-Row = TypeVar("Row")
-Decoder = Callable[[bytes], Any]
-
-
-class RowCodec(Generic[Row]):
-    """Encode and decode one class of rows, which is a Struct like an array."""
-
-    __slots__ = ("_decode", "_name")
-
-    def __init__(self, row: type[Row]) -> None:
-        self._name = f"a {row.__name__}"
-        self._decode: Decoder = msgspec.msgpack.Decoder(row).decode
-
-    def encode(self, row: Row) -> bytes:
-        """Return the bytes to store."""
-        return _encode(row)
-
-    def decode(self, data: bytes) -> Row:
-        """Return the row in these bytes.
-
-        Raises:
-            JournalDamaged: the bytes are not such a row.
-        """
-        row: Row = decoded(self._decode, data, name=self._name)
-        return row
+decoded: Final = partial(row_codec.decoded, advice=ADVICE)
+encode_inbox: Final = row_codec.encode_inbox
+decode_inbox: Final = partial(row_codec.decode_inbox, advice=ADVICE)
 
 
-def decoded(decode: Decoder, data: bytes, *, name: str) -> Any:
-    """Decode, or say which kind of row these bytes are not.
-
-    Raises:
-        JournalDamaged: the bytes are not such a row.
-    """
-    try:
-        return decode(data)
-    except codec.UNREADABLE as error:
-        raise JournalDamaged(
-            f"{len(data)} bytes of the journal are not {name} ({error});"
-            " 'ironflow verify' shows what else is damaged"
-        ) from error
-
-
-FUNCTION: Final = RowCodec(FunctionRow)
-RUN: Final = RowCodec(RunRow)
-TIMER: Final = RowCodec(TimerRow)
-WAIT: Final = RowCodec(WaitRow)
-DELIVERY: Final = RowCodec(Delivery)
-MATCH_PATH: Final = RowCodec(MatchPath)
+FUNCTION: Final = RowCodec(FunctionRow, ADVICE)
+RUN: Final = RowCodec(RunRow, ADVICE)
+TIMER: Final = RowCodec(TimerRow, ADVICE)
+WAIT: Final = RowCodec(WaitRow, ADVICE)
+DELIVERY: Final = RowCodec(Delivery, ADVICE)
+MATCH_PATH: Final = RowCodec(MatchPath, ADVICE)
 
 
 # --- the ready queue ------------------------------------------------------------
@@ -92,35 +55,13 @@ _decode_ready: Final[Decoder] = msgspec.msgpack.Decoder(_Ready).decode
 
 def encode_ready(place: int, function_id: str, lane: bytes = b"") -> bytes:
     """Return the row of a ready run: its place in the queue, its function and lane."""
-    return _encode((place, function_id, lane) if lane else (place, function_id))
+    return encode((place, function_id, lane) if lane else (place, function_id))
 
 
 def decode_ready(data: bytes) -> tuple[int, str, bytes]:
     """Return place, function id and lane of a ready run."""
     row: _Ready = decoded(_decode_ready, data, name="a ready row")
     return row.place, row.function_id, row.lane
-
-
-# --- the inbox ------------------------------------------------------------------
-
-
-class _Inbox(msgspec.Struct, array_like=True):
-    position: int
-    draft: msgspec.Raw
-
-
-_decode_inbox: Final[Decoder] = msgspec.msgpack.Decoder(_Inbox).decode
-
-
-def encode_inbox(draft: Draft, *, position: int) -> bytes:
-    """Return the row of a waiting record: `[event position, draft]`."""
-    return _encode((position, msgspec.Raw(codec.encode_draft(draft))))
-
-
-def decode_inbox(number: int, data: bytes) -> InboxRow:
-    """Return a waiting record."""
-    row: _Inbox = decoded(_decode_inbox, data, name="an inbox row")
-    return InboxRow(number, codec.decode_draft(bytes(row.draft)), row.position)
 
 
 # --- events ---------------------------------------------------------------------
@@ -142,7 +83,7 @@ _decode_event_body: Final[Decoder] = msgspec.msgpack.Decoder(_EventBody).decode
 
 def encode_event(stored: StoredEvent) -> tuple[bytes, bytes]:
     """Return the row `[digest, [event, run ids]]` and its digest."""
-    body = _encode((stored.event, stored.run_ids))
+    body = encode((stored.event, stored.run_ids))
     digest = event_digest(stored.position, body)
     return b"".join((_DIGESTED, digest, body)), digest
 
@@ -238,13 +179,13 @@ class Chain(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes = bytes(keys.DIGEST_BYTES)
 
 
-CHAIN: Final = RowCodec(Chain)
+CHAIN: Final = RowCodec(Chain, ADVICE)
 HEAD_START: Final = bytes(keys.DIGEST_BYTES)
 
 
 def encode_commit(previous: bytes, body: CommitBody) -> tuple[bytes, bytes]:
     """Return the row `[digest, body]` and its digest, which the next one follows."""
-    data = _encode(body)
+    data = encode(body)
     digest = chained(previous, data)
     return b"".join((_DIGESTED, digest, data)), digest
 

@@ -17,6 +17,7 @@ from ironflow.journal.base import RunQuery
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Changes, Environment, Snapshot
 from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.row_codec import Decoder
 
 META: Final = "meta"  # what the index is of, and how far it goes
 STATES: Final = "states"  # run -> state, function, parent
@@ -81,7 +82,7 @@ class _RunHead(msgspec.Struct, array_like=True):
     parent_run: str = ""
 
 
-_decode_head: Final[rows.Decoder] = msgspec.msgpack.Decoder(_RunHead).decode
+_decode_head: Final[Decoder] = msgspec.msgpack.Decoder(_RunHead).decode
 
 
 class Tables(Protocol):

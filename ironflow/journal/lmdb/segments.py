@@ -22,6 +22,7 @@ import msgspec
 from ironflow.errors import JournalDamaged, JournalFailed, JournalNewer
 from ironflow.journal import whole_file
 from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.row_codec import RowCodec
 
 FOLDER: Final = "segments"
 SEGMENT_FORMAT: Final = 1
@@ -63,7 +64,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     kept: bytes = b""
 
 
-PLACE: Final = rows.RowCodec(Place)
+PLACE: Final = RowCodec(Place, rows.ADVICE)
 
 
 class Indexed(NamedTuple):

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from ironflow.errors import RunNotFound
+from ironflow.journal import run_bytes
 
 EPOCH_US: Final = 946_684_800_000_000  # 2000-01-01, from which PostgreSQL counts
 DIGEST_BYTES: Final = 16
 NO_RUN: Final = bytes(16)
 WORD_CHARACTERS_MAX: Final = 100
 WORDS_KNOWN_MAX: Final = 4_096  # texts whose bytes are remembered
-RUNS_KNOWN_MAX: Final = 4_096  # run ids whose bytes are remembered
 
 _BYTEA: Final = 17
 _INT8: Final = 20
@@ -125,31 +124,11 @@ def to_bool(data: bytes) -> bool:
 # --- keys -----------------------------------------------------------------------
 
 
+run: Final = run_bytes.run
+shown_run: Final = run_bytes.shown_run
+
+
 def digest(*parts: str) -> bytes:
     """Return 16 bytes that stand for text of any length and alphabet."""
     data = "\0".join(parts).encode(errors="surrogatepass")
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
-
-
-@lru_cache(maxsize=RUNS_KNOWN_MAX)
-def run(run_id: str) -> bytes:
-    """Return the 16 bytes of a run id.
-
-    Raises:
-        RunNotFound: the text is no run id, so no run has it.
-    """
-    try:
-        data = bytes.fromhex(run_id[4:]) if run_id.startswith("run_") else b""
-    except ValueError:
-        data = b""
-    if len(data) != DIGEST_BYTES:
-        raise RunNotFound(
-            f"there is no run {run_id!r}: a run id is 'run_' and 32 hexadecimal"
-            " digits; 'ironflow runs list' shows them"
-        )
-    return data
-
-
-def shown_run(data: bytes) -> str:
-    """Return the run id that these 16 bytes are."""
-    return "run_" + data.hex()

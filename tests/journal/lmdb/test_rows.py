@@ -17,6 +17,7 @@ from ironflow.journal.base import (
     TimerRow,
 )
 from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.row_codec import RowCodec
 from ironflow.records import Draft, SleepStarted, StepCompleted, WaitStarted
 from ironflow.testing.checks_scene import Scene, encoded
 
@@ -95,7 +96,7 @@ async def test_any_messagepack_reader_reads_every_table(
         (rows.TIMER, TimerRow("run_1", "s:0", "retry", 2**62)),
     ],
 )
-def test_a_row_reads_back_as_it_was(codec: rows.RowCodec[Any], row: object) -> None:
+def test_a_row_reads_back_as_it_was(codec: RowCodec[Any], row: object) -> None:
     assert codec.decode(codec.encode(row)) == row
 
 
