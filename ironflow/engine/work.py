@@ -21,7 +21,7 @@ from ironflow.errors import JournalFull
 from ironflow.journal.base import Answer, JournalCommand
 from ironflow.records import Draft
 
-TURNS_IN_A_ROW_MAX: Final = 16  # about a millisecond, then other tasks run
+TURNS_IN_A_ROW_MAX: Final = 32  # a millisecond or two, then other tasks run
 
 
 class Worker(Protocol):
