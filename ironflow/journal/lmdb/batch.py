@@ -66,6 +66,11 @@ class Batch:
     error: IronflowError | None = None
     seconds: float = field(default=0.0)
 
+    @property
+    def is_lone(self) -> bool:
+        """Say whether one command is all of it: nobody else has work at this moment."""
+        return len(self.submissions) == 1 and len(self.submissions[0].commands) <= 1
+
 
 def decide(
     committed: Committed, memory: Memory, waiting: deque[Submission], *, name: str

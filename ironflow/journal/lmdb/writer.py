@@ -139,7 +139,8 @@ class Writer:
         batch = decide(self._committed, self._memory, self._waiting, name=self._name)
         if batch.commit is not None and batch.frame is not None:
             await self._make_room(batch, batch.commit, batch.frame)
-        if self.pace.stays_in_loop() and not self._committed.is_freezing:
+        quick = self.pace.stays_in_loop() and not self._committed.is_freezing
+        if quick and batch.is_lone:
             self._write(batch)
             self._finish(batch, running=submission)
         else:
