@@ -43,7 +43,7 @@ def test_a_waiting_run_says_for_what_and_until_when(stock: Stock) -> None:
 
     assert re.search(
         r"Why +wait approval:0: event approval.given with the same data.id, until"
-        r" [-\d]+ [:\d]+ \(in 6d23h",
+        r" [-\d]+ [:\d]+ \(in (7d|6d23h)",
         lines,
     )
     assert re.search(r"… waiting +approval:0 +wait ", lines)
