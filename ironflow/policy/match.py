@@ -150,7 +150,12 @@ def parse_pattern(text: object, *, option: str) -> tuple[str, ...]:
 
 def pattern_matches(pattern: str | tuple[str, ...], name: str) -> bool:
     """Say whether a name fits a pattern, as text or as parsed before."""
-    wanted = _segments(pattern) if isinstance(pattern, str) else pattern
+    if isinstance(pattern, str):
+        if "*" not in pattern and ">" not in pattern:  # as most have no wildcard
+            return pattern == name
+        wanted = _segments(pattern)
+    else:
+        wanted = pattern
     found = _segments(name)
     if wanted[-1] == ">":
         wanted = wanted[:-1]
