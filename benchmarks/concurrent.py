@@ -1,13 +1,13 @@
 """1,000 runs of 10 steps with 100 in flight: against raw LMDB in groups of 100."""
 
 import shutil
-import time
 from pathlib import Path
 
 import trio
 
 import ironflow
 from benchmarks import raw
+from benchmarks.flight import seconds_of
 from benchmarks.functions import app
 from benchmarks.rows import Row
 from ironflow import codec
@@ -45,17 +45,6 @@ async def _run(scratch: Path) -> tuple[float, bytes]:
     shutil.rmtree(folder, ignore_errors=True)
     async with ironflow.open_engine(app, f"lmdb://{folder}") as engine:
         [first] = await engine.emit_sync("steps", {"count": _STEPS})
-        left = iter(range(_RUNS))
-
-        async def worker() -> None:
-            for _ in left:
-                [run] = await engine.emit_sync("steps", {"count": _STEPS}, timeout=120)
-                assert run.status == "completed"
-
-        began = time.perf_counter()
-        async with trio.open_nursery() as nursery:
-            for _ in range(_IN_FLIGHT):
-                nursery.start_soon(worker)
-        took = time.perf_counter() - began
+        took = await seconds_of(engine, runs=_RUNS, steps=_STEPS, in_flight=_IN_FLIGHT)
         history = await engine.history(first.id)
     return took, codec.encode(history[1])

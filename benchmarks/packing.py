@@ -86,7 +86,7 @@ async def _round(scratch: Path) -> tuple[list[float], list[float], str]:
 
 
 def _not_by_the_scene() -> AbstractAsyncContextManager[Journal]:
-    raise NotImplementedError
+    raise AssertionError("the scene only makes events here: the journal is open")
 
 
 async def _commit(

@@ -20,6 +20,7 @@ import psycopg
 import trio
 
 import ironflow
+from benchmarks.flight import seconds_of
 from benchmarks.functions import app
 from benchmarks.rows import Row
 
@@ -79,18 +80,7 @@ def measure(scratch: Path, rounds: int) -> list[Row]:
 
 async def _work(url: str) -> float:
     async with ironflow.open_engine(app, url) as engine:
-        left = iter(range(_RUNS))
-
-        async def worker() -> None:
-            for _ in left:
-                [run] = await engine.emit_sync("steps", {"count": _STEPS}, timeout=120)
-                assert run.status == "completed"
-
-        began = time.perf_counter()
-        async with trio.open_nursery() as nursery:
-            for _ in range(_IN_FLIGHT):
-                nursery.start_soon(worker)
-        return time.perf_counter() - began
+        return await seconds_of(engine, runs=_RUNS, steps=_STEPS, in_flight=_IN_FLIGHT)
 
 
 async def _wake(url: str) -> tuple[float, float]:

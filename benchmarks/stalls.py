@@ -17,6 +17,7 @@ from unittest import mock
 import trio
 
 import ironflow
+from benchmarks.flight import seconds_of
 from benchmarks.functions import app
 from benchmarks.rows import Row
 from ironflow.journal.lmdb import batch, writer
@@ -61,7 +62,7 @@ def noted(disk: Disk = _DISKS["this disk"]) -> Generator[Stalls]:
 
     def appended(log: Wal, frame: Frame) -> None:
         began = time.perf_counter()
-        time.sleep(disk(len(stalls.written) + 1))
+        time.sleep(disk(len(stalls.written) + 1))  # as a disk would: this thread stops
         append(log, frame)
         is_loop = threading.get_ident() == loop
         stalls.written.append(_since(began) if is_loop else 0.0)
@@ -124,13 +125,4 @@ async def _run(scratch: Path) -> None:
     folder = scratch / "stalls"
     shutil.rmtree(folder, ignore_errors=True)
     async with ironflow.open_engine(app, f"lmdb://{folder}") as engine:
-        left = iter(range(_RUNS))
-
-        async def worker() -> None:
-            for _ in left:
-                [run] = await engine.emit_sync("steps", {"count": _STEPS}, timeout=120)
-                assert run.status == "completed"
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(_IN_FLIGHT):
-                nursery.start_soon(worker)
+        await seconds_of(engine, runs=_RUNS, steps=_STEPS, in_flight=_IN_FLIGHT)

@@ -1,8 +1,10 @@
 """A directory, a scene on it, and programs that run beside this one."""
 
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -43,6 +45,17 @@ def started(source: str, directory: Path) -> "subprocess.Popen[bytes]":
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory, if the system has one: nothing in it need be durable."""
+    memory = Path("/dev/shm")
+    root = memory if os.access(memory, os.W_OK) else tmp_path
+    directory = root / f"ironflow-{os.getpid()}-{tmp_path.name}"
+    directory.mkdir()
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

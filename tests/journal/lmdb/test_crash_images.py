@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -31,17 +30,6 @@ def chosen() -> random.Random:
     number = random.randrange(2**32)
     print(f"seed {number}")
     return random.Random(number)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory, if the system has one: nothing in it need be durable."""
-    memory = Path("/dev/shm")
-    root = memory if os.access(memory, os.W_OK) else tmp_path
-    directory = root / f"ironflow-{os.getpid()}-{tmp_path.name}"
-    directory.mkdir()
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture

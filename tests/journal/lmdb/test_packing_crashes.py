@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,17 +42,6 @@ IGNORED = shutil.ignore_patterns("owner.json", "index")
 HALF_BYTES = 64 * 1024
 
 Content = dict[str, list[object]]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory, if the system has one: nothing in it need be durable."""
-    memory = Path("/dev/shm")
-    root = memory if os.access(memory, os.W_OK) else tmp_path
-    directory = root / f"ironflow-{os.getpid()}-{tmp_path.name}"
-    directory.mkdir()
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture
