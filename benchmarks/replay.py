@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from benchmarks.rows import Row
 from ironflow import ids, values
 from ironflow.engine.loading import load
 from ironflow.interpreter import outcomes
-from ironflow.interpreter.session import Session
+from ironflow.interpreter.session import Session, player_of
 from ironflow.journal.base import (
     AppendRecords,
     EmitEvents,
@@ -105,9 +106,10 @@ async def _write(journal: Journal, size: int) -> str:
 
 
 async def _replay(journal: Journal, run_id: str, size: int) -> None:
-    session = Session(app.programs["steps"], run_id, journal.environment)
-    session = await load(journal, session)
-    move = session.absorb((), 1)
+    program = app.programs["steps"]
+    afresh = partial(player_of, program, run_id, journal.environment)
+    player = await load(journal, afresh(), afresh)
+    move = player.absorb((), 1)
     assert move.state == "ended", move
-    assert session.length == size + 2
-    session.close()
+    assert player.length == size + 2
+    player.close()

@@ -6,6 +6,7 @@ over the attempts that the move asks for, and pumps again if there are news by t
 """
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final, final
 
 import trio
@@ -22,8 +23,9 @@ from ironflow.engine.under_way import UnderWay
 from ironflow.engine.work import Work
 from ironflow.errors import Conflict, JournalError, LeaseLost
 from ironflow.interpreter import outcomes
+from ironflow.interpreter.player import Move, Player
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.session import Move, Session
+from ironflow.interpreter.session import player_of
 from ironflow.interpreter.turn import PerformStep, StopChild, StopStep
 from ironflow.journal.base import (
     Answer,
@@ -55,7 +57,9 @@ class ActiveRun:
         self._program = program
         self.run_id = claim.run_id
         self.is_closed = False
-        self._session = Session(program, claim.run_id, runtime.journal.environment)
+        environment = runtime.journal.environment
+        self._afresh = partial(player_of, program, claim.run_id, environment)
+        self._session = self._afresh()
         self._hold = claim
         self._claim: Claim | None = None  # one that came before we knew we had parked
         self._outcomes: list[Draft] = []
@@ -92,9 +96,8 @@ class ActiveRun:
             if session.length:  # others have carried the run on meanwhile
                 with OutsideTrio():
                     session.close()
-                environment = self._runtime.journal.environment
-                session = Session(self._program, self.run_id, environment)
-                self._session, self._later = session, {}
+                self._session = session = self._afresh()
+                self._later = {}
             if not claim.entries:
                 self._runtime.start(self._load)
                 return
@@ -105,7 +108,8 @@ class ActiveRun:
 
     async def _load(self) -> None:
         try:
-            self._session = await load(self._runtime.journal, self._session)
+            journal = self._runtime.journal
+            self._session = await load(journal, self._session, self._afresh)
         except JournalError as error:
             log.error("run %s stays where it is: %s", self.run_id, error)
             self._leave()
@@ -197,6 +201,8 @@ class ActiveRun:
         if move.logs or move.stops:
             tell(self._program.id, self.run_id, move.logs)
             _stop_steps(move, self._attempts)
+        if self._program.durable is not None:
+            self._program.durable(self.run_id)
         if move.state == "ended":
             self._leave()
             return
@@ -442,7 +448,7 @@ class ActiveRun:
         self._runtime.start(self._runtime.give_back, self._claim or self._hold)
 
 
-async def _outcome(attempt: Attempt, session: Session, runtime: Runtime) -> Draft:
+async def _outcome(attempt: Attempt, session: Player, runtime: Runtime) -> Draft:
     perform = attempt.perform
     if 0 < perform.started <= session.loaded:
         return outcomes.in_doubt(

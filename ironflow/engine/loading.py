@@ -1,14 +1,18 @@
 """Reads a run's history into its session."""
 
+from collections.abc import Callable
+
 from ironflow import limits
 from ironflow.engine.guard import OutsideTrio
-from ironflow.interpreter.session import Session
+from ironflow.interpreter.player import Player
 from ironflow.journal.base import Journal
 from ironflow.records import Entry
 
 
-async def load(journal: Journal, session: Session) -> Session:
-    """Return the session with the whole history of its run, or a new one that has it.
+async def load(
+    journal: Journal, player: Player, afresh: Callable[[], Player]
+) -> Player:
+    """Return the player with the whole history of its run, or one `afresh` that has it.
 
     The code runs over a long history page by page: others run between two pages, and
     no more than one is held. One with amendments is held whole.
@@ -18,23 +22,25 @@ async def load(journal: Journal, session: Session) -> Session:
     """
     length, limit = 0, limits.REPLAY_RECORDS_MAX
     while True:
-        page = await journal.history(session.run_id, after=length, limit=limit)
+        page = await journal.history(player.run_id, after=length, limit=limit)
         length += len(page)
         more = len(page) == limit
         with OutsideTrio():
-            taken = session.load(page, more=more)
+            taken = player.load(page, more=more)
         if not taken:
-            return await _load_whole(journal, session)
+            return await _load_whole(journal, player, afresh)
         if not more:
-            return session
+            return player
 
 
-async def _load_whole(journal: Journal, session: Session) -> Session:
+async def _load_whole(
+    journal: Journal, player: Player, afresh: Callable[[], Player]
+) -> Player:
     with OutsideTrio():
-        session.close()
-    session = Session(session.program, session.run_id, journal.environment)
+        player.close()
+    player = afresh()
     entries: list[Entry] = []
-    while page := await journal.history(session.run_id, after=len(entries)):
+    while page := await journal.history(player.run_id, after=len(entries)):
         entries += page
-    session.load(entries)
-    return session
+    player.load(entries)
+    return player

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Protocol
 
 from ironflow import limits
 from ironflow.interpreter.operations import Operation
+from ironflow.interpreter.player import Player
 from ironflow.policy.retry import Retry
 from ironflow.records import EventData
 
@@ -86,7 +87,9 @@ class Program:
     `start` makes the coroutine of the function for a run; it may raise
     PayloadRejected. `output` is the annotation that the result must fit. The
     interpreter takes no notice of `concurrency`, its key and `retention_us`: hosts
-    tell the journal.
+    tell the journal. `player` makes what carries a run on (program, run id, environment),
+    where that is not a `Session`; `start` is then not called. `durable` is called with
+    the run's id, on the engine's loop, each time a move of it is durable.
     """
 
     id: str
@@ -104,3 +107,5 @@ class Program:
     undo_on_cancel: bool = True
     on_bug: Literal["pause", "fail"] = "pause"
     output: Any = Any
+    player: "Callable[[Program, str, str], Player] | None" = None
+    durable: Callable[[str], None] | None = None

@@ -16,6 +16,7 @@ from ironflow.errors import RunTimedOut
 from ironflow.interpreter import failures, outcomes
 from ironflow.interpreter.effective import effective
 from ironflow.interpreter.machine import Interpreter
+from ironflow.interpreter.player import Move, Player
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.turn import (
     LogLine,
@@ -23,7 +24,6 @@ from ironflow.interpreter.turn import (
     StopChild,
     StopStep,
     Turn,
-    TurnState,
 )
 from ironflow.records import (
     AMENDMENTS,
@@ -44,26 +44,11 @@ from ironflow.records import (
 )
 
 
-class Move(msgspec.Struct, frozen=True):
-    """What to append, and what to do once it is durable.
-
-    `length_before` is the history's length without `entries`. `taken` drafts are
-    dealt with; the others must be absorbed again. `more`: the move was cut at its
-    bound, absorb nothing to go on. The entries of a `broken` move hold like others:
-    what has happened is on record before the run is paused.
-    """
-
-    state: TurnState
-    length_before: int
-    entries: tuple[Entry, ...] = ()
-    headers: tuple[bytes, ...] = ()
-    perform: tuple[PerformStep, ...] = ()
-    stops: tuple[StopStep | StopChild, ...] = ()
-    abandoned: tuple[str, ...] = ()
-    logs: tuple[LogLine, ...] = ()
-    taken: int = 0
-    more: bool = False
-    bug: Exception | None = None
+def player_of(program: Program, run_id: str, environment: str) -> Player:
+    """Return what carries a run of this program on: nothing is loaded yet."""
+    if program.player is not None:
+        return program.player(program, run_id, environment)
+    return Session(program, run_id, environment)
 
 
 @final

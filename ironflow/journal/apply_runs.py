@@ -53,6 +53,7 @@ def start(
             asked_at=row.created_at,
             function_id=row.function_id,
             event_id=event.id,
+            rules=function.rules,
             version=function.version,
             patches=function.patches,
             parent_run=row.parent_run,

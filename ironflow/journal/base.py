@@ -413,6 +413,10 @@ class Journal(Protocol):
         """Return one run with its inbox and timers, of one moment, or None."""
         ...
 
+    async def functions(self) -> Sequence[FunctionRow]:
+        """Return the registry: all functions that were made known, by id."""
+        ...
+
     async def events(
         self, pattern: str = ">", *, after: int = 0, limit: int = 100
     ) -> Sequence[StoredEvent]:

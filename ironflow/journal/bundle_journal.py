@@ -11,6 +11,7 @@ from ironflow.errors import ConfigurationError
 from ironflow.journal.base import (
     Answer,
     Claim,
+    FunctionRow,
     Hint,
     InboxRow,
     JournalCommand,
@@ -106,6 +107,10 @@ class BundleJournal:
     ) -> Sequence[StoredEvent]:
         """Return nothing: the event of a run is in its first record."""
         del pattern, after, limit
+        return []
+
+    async def functions(self) -> Sequence[FunctionRow]:
+        """Return nothing: a bundle has runs, not the functions they are of."""
         return []
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:

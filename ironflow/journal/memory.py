@@ -18,6 +18,7 @@ from ironflow.journal.apply import apply
 from ironflow.journal.base import (
     Answer,
     Claim,
+    FunctionRow,
     Hint,
     JournalCommand,
     RunCount,
@@ -243,6 +244,10 @@ class MemoryJournal(MemoryStore):
     async def due(self, now: int, *, limit: int) -> tuple[Sequence[TimerRow], int]:
         """Return timers due at `now`, and when the next is due."""
         return self.due_now(now, limit=limit)
+
+    async def functions(self) -> Sequence[FunctionRow]:
+        """Return the registry, by id."""
+        return tuple(self._durable.functions.values())
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         """Return the timers of one run."""

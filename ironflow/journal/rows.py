@@ -9,10 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from ironflow.records import Draft, EventData
+from ironflow.records import RULES, Draft, EventData
 
 RunStatus = Literal["open", "paused", "completed", "failed", "cancelled", "continued"]
 CLOSED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
+FunctionHost = Literal["local", "pull", "push"]
 TimerKind = Literal["sleep", "wait", "invoke", "retry", "run", "start"]
 
 
@@ -22,7 +23,10 @@ class FunctionRow(msgspec.Struct, frozen=True, array_like=True):
     `triggers` are event patterns. Durations are microseconds, 0 for none.
     `concurrency` is how many of its runs of one lane may be held at once, 0 for any
     number; `concurrency_key` is the path into a run's event that says which lane.
-    `retention_us` is how long its runs are kept after their end, 0 for ever.
+    `retention_us` is how long its runs are kept after their end, 0 for ever. `rules`
+    say how its runs are carried on, and stand in each one's RunStarted. `host` is where
+    its code lives. `config` is a MessagePack document of its host's, empty for none:
+    journals keep it and do not look into it.
     """
 
     id: str
@@ -34,6 +38,9 @@ class FunctionRow(msgspec.Struct, frozen=True, array_like=True):
     concurrency: int = 0
     concurrency_key: str = ""
     retention_us: int = 0
+    rules: str = RULES
+    host: FunctionHost = "local"
+    config: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

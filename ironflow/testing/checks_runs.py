@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from ironflow.errors import LeaseLost, RunNotFound
 from ironflow.journal.base import (
     Hint,
@@ -11,7 +13,7 @@ from ironflow.journal.base import (
     ResumeRun,
     RunQuery,
 )
-from ironflow.records import CancelRequested, DeadlinePassed
+from ironflow.records import CancelRequested, DeadlinePassed, RunStarted
 from ironflow.testing.checks_asks import completed, ended, fire, sleep, wait
 from ironflow.testing.checks_scene import (
     ALL,
@@ -52,6 +54,24 @@ async def check_a_run_has_one_holder(open_journal: OpenJournal) -> None:
         expect([claim.run_id for claim in again], run_ids[:2], what="released runs")
         await journal.release(first)
         expect(await scene.claim("a"), [], what="runs after an old claim was released")
+
+
+async def check_functions_are_registered(open_journal: OpenJournal) -> None:
+    """The registry is kept as it was given; a run goes by its function's rules."""
+    scene = Scene("registry", open_journal)
+    wire = msgspec.structs.replace(
+        scene.function("wire", "go"), rules="segments-1", host="pull", config=b"\x80"
+    )
+    async with scene.open():
+        await scene.register(wire, scene.function("local"))
+        [receipt] = await scene.emit(scene.event("go"))
+    async with scene.open() as journal:
+        found = [row for row in await journal.functions() if row.id.startswith("reg")]
+        [started] = await journal.history(receipt.run_ids[0])
+
+    expect(found, [scene.function("local"), wire], what="functions by id")
+    require(isinstance(started.record, RunStarted), what="the first record is a start")
+    expect(getattr(started.record, "rules", ""), "segments-1", what="rules of a run")
 
 
 async def check_a_restart_ends_every_hold(open_journal: OpenJournal) -> None:
@@ -349,6 +369,7 @@ async def check_a_journal_is_closed_twice(open_journal: OpenJournal) -> None:
 
 RUN_CHECKS = (
     check_a_run_has_one_holder,
+    check_functions_are_registered,
     check_a_restart_ends_every_hold,
     check_a_run_does_not_park_past_its_inbox,
     check_runs_are_found,

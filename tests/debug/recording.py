@@ -11,8 +11,9 @@ import msgspec
 import ironflow
 from ironflow import codec, values
 from ironflow.interpreter import outcomes
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.session import Move, Session
+from ironflow.interpreter.session import Session
 from ironflow.interpreter.turn import PerformStep
 from ironflow.records import Draft, Entry, EventData, RunStarted
 

@@ -18,6 +18,7 @@ from ironflow.journal.base import (
     Answer,
     AppendRecords,
     Claim,
+    FunctionRow,
     Hint,
     JournalCommand,
     Refused,
@@ -166,6 +167,10 @@ class TestJournal:
     async def standing(self, run_id: str) -> Standing | None:
         await self._pass()
         return self.store.standing_now(run_id)
+
+    async def functions(self) -> Sequence[FunctionRow]:
+        await self._pass()
+        return await self.store.functions()
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         await self._pass()

@@ -8,8 +8,8 @@ import msgspec
 
 from ironflow import records
 from ironflow.interpreter.fold import RunState, fold
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.session import Move
 from ironflow.records import (
     DeadlinePassed,
     Draft,

@@ -9,8 +9,8 @@ import msgspec
 from ironflow.errors import NonRetryableError
 from ironflow.interpreter import failures, outcomes, states
 from ironflow.interpreter.fold import OperationState, fold
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.session import Move
 from ironflow.interpreter.turn import PerformStep
 from ironflow.records import (
     CANCELLED,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ironflow.interpreter import failures
-from ironflow.interpreter.session import Move
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.turn import LogLine, PerformStep, StopChild, StopStep
 from ironflow.records import (
     ChildEnded,

@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from ironflow import codec
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.program import Program, RunView
-from ironflow.interpreter.session import Move, Session
+from ironflow.interpreter.session import Session
 from ironflow.interpreter.turn import PerformStep, StopChild, StopStep
 from ironflow.records import (
     CancelRequested,

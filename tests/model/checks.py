@@ -4,7 +4,7 @@ from typing import Any
 
 from ironflow import codec
 from ironflow.interpreter.fold import fold
-from ironflow.interpreter.session import Move
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.turn import StopStep
 from ironflow.journal.memory_tables import Run
 from tests.model.facts import fact_of

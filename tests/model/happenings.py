@@ -10,7 +10,7 @@ import msgspec
 
 from ironflow import ids
 from ironflow.interpreter import outcomes
-from ironflow.interpreter.session import Move
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.turn import PerformStep, StopChild
 from ironflow.journal.base import (
     Appended,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ironflow.interpreter.session import Move, Session
+from ironflow.interpreter.player import Move
+from ironflow.interpreter.session import Session
 from ironflow.interpreter.turn import PerformStep, StopStep
 from ironflow.journal.base import Claim
 from ironflow.journal.memory_tables import TimerKey

@@ -7,7 +7,7 @@ import msgspec
 
 from ironflow import ids
 from ironflow.authoring.definition import Function
-from ironflow.interpreter.session import Move
+from ironflow.interpreter.player import Move
 from ironflow.journal.base import EmitEvents, Emitted, FunctionRow, RegisterFunctions
 from ironflow.journal.memory import MemoryJournal
 from ironflow.records import EventData

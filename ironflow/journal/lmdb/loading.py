@@ -4,6 +4,7 @@ from ironflow.journal.base import EventLog, FunctionRow, MatchPath
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Snapshot
 from ironflow.journal.lmdb.known import Memory
+from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.ready import ReadyQueue
 
 
@@ -33,13 +34,14 @@ def load_memory(snapshot: Snapshot, number: int, *, owner_number: int) -> Memory
         gone=_load_gone(snapshot, prefix),
         first_event=_load_first_event(snapshot, prefix),
     )
-    memory.take_functions(_load_functions(snapshot, prefix))
+    memory.take_functions(read_functions(snapshot, prefix))
     return memory
 
 
-def _load_functions(snapshot: Snapshot, prefix: bytes) -> dict[str, FunctionRow]:
+def read_functions(tables: Snapshot | Layered, prefix: bytes) -> dict[str, FunctionRow]:
+    """Return the registry, by id."""
     found = [
-        rows.FUNCTION.decode(data) for _, data in snapshot.scan(keys.FUNCTIONS, prefix)
+        rows.FUNCTION.decode(data) for _, data in tables.scan(keys.FUNCTIONS, prefix)
     ]
     return {row.id: row for row in sorted(found, key=lambda row: row.id)}
 

@@ -16,6 +16,7 @@ import trio
 from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, JournalError, RunNotFound
 from ironflow.journal.base import (
+    FunctionRow,
     InboxRow,
     RunCount,
     RunQuery,
@@ -27,6 +28,7 @@ from ironflow.journal.base import (
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Environment
 from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.lmdb.loading import read_functions
 from ironflow.journal.lmdb.run_index import Indexed, RunIndex
 from ironflow.journal.lmdb.search import (
     Counting,
@@ -213,6 +215,13 @@ class Reads:
                 if len(found) == limit:
                     break
         return after if len(rows_seen) == SEARCHED_EVENTS_MAX else None
+
+    async def functions(self) -> Sequence[FunctionRow]:
+        """Return the registry: all functions that were made known, by id."""
+        await self._checkpoint()
+        with self.source.snapshot() as snapshot:
+            found = read_functions(snapshot, self._prefix)
+        return tuple(found.values())
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         """Return the timers of one run: what it waits for and until when."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, RunNotFound
 from ironflow.journal.base import (
+    FunctionRow,
     RunCount,
     RunQuery,
     RunSummary,
@@ -19,6 +20,7 @@ from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Row, Statement
 from ironflow.journal.postgres.link import Readers
+from ironflow.journal.postgres.queries import REGISTRY
 from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
 
@@ -236,6 +238,11 @@ class Reads:
         params = [self._number, pg.int8(after), pg.int8(limit), *map(pg.text, name)]
         [found] = await self._readers.run([(statement, params)])
         return [rows.decode_event(pg.to_int(place), data) for place, data in found]
+
+    async def functions(self) -> Sequence[FunctionRow]:
+        """Return the registry: all functions that were made known, by id."""
+        [found] = await self._readers.run([(REGISTRY, [self._number])])
+        return tuple(rows.FUNCTION.decode(data) for (data,) in found)
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         """Return the timers of one run: what it waits for and until when."""
