@@ -4,7 +4,9 @@ import pytest
 
 from ironflow import codec, limits
 from ironflow.interpreter import outcomes
-from ironflow.interpreter.session import Session
+from ironflow.interpreter.player import Player
+from ironflow.interpreter.program import Program
+from ironflow.interpreter.session import Session, player_of
 from ironflow.records import (
     CancelRequested,
     Draft,
@@ -247,3 +249,18 @@ def test_asks_are_placed_behind_what_they_follow() -> None:
     assert isinstance(second.record, SleepStarted)
     assert [entry.record.sequence for entry in later.entries] == [2, 3]
     assert later.length_before == 1
+
+
+def test_a_program_may_bring_a_player_of_its_own() -> None:
+    made: list[tuple[str, str]] = []
+
+    def player(program: Program, run_id: str, environment: str) -> Player:
+        made.append((run_id, environment))
+        return Session(program, run_id, environment)
+
+    own = player_of(program_of(two_steps, player=player), RUN_ID, ENVIRONMENT)
+    plain = player_of(program_of(two_steps), RUN_ID, ENVIRONMENT)
+
+    assert made == [(RUN_ID, ENVIRONMENT)]
+    assert own.run_id == plain.run_id == RUN_ID
+    assert isinstance(plain, Session)
