@@ -11,6 +11,7 @@ from ironflow.journal.lmdb.backup import Backup, back_up
 from ironflow.journal.lmdb.backup import restore as restored
 from ironflow.journal.lmdb.compacting import compact as compacted
 from ironflow.journal.lmdb.verify import Finding, verify
+from ironflow.wire.answers import moment
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -88,7 +89,7 @@ def restore(*, path: Path, directory: Path, as_json: bool) -> None:
 
 
 def _document(found: Backup) -> dict[str, object]:
-    return {"commit": found.number, "taken_at": output.moment(found.taken_at)}
+    return {"commit": found.number, "taken_at": moment(found.taken_at)}
 
 
 @click.command()

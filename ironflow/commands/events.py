@@ -12,6 +12,8 @@ from ironflow.commands.options import Place, data_dir_option, json_option
 from ironflow.errors import ConfigurationError
 from ironflow.journal.base import Journal, StoredEvent
 from ironflow.policy.match import parse_pattern
+from ironflow.transport.rendering import shown
+from ironflow.wire.answers import moment
 
 COMMANDS: Final = {
     "list": LazyCommand(
@@ -81,9 +83,9 @@ def _document(stored: StoredEvent) -> dict[str, object]:
         "position": stored.position,
         "id": event.id,
         "name": event.name,
-        "data": output.shown(event.data),
+        "data": shown(event.data),
         "version": event.version,
-        "timestamp": output.moment(event.timestamp),
+        "timestamp": moment(event.timestamp),
         "metadata": event.metadata,
         "idempotency_key": event.idempotency_key or None,
         "source": event.source or None,
@@ -102,7 +104,7 @@ def _write(found: Sequence[StoredEvent]) -> None:
             output.plain(each.event.name),
             each.event.id,
             str(len(each.run_ids)),
-            output.one_line(output.shown(each.event.data)),
+            output.one_line(shown(each.event.data)),
         )
         for each in found
     ]

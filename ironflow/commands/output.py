@@ -12,9 +12,8 @@ from typing import Final, cast
 
 import click
 
-from ironflow import values
-from ironflow.errors import ValueRejected
 from ironflow.records import Payload
+from ironflow.transport.rendering import shown
 
 UNLIMITED: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -178,23 +177,7 @@ def plain_lines(text: str) -> str:
     return "\n".join(map(plain, text.splitlines()))
 
 
-def shown(payload: Payload) -> object:
-    """Return a stored payload as JSON shows it; None where there is none."""
-    try:
-        return values.to_json(payload) if payload else None
-    except ValueRejected as error:
-        return {"$unreadable": str(error)}
-
-
 # --- times ----------------------------------------------------------------------
-
-
-def moment(time_us: int) -> str | None:
-    """Return a time as JSON has it: ISO 8601, UTC."""
-    if not time_us:
-        return None
-    text = (_EPOCH + timedelta(microseconds=time_us)).isoformat()
-    return text.replace("+00:00", "Z")
 
 
 def local(time_us: int) -> str:

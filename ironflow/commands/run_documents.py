@@ -6,9 +6,11 @@ import msgspec
 
 from ironflow.commands import output
 from ironflow.commands.runs_list import document
-from ironflow.interpreter.fold import Attempt, OperationState, RunState
+from ironflow.interpreter.fold import OperationState, RunState
 from ironflow.journal.base import RunSummary
 from ironflow.records import Entry, ErrorInfo, Record
+from ironflow.transport.rendering import operation_document, shown
+from ironflow.wire.answers import moment
 
 
 def run(summary: RunSummary, state: RunState, why: Sequence[str]) -> dict[str, object]:
@@ -20,8 +22,8 @@ def run(summary: RunSummary, state: RunState, why: Sequence[str]) -> dict[str, o
         "version": state.version,
         "event": None
         if event is None
-        else {"id": event.id, "name": event.name, "data": output.shown(event.data)},
-        "output": output.shown(state.payload),
+        else {"id": event.id, "name": event.name, "data": shown(event.data)},
+        "output": shown(state.payload),
         "error": error(state.error),
         "why": list(why),
         "cancel": None
@@ -29,13 +31,13 @@ def run(summary: RunSummary, state: RunState, why: Sequence[str]) -> dict[str, o
         else {
             "actor": cancel.actor,
             "reason": cancel.reason,
-            "at": output.moment(cancel.at),
+            "at": moment(cancel.at),
         },
         "undo": [
             {
                 "saga": undo.id or None,
                 "reason": undo.reason,
-                "at": output.moment(undo.at),
+                "at": moment(undo.at),
             }
             for undo in state.undo
         ],
@@ -43,45 +45,9 @@ def run(summary: RunSummary, state: RunState, why: Sequence[str]) -> dict[str, o
     }
 
 
-def operation(state: OperationState) -> dict[str, object]:
+def operation(state: OperationState) -> object:
     """Return an operation; what its kind does not have is left out."""
-    whole: dict[str, object] = {
-        "id": state.id,
-        "kind": state.kind,
-        "name": state.name,
-        "state": state.state,
-        "asked_at": output.moment(state.asked_at),
-        "settled_at": output.moment(state.settled_at),
-        "source": state.source,
-        "value": output.shown(state.payload),
-        "error": error(state.error),
-        "retry_at": output.moment(state.retry_at),
-        "until": output.moment(state.until),
-        "timeout_at": output.moment(state.timeout_at),
-        "event": state.event,
-        "event_id": state.event_id,
-        "match": state.path,
-        "function_id": state.function_id,
-        "child_run": state.child_run,
-        "input": output.shown(state.input),
-        "attempts": [_attempt(each) for each in state.attempts],
-    }
-    always = {"id", "kind", "name", "state", "asked_at", "settled_at", "value"}
-    return {
-        key: value
-        for key, value in whole.items()
-        if key in always or value not in (None, "", [])
-    }
-
-
-def _attempt(attempt: Attempt) -> dict[str, object]:
-    return {
-        "number": attempt.number,
-        "started_at": output.moment(attempt.started_at),
-        "ended_at": output.moment(attempt.ended_at),
-        "error": error(attempt.error),
-        "in_doubt": attempt.in_doubt,
-    }
+    return msgspec.to_builtins(operation_document(state))
 
 
 def error(info: ErrorInfo | None) -> object:
@@ -106,7 +72,7 @@ def _record(entry: Entry) -> dict[str, object]:
     return {
         "kind": type(entry.record).__name__,
         **_fields(entry.record),
-        "payload": output.shown(entry.payload),
+        "payload": shown(entry.payload),
         "digest": entry.digest.hex(),
     }
 

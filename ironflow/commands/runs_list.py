@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 import click
+import msgspec
 
 from ironflow import limits
 from ironflow.commands import journals, output
@@ -17,6 +18,7 @@ from ironflow.commands.options import (
 )
 from ironflow.journal.base import Journal, RunQuery, RunSummary
 from ironflow.policy.duration import format_duration
+from ironflow.transport.rendering import run_document
 
 
 @click.command("list")
@@ -74,29 +76,8 @@ def list_runs(
 
 def document(summary: RunSummary) -> dict[str, object]:
     """Return a run as JSON has it."""
-    row = summary.row
-    return {
-        "id": row.run_id,
-        "function_id": row.function_id,
-        "status": summary.status,
-        "attempt": row.attempt,
-        "records": summary.length,
-        "event_id": row.event_id,
-        "event_name": row.event_name,
-        "started_at": output.moment(row.created_at),
-        "ended_at": output.moment(row.ended_at),
-        "parent_run": row.parent_run or None,
-        "continued_from": row.continued_from or None,
-        "continued_to": row.continued_to or None,
-        "pause": None
-        if row.pause is None
-        else {
-            "reason": row.pause.reason,
-            "message": row.pause.message,
-            "version": row.pause.version,
-            "paused_at": output.moment(row.pause.paused_at),
-        },
-    }
+    found: dict[str, object] = msgspec.to_builtins(run_document(summary))
+    return found
 
 
 def took(summary: RunSummary) -> str:

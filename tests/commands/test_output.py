@@ -3,6 +3,8 @@
 import pytest
 
 from ironflow.commands import output
+from ironflow.transport.rendering import shown
+from ironflow.wire.answers import moment
 
 
 def test_a_text_is_cut_to_columns_not_characters() -> None:
@@ -22,13 +24,13 @@ def test_control_characters_are_shown_not_obeyed() -> None:
 
 
 def test_what_cannot_be_shown_is_said_to_be() -> None:
-    assert output.shown(b"") is None
-    assert "$unreadable" in str(output.shown(b"\xc1"))
+    assert shown(b"") is None
+    assert "$unreadable" in str(shown(b"\xc1"))
 
 
 def test_times_are_utc_for_programs() -> None:
-    assert output.moment(1_700_000_000_000_001) == "2023-11-14T22:13:20.000001Z"
-    assert output.moment(0) is None
+    assert moment(1_700_000_000_000_001) == "2023-11-14T22:13:20.000001Z"
+    assert moment(0) is None
     assert output.local(0) == "-"
 
 

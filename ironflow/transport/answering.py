@@ -1,0 +1,116 @@
+"""The outermost handler: every request gets an answer, and every error the same shape.
+
+`{"error", "code", "message", "retryable"}` is what both published forms are read from. An
+error that nobody expected is logged with its traceback, and the client is told nothing of
+it.
+"""
+
+import logging
+import time
+from typing import Final
+
+from ironflow.engine.log import SafeLogger
+from ironflow.errors import IronflowError
+from ironflow.transport.handlers.endpoint import reply
+from ironflow.transport.http.messages import (
+    Answer,
+    Handler,
+    HttpError,
+    Request,
+    Response,
+)
+from ironflow.wire.answers import FailureDocument
+from ironflow.wire.failures import Failure, failure_of
+
+log: Final = SafeLogger(logging.getLogger("ironflow.http"))
+
+ENVIRONMENT: Final = ("x-ironflow-environment", "x-ironflow-environment-id")
+PUBLIC: Final = frozenset({"/health", "/ready", "/metrics", "/api/v1/capabilities"})
+_SERVER_FAULT: Final = 500
+
+
+def answering(handler: Handler, *, environment: str) -> Handler:
+    """Return a handler that answers whatever the given one raises.
+
+    Requests for another environment than the server's are refused. Each request is
+    logged, at the level of debugging.
+    """
+
+    async def answer(request: Request) -> Answer:
+        started = time.perf_counter_ns()
+        found = await _answered(handler, request, environment)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "%s %s %s in %d us",
+                request.method,
+                request.path,
+                found.status if isinstance(found, Response) else 101,
+                (time.perf_counter_ns() - started) // 1_000,
+            )
+        return found
+
+    return answer
+
+
+async def _answered(handler: Handler, request: Request, environment: str) -> Answer:
+    try:
+        _check_environment(request, environment)
+        return await handler(request)
+    except HttpError as error:
+        return refusal(
+            error.status, error.code, error.message, headers=list(error.headers)
+        )
+    except IronflowError as error:
+        failure = failure_of(error)
+        if failure.status >= _SERVER_FAULT:
+            log.warning("%s %s: %s", request.method, request.path, error)
+        return _failed(failure)
+    except Exception as error:
+        log.exception(
+            "%s %s raised what nobody expected; please report it",
+            request.method,
+            request.path,
+        )
+        return _failed(failure_of(error))
+
+
+def refusal(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    headers: list[tuple[str, str]] | None = None,
+) -> Response:
+    """Return an answer for a request that is not met."""
+    document = FailureDocument(
+        error=message,
+        code=code,
+        message=message,
+        retryable=code in {"unavailable", "aborted", "resource_exhausted"},
+    )
+    response = reply(document, status)
+    response.headers.extend(headers or ())
+    return response
+
+
+def _failed(failure: Failure) -> Response:
+    document = FailureDocument(
+        error=failure.message,
+        code=failure.code,
+        message=failure.message,
+        retryable=failure.retryable,
+    )
+    return reply(document, failure.status)
+
+
+def _check_environment(request: Request, environment: str) -> None:
+    """Refuse a request that names another environment, by name or id."""
+    for header in ENVIRONMENT:
+        wanted = request.headers.get(header)
+        if wanted and wanted != environment and request.path not in PUBLIC:
+            raise HttpError(
+                404,
+                "not_found",
+                f"there is no environment {wanted[:80]!r} here; this server has"
+                f" {environment!r}",
+            )

@@ -1,0 +1,37 @@
+"""What the parts of a server share, and what a part is.
+
+A part adds its routes with `routes(router, context)` when the server starts; what it has
+to do beside requests it starts in `context.nursery`, which ends with the server.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import trio
+
+from ironflow.engine.engine import Engine
+from ironflow.journal.base import Journal
+from ironflow.transport.http.messages import Handler
+from ironflow.transport.http.router import Router
+from ironflow.transport.operations import Operations
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One server: its engine and journal, what clients may ask, and its tasks.
+
+    `is_dev`: requests need no key, and only this machine can send any.
+    """
+
+    engine: Engine
+    journal: Journal
+    operations: Operations
+    nursery: trio.Nursery
+    is_dev: bool = False
+
+
+Part = Callable[[Router, Context], None]
+Guard = Callable[[Handler], Handler]
+"""What stands before all routes and says who may do what."""

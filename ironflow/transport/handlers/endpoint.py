@@ -1,0 +1,181 @@
+"""An endpoint of the REST surface: what it takes and gives, and its handler.
+
+Lenient in what is taken: unknown fields are passed over, names may be camelCase, numbers
+may be text, null is the same as absent. Exact in what is given.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar, cast, final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ironflow import limits
+from ironflow.errors import ConfigurationError
+from ironflow.transport.http.messages import Request, Response
+from ironflow.transport.http.router import Parameters, RoutedHandler, Router
+from ironflow.transport.operations import Operations
+
+_B = TypeVar("_B")
+_Q = TypeVar("_Q")
+
+JSON: Final = ("content-type", "application/json")
+_decode_json = msgspec.json.Decoder().decode
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """A query or body of which nothing is read."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Call(Generic[_Q, _B]):
+    """A request to an endpoint, with its query and body read."""
+
+    operations: Operations
+    request: Request
+    parameters: Parameters
+    query: _Q
+    body: _B
+
+
+Answering = Callable[[Call[_Q, _B]], Awaitable[msgspec.Struct | Response]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Generic[_Q, _B]):
+    """One method at one path. `returns` is the document that it gives with `status`."""
+
+    method: str
+    path: str
+    summary: str
+    answer: Answering[_Q, _B]
+    returns: type[msgspec.Struct]
+    query: type[_Q]
+    body: type[_B]
+    status: int = 200
+    other_answers: Mapping[int, type[msgspec.Struct]] = field(
+        default_factory=dict[int, type[msgspec.Struct]]
+    )
+
+    def handler(self, operations: Operations) -> RoutedHandler:
+        """Return what the router calls."""
+        read_query = reader(self.query)
+        read_body = reader(self.body)
+        reads_body = self.body is not Nothing
+        reads_query = self.query is not Nothing
+        nothing = Nothing()
+
+        async def handle(request: Request, parameters: Parameters) -> Response:
+            query = read_query(query_of(request)) if reads_query else nothing
+            body: object = nothing
+            if reads_body:
+                body = read_body(body_of(await request.read()))
+            call = Call(
+                operations, request, parameters, cast("_Q", query), cast("_B", body)
+            )
+            found = await self.answer(call)
+            return found if isinstance(found, Response) else reply(found, self.status)
+
+        return handle
+
+
+def reply(document: msgspec.Struct, status: int = 200) -> Response:
+    """Return a document as a response."""
+    return Response(status, [JSON], _encode_json(document))
+
+
+def add(
+    router: Router, operations: Operations, endpoints: Sequence[Endpoint[Any, Any]]
+) -> None:
+    """Let a router know endpoints."""
+    for endpoint in endpoints:
+        router.add(endpoint.method, endpoint.path, endpoint.handler(operations))
+
+
+# --- what requests hold ---------------------------------------------------------------
+
+
+def query_of(request: Request) -> dict[str, object]:
+    """Return the query; of a name that is there twice the last, of an empty one none.
+
+    Raises:
+        ConfigurationError: there are too many parameters.
+    """
+    if not request.query:
+        return {}
+    try:
+        pairs = parse_qsl(
+            request.query, max_num_fields=limits.HTTP_QUERY_PARAMETERS_MAX
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            "the query has too many parameters; at most"
+            f" {limits.HTTP_QUERY_PARAMETERS_MAX} are read"
+        ) from error
+    return dict(pairs)
+
+
+def body_of(data: bytes) -> dict[str, object]:
+    """Return a JSON object; an empty body is an empty one.
+
+    Raises:
+        ConfigurationError: the body is something else.
+    """
+    if not data.strip():
+        return {}
+    try:
+        found = _decode_json(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(
+            f"the body is not JSON: {error}; send one JSON object in UTF-8"
+        ) from error
+    if not isinstance(found, dict):
+        raise ConfigurationError(
+            f"the body is {_kind(found)} and must be a JSON object, such as {{}}"
+        )
+    return cast("dict[str, object]", found)
+
+
+def reader(kind: type[_B]) -> Callable[[dict[str, object]], _B]:
+    """Return what makes a Struct of a lenient object.
+
+    The function raises ConfigurationError for what does not fit.
+    """
+    fields: list[str] = list(getattr(kind, "__struct_fields__", ()))
+    names = {_camel(name): name for name in fields} | {name: name for name in fields}
+
+    def read(given: dict[str, object]) -> _B:
+        known: dict[str, object] = {}
+        for key, value in given.items():
+            name = names.get(key)
+            if name is not None and value is not None:
+                known[name] = value
+        try:
+            return msgspec.convert(known, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"the request does not fit: {error}") from error
+
+    return read
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(each.capitalize() for each in others)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case list():
+            return "a list"
+        case str():
+            return "text"
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case _:
+            return "a number"

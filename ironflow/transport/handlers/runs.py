@@ -1,0 +1,169 @@
+"""Runs over REST: lists, one with its steps, and what changes it."""
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+
+from ironflow.errors import ConfigurationError
+from ironflow.policy.duration import parse_time
+from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
+from ironflow.transport.operations import RunDetails, RunFilter
+from ironflow.transport.rendering import (
+    operation_document,
+    run_details_document,
+    run_document,
+)
+from ironflow.wire.answers import (
+    RunDetailsDocument,
+    RunListDocument,
+    RunStepsDocument,
+)
+from ironflow.wire.statuses import run_status
+
+
+class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs. `status` may name several, with commas; times are RFC 3339."""
+
+    status: str = ""
+    function_id: str = ""
+    function: str = ""
+    parent_run: str = ""
+    since: str = ""
+    until: str = ""
+    cursor: str = ""
+    limit: int = 50
+
+
+class CancelBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the run is cancelled."""
+
+    reason: str = ""
+
+
+class ResumeBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run, if the path does not say it. `from_step` must be empty."""
+
+    run_id: str = ""
+    from_step: str = ""
+
+
+def details_document(run: RunDetails) -> RunDetailsDocument:
+    """Return a run with what it was given and what came of it, as JSON has it."""
+    return run_details_document(
+        run.summary, event=run.event, output=run.output, error=run.error
+    )
+
+
+async def list_runs(call: Call[RunsQuery, Nothing]) -> RunListDocument:
+    """Return a page of runs, newest first."""
+    query = call.query
+    page = await call.operations.list_runs(
+        RunFilter(
+            statuses=tuple(
+                run_status(each) for each in query.status.split(",") if each
+            ),
+            function_id=query.function_id or query.function,
+            parent_run=query.parent_run,
+            since=parse_time(query.since, option="since") if query.since else 0,
+            until=parse_time(query.until, option="until") if query.until else 0,
+            cursor=query.cursor,
+            limit=query.limit,
+        )
+    )
+    return RunListDocument(
+        runs=[run_document(each) for each in page.runs],
+        count=len(page.runs),
+        has_next=bool(page.next_cursor),
+        next_cursor=page.next_cursor or UNSET,
+    )
+
+
+async def get_run(call: Call[Nothing, Nothing]) -> RunDetailsDocument:
+    """Return a run."""
+    return details_document(await call.operations.get_run(call.parameters["id"]))
+
+
+async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:
+    """Return what a run has done and waits for."""
+    state = await call.operations.run_state(call.parameters["id"])
+    return RunStepsDocument(
+        steps=[operation_document(each) for each in state.operations]
+    )
+
+
+async def cancel(call: Call[Nothing, CancelBody]) -> RunDetailsDocument:
+    """Ask a run to cancel."""
+    found = await call.operations.cancel_run(
+        call.parameters["id"], reason=call.body.reason
+    )
+    return details_document(found)
+
+
+async def resume(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
+    """Let a paused run try again."""
+    run_id = call.parameters.get("id", call.body.run_id)
+    if call.body.from_step:
+        raise ConfigurationError(
+            f"from_step={call.body.from_step[:80]!r}: a run goes on where it stopped;"
+            " leave from_step out"
+        )
+    return details_document(await call.operations.resume_run(run_id))
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET",
+        path="/api/v1/runs",
+        summary="List runs, newest first.",
+        answer=list_runs,
+        returns=RunListDocument,
+        query=RunsQuery,
+        body=Nothing,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/runs/{id}",
+        summary="Get a run with what it was given and what came of it.",
+        answer=get_run,
+        returns=RunDetailsDocument,
+        query=Nothing,
+        body=Nothing,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/runs/{id}/steps",
+        summary="Get what a run has done and waits for.",
+        answer=get_steps,
+        returns=RunStepsDocument,
+        query=Nothing,
+        body=Nothing,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/runs/{id}/cancel",
+        summary="Ask a run to cancel.",
+        answer=cancel,
+        returns=RunDetailsDocument,
+        query=Nothing,
+        body=CancelBody,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/runs/{id}/resume",
+        summary="Let a paused run try again.",
+        answer=resume,
+        returns=RunDetailsDocument,
+        query=Nothing,
+        body=ResumeBody,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/runs/resume",
+        summary="Let the paused run that the body names try again.",
+        answer=resume,
+        returns=RunDetailsDocument,
+        query=Nothing,
+        body=ResumeBody,
+    ),
+)

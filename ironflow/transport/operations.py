@@ -1,0 +1,304 @@
+"""What clients may ask of a server, once for REST and Connect: plain values in and out.
+
+Each operation checks what it is given and raises errors of ironflow; what they are to a
+client is said in `wire/failures.py`. Nothing here knows HTTP or a codec.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import msgspec
+
+import ironflow
+from ironflow import ids, limits
+from ironflow.engine.clock import Clock
+from ironflow.engine.engine import Engine
+from ironflow.engine.handles import Receipt
+from ironflow.errors import ConfigurationError, RunNotFound
+from ironflow.interpreter import failures
+from ironflow.interpreter.fold import RunState, fold
+from ironflow.journal.base import Journal, RunQuery, RunSummary
+from ironflow.policy.duration import Duration, parse_duration
+from ironflow.policy.names import check_text
+from ironflow.records import (
+    COMPLETED,
+    NO_PAYLOAD,
+    Entry,
+    ErrorInfo,
+    EventData,
+    Payload,
+    RunEnded,
+)
+from ironflow.transport.workers import Workers
+
+_decode_event = msgspec.msgpack.Decoder(EventData).decode
+# Reading and folding are done in pieces: nothing else goes on meanwhile.
+_PAGE: Final = 1_000
+_ENDED: Final = frozenset({"completed", "failed", "cancelled", "paused"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """A run with what it was given and what came of it.
+
+    `event` is what started it, `output` the stored value of one that completed.
+    """
+
+    summary: RunSummary
+    event: EventData | None
+    output: Payload
+    error: ErrorInfo | None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has ended or is paused: it does not go on by itself."""
+        return self.summary.status in _ENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs: those that meet all of it, newest first, after `cursor` (a run id).
+
+    `statuses` are our words, none for all. `since` and `until` (exclusive) are in
+    microseconds, 0 for none. More than `PAGE_RUNS_MAX` are not given at once.
+    """
+
+    statuses: Sequence[str] = ()
+    function_id: str = ""
+    parent_run: str = ""
+    since: int = 0
+    until: int = 0
+    cursor: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Runs, newest first; `next_cursor` is empty on the last page."""
+
+    runs: Sequence[RunSummary]
+    next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """That the server answers: its version, and the time (microseconds)."""
+
+    version: str
+    now: int
+
+
+@dataclass(slots=True)
+class Capabilities:
+    """What a client may expect; the parts of a server add themselves at its start."""
+
+    transports: set[str] = field(default_factory=set[str])
+    features: set[str] = field(default_factory=set[str])
+    auth_required: bool = False
+
+
+@final
+class Operations:
+    """The operations of one engine, in the environment of its journal.
+
+    `workers`, `capabilities` and `issues` are filled by the parts of the server.
+    """
+
+    def __init__(self, engine: Engine, journal: Journal, clock: Clock) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._clock = clock
+        self.workers = Workers()
+        self.capabilities = Capabilities()
+        self.issues: set[str] = set()  # why the server takes no work
+
+    @property
+    def environment(self) -> str:
+        """The name of the environment."""
+        return self._journal.environment
+
+    # --- events -------------------------------------------------------------------------
+
+    async def emit(
+        self,
+        name: str,
+        data: Any = None,
+        *,
+        idempotency_key: str = "",
+        metadata: Mapping[str, str] | None = None,
+        version: int = 1,
+        source: str = "",
+    ) -> Receipt:
+        """Store an event and start its runs; see `Engine.emit`."""
+        return await self._engine.emit(
+            name,
+            data,
+            idempotency_key=idempotency_key,
+            metadata=metadata,
+            version=version,
+            source=source,
+        )
+
+    async def results(
+        self, run_ids: Sequence[str], timeout: Duration
+    ) -> list[RunDetails]:
+        """Return these runs when all have ended or are paused, or when time is up.
+
+        A run that goes on in another (continue_as_new) is followed.
+
+        Raises:
+            ConfigurationError: the timeout is none, or too long.
+        """
+        left_us = parse_duration(timeout, option="timeout")
+        if left_us > limits.RESULT_WAIT_US_MAX:
+            raise ConfigurationError(
+                f"timeout={timeout!r} is too long: a request waits for"
+                f" {limits.RESULT_WAIT_US_MAX // 1_000_000} s at most; ask again for"
+                " runs that take longer"
+            )
+        deadline = self._clock.now() + left_us
+        found: list[RunDetails] = []
+        for run_id in run_ids:
+            left = max(deadline - self._clock.now(), 0) / 1_000_000
+            run = await self._engine.result(run_id, left)
+            found.append(await self.get_run(run.id))
+        return found
+
+    # --- runs ---------------------------------------------------------------------------
+
+    async def list_runs(self, wanted: RunFilter) -> RunPage:
+        """Return a page of runs, newest first.
+
+        Raises:
+            ConfigurationError: the limit is none, or a name or id is wrong.
+        """
+        limit = page_size(wanted.limit, limits.PAGE_RUNS_MAX)
+        found = [
+            await self._journal.find(self._query(wanted, status, limit))
+            for status in wanted.statuses or ("",)
+        ]
+        # Ids are in the order of time.
+        merged = heapq.merge(*found, key=lambda each: each.row.run_id, reverse=True)
+        runs = [run for run, _ in zip(merged, range(limit), strict=False)]
+        full = len(runs) == limit
+        return RunPage(runs, runs[-1].row.run_id if full else "")
+
+    async def get_run(self, run_id: str) -> RunDetails:
+        """Return a run with what it was given and what came of it.
+
+        Raises:
+            ConfigurationError: this is no run id.
+            RunNotFound: there is none with this id.
+        """
+        summary = await self.get_summary(run_id)
+        first = await self._journal.history(run_id, limit=1)
+        last: Sequence[Entry] = ()
+        if summary.row.ended_at:
+            last = await self._journal.history(
+                run_id, after=summary.length - 1, limit=1
+            )
+        return _details(summary, first, last)
+
+    async def get_summary(self, run_id: str) -> RunSummary:
+        """Return a run without what it was given and what came of it.
+
+        Raises:
+            ConfigurationError: this is no run id.
+            RunNotFound: there is none with this id.
+        """
+        summary = await self._journal.run(ids.check_run_id(run_id))
+        if summary is None:
+            raise RunNotFound(
+                f"there is no run {run_id} in environment {self.environment!r}"
+            )
+        return summary
+
+    async def run_state(self, run_id: str) -> RunState:
+        """Return what the history of a run says: its operations above all.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        summary = await self.get_summary(run_id)
+        entries: list[Entry] = []
+        while len(entries) < summary.length:
+            page = await self._journal.history(run_id, after=len(entries), limit=_PAGE)
+            if not page:  # deleted meanwhile
+                break
+            entries.extend(page)
+        return fold(entries)
+
+    async def cancel_run(
+        self, run_id: str, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Ask a run to cancel; return it as it is now. It may take a while to end.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        await self._engine.cancel(run_id, reason=reason, actor=actor)
+        return await self.get_run(run_id)
+
+    async def resume_run(self, run_id: str) -> RunDetails:
+        """Let a paused run try again; return it as it is now.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        await self._engine.resume(run_id)
+        return await self.get_run(run_id)
+
+    def _query(self, wanted: RunFilter, status: str, limit: int) -> RunQuery:
+        if wanted.function_id:
+            check_text(wanted.function_id, option="function_id")
+        for run_id in (wanted.parent_run, wanted.cursor):
+            if run_id:
+                ids.check_run_id(run_id)
+        return RunQuery(
+            status=status,
+            function_id=wanted.function_id,
+            parent_run=wanted.parent_run,
+            since=wanted.since,
+            until=wanted.until,
+            cursor=wanted.cursor,
+            limit=limit,
+        )
+
+    # --- the server ---------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """Return the version of the server and its time."""
+        return Health(ironflow.__version__, self._clock.now())
+
+
+def page_size(limit: int, most: int) -> int:
+    """Return how many to look for: as asked, but no more than there may be on a page.
+
+    Raises:
+        ConfigurationError: the limit is less than one.
+    """
+    if limit < 1:
+        raise ConfigurationError(
+            f"limit={limit} must be 1 or more; at most {most} are given at once"
+        )
+    return min(limit, most)
+
+
+def _details(
+    summary: RunSummary, first: Sequence[Entry], last: Sequence[Entry]
+) -> RunDetails:
+    event = _decode_event(first[0].payload) if first and first[0].payload else None
+    output: Payload = NO_PAYLOAD
+    error: ErrorInfo | None = None
+    for entry in last:
+        if isinstance(entry.record, RunEnded) and entry.payload:
+            if entry.record.status == COMPLETED:
+                output = entry.payload
+            else:
+                error = failures.decode(entry.payload)
+    pause = summary.row.pause
+    if pause is not None:
+        error = ErrorInfo(type=pause.reason, message=pause.message, code="PAUSED")
+    return RunDetails(summary, event, output, error)

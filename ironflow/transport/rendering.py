@@ -1,0 +1,166 @@
+"""Runs, operations and events of an engine as the documents of the API."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ironflow import values
+from ironflow.errors import ValueRejected
+from ironflow.interpreter.fold import Attempt, OperationState
+from ironflow.journal.base import Pause, RunSummary, StoredEvent
+from ironflow.records import ErrorInfo, EventData, Payload
+from ironflow.transport.workers import WorkerInfo
+from ironflow.wire.answers import (
+    AttemptDocument,
+    EventDocument,
+    OperationDocument,
+    PauseDocument,
+    RunDetailsDocument,
+    RunDocument,
+    RunEventDocument,
+    WorkerDocument,
+    WorkerVersionDocument,
+    moment,
+)
+
+_T = TypeVar("_T")
+
+
+def run_document(summary: RunSummary) -> RunDocument:
+    """Return a run as lists have it."""
+    row = summary.row
+    return RunDocument(
+        id=row.run_id,
+        function_id=row.function_id,
+        status=summary.status,
+        attempt=row.attempt,
+        records=summary.length,
+        event_id=row.event_id,
+        event_name=row.event_name,
+        created_at=moment(row.created_at),
+        started_at=moment(row.created_at),
+        ended_at=moment(row.ended_at),
+        parent_run=row.parent_run or None,
+        continued_from=row.continued_from or None,
+        continued_to=row.continued_to or None,
+        pause=_pause(row.pause),
+    )
+
+
+def run_details_document(
+    summary: RunSummary,
+    *,
+    event: EventData | None,
+    output: Payload,
+    error: ErrorInfo | None,
+) -> RunDetailsDocument:
+    """Return a run with what it was given and what came of it."""
+    return RunDetailsDocument(
+        **msgspec.structs.asdict(run_document(summary)),
+        event=None
+        if event is None
+        else RunEventDocument(id=event.id, name=event.name, data=shown(event.data)),
+        output=shown(output),
+        error=error,
+    )
+
+
+def operation_document(state: OperationState) -> OperationDocument:
+    """Return an operation of a run."""
+    return OperationDocument(
+        id=state.id,
+        kind=state.kind,
+        name=state.name,
+        state=state.state,
+        asked_at=moment(state.asked_at),
+        settled_at=moment(state.settled_at),
+        source=_given(state.source),
+        value=shown(state.payload),
+        error=_given(state.error),
+        retry_at=_given(moment(state.retry_at)),
+        until=_given(moment(state.until)),
+        timeout_at=_given(moment(state.timeout_at)),
+        event=_given(state.event),
+        event_id=_given(state.event_id),
+        match=_given(state.path),
+        function_id=_given(state.function_id),
+        child_run=_given(state.child_run),
+        input=shown(state.input) if state.input else UNSET,
+        attempts=_attempts(state.attempts),
+    )
+
+
+def event_document(stored: StoredEvent) -> EventDocument:
+    """Return a stored event."""
+    event = stored.event
+    return EventDocument(
+        id=event.id,
+        name=event.name,
+        data=shown(event.data),
+        version=event.version,
+        source=event.source,
+        timestamp=moment(event.timestamp),
+        created_at=moment(event.timestamp),
+        # Its runs were started in the commit that stored it.
+        processed=True,
+        position=stored.position,
+        run_ids=list(stored.run_ids),
+        metadata=event.metadata,
+        idempotency_key=_given(event.idempotency_key),
+    )
+
+
+def worker_document(worker: WorkerInfo) -> WorkerDocument:
+    """Return a worker."""
+    return WorkerDocument(
+        id=worker.id,
+        hostname=worker.hostname,
+        transport=worker.transport,
+        function_ids=list(worker.function_ids),
+        active_jobs=worker.active_jobs,
+        max_concurrent=worker.max_concurrent,
+        labels=dict(worker.labels),
+        registered_at=moment(worker.registered_at),
+        last_heartbeat=moment(worker.last_heartbeat),
+        version=WorkerVersionDocument(runtime=worker.runtime, sdk=worker.sdk),
+    )
+
+
+def shown(payload: Payload) -> object:
+    """Return a stored value as JSON shows it; None where there is none."""
+    try:
+        return values.to_json(payload) if payload else None
+    except ValueRejected as error:
+        return {"$unreadable": str(error)}
+
+
+def _pause(pause: Pause | None) -> PauseDocument | None:
+    if pause is None:
+        return None
+    return PauseDocument(
+        reason=pause.reason,
+        message=pause.message,
+        version=pause.version,
+        paused_at=moment(pause.paused_at),
+    )
+
+
+def _attempts(attempts: Sequence[Attempt]) -> list[AttemptDocument] | UnsetType:
+    if not attempts:
+        return UNSET
+    return [
+        AttemptDocument(
+            number=each.number,
+            started_at=moment(each.started_at),
+            ended_at=moment(each.ended_at),
+            error=each.error,
+            in_doubt=each.in_doubt,
+        )
+        for each in attempts
+    ]
+
+
+def _given(value: _T | None) -> _T | UnsetType:
+    return UNSET if value is None or value == "" else value

@@ -1,0 +1,58 @@
+"""Puts a server together: an engine, the parts that have routes, and one handler."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from ironflow.engine.clock import Clock
+from ironflow.engine.engine import Engine
+from ironflow.journal.base import Journal
+from ironflow.transport import rest
+from ironflow.transport.answering import answering
+from ironflow.transport.context import Context, Guard, Part
+from ironflow.transport.http.messages import Handler
+from ironflow.transport.http.router import Router
+from ironflow.transport.operations import Operations
+
+PARTS: Sequence[Part] = (rest.routes,)
+
+
+@asynccontextmanager
+async def open_handler(
+    engine: Engine,
+    journal: Journal,
+    clock: Clock,
+    *,
+    parts: Sequence[Part] = PARTS,
+    guard: Guard | None = None,
+    is_dev: bool = False,
+) -> AsyncGenerator[tuple[Handler, Context]]:
+    """Run the parts of a server around an open engine; give what answers requests.
+
+    `guard` stands before all routes; without one, nobody is asked for a key.
+    """
+    async with trio.open_nursery() as nursery:
+        context = Context(
+            engine=engine,
+            journal=journal,
+            operations=Operations(engine, journal, clock),
+            nursery=nursery,
+            is_dev=is_dev,
+        )
+        context.operations.capabilities.auth_required = guard is not None
+        yield handler_of(context, parts, guard=guard), context
+        nursery.cancel_scope.cancel()
+
+
+def handler_of(
+    context: Context, parts: Sequence[Part] = PARTS, *, guard: Guard | None = None
+) -> Handler:
+    """Return what answers the requests of a server with these parts."""
+    router = Router()
+    for part in parts:
+        part(router, context)
+    handler: Handler = router.handle
+    if guard is not None:
+        handler = guard(handler)
+    return answering(handler, environment=context.operations.environment)

@@ -1,0 +1,222 @@
+"""The JSON documents of the API: runs, operations, events, functions, workers.
+
+What is here is what is sent. Times are RFC 3339 in UTC, with a Z. A field that is `UNSET`
+is left out; one that may be `None` is there, so that a program need not ask.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ironflow.records import ErrorInfo
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US: Final = 253_402_300_799_999_999  # the end of the year 9999
+
+
+def moment(time_us: int) -> str | None:
+    """Return a time in microseconds as RFC 3339 text; None for 0."""
+    if not time_us:
+        return None
+    at = _EPOCH + timedelta(microseconds=min(max(time_us, 0), _LAST_US))
+    return at.isoformat().replace("+00:00", "Z")
+
+
+class FailureDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request was not met, in both forms that clients read."""
+
+    error: str
+    code: str
+    message: str
+    retryable: bool
+
+
+# --- runs -----------------------------------------------------------------------------
+
+
+class PauseDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run is paused, since when, and under which version of its code."""
+
+    reason: str
+    message: str
+    version: str
+    paused_at: str | None
+
+
+class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as lists have it. `records` is the length of its history."""
+
+    id: str
+    function_id: str
+    status: str
+    attempt: int
+    records: int
+    event_id: str
+    event_name: str
+    created_at: str | None
+    started_at: str | None
+    ended_at: str | None
+    parent_run: str | None
+    continued_from: str | None
+    continued_to: str | None
+    pause: PauseDocument | None
+
+
+class RunEventDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The event that started a run."""
+
+    id: str
+    name: str
+    data: Any
+
+
+class RunDetailsDocument(RunDocument, frozen=True, kw_only=True):
+    """A run with what it was given and what came of it."""
+
+    event: RunEventDocument | None
+    output: Any
+    error: ErrorInfo | None
+
+
+class RunListDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of runs, newest first; `next_cursor` is there if more may follow."""
+
+    runs: list[RunDocument]
+    count: int
+    has_next: bool
+    next_cursor: str | UnsetType = UNSET
+
+
+class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt of a step."""
+
+    number: int
+    started_at: str | None
+    ended_at: str | None
+    error: ErrorInfo | None
+    in_doubt: bool
+
+
+class OperationDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A step, sleep, wait, child or message of a run.
+
+    What its kind does not have is left out.
+    """
+
+    id: str
+    kind: str
+    name: str
+    state: str
+    asked_at: str | None
+    settled_at: str | None
+    source: str | UnsetType = UNSET
+    value: Any
+    error: ErrorInfo | UnsetType = UNSET
+    retry_at: str | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+    timeout_at: str | UnsetType = UNSET
+    event: str | UnsetType = UNSET
+    event_id: str | UnsetType = UNSET
+    match: str | UnsetType = UNSET
+    function_id: str | UnsetType = UNSET
+    child_run: str | UnsetType = UNSET
+    input: Any = UNSET
+    attempts: list[AttemptDocument] | UnsetType = UNSET
+
+
+class RunStepsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has done and waits for, in the order in which it was asked."""
+
+    steps: list[OperationDocument]
+
+
+# --- events ---------------------------------------------------------------------------
+
+
+class EmittedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an event: its id (twice, as clients read either) and its runs.
+
+    `duplicate`: its idempotency key was used before. `runs` is there if the request
+    waited for them; those that have not ended go on.
+    """
+
+    event_id: str
+    id: str
+    run_ids: list[str]
+    duplicate: bool
+    runs: list[RunDetailsDocument] | UnsetType = UNSET
+
+
+class EventDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it is stored. `position` is its place in the log."""
+
+    id: str
+    name: str
+    data: Any
+    version: int
+    source: str
+    timestamp: str | None
+    created_at: str | None
+    processed: bool
+    position: int
+    run_ids: list[str]
+    metadata: dict[str, str]
+    idempotency_key: str | UnsetType = UNSET
+
+
+# --- the server -----------------------------------------------------------------------
+
+
+class WorkerVersionDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says it is."""
+
+    runtime: str
+    sdk: str
+
+
+class WorkerDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that is connected, or was heard of lately."""
+
+    id: str
+    hostname: str
+    transport: str
+    function_ids: list[str]
+    active_jobs: int
+    max_concurrent: int
+    labels: dict[str, str]
+    registered_at: str | None
+    last_heartbeat: str | None
+    version: WorkerVersionDocument
+
+
+class WorkerListDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The workers of this server."""
+
+    workers: list[WorkerDocument]
+    count: int
+
+
+class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The server answers."""
+
+    status: str
+    version: str
+    timestamp: str | None
+
+
+class ReadyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the server takes work; `issues` say why not."""
+
+    status: str
+    issues: list[str] | UnsetType = UNSET
+
+
+class CapabilitiesDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client may expect of the server."""
+
+    transports: list[str]
+    features: list[str]
+    version: str
+    auth_required: bool

@@ -1,0 +1,121 @@
+"""What an error is to a client: a code, an HTTP status, a sentence, and try again or not.
+
+The codes are those of Connect. One table serves REST and Connect. An error without a line of its own is what its nearest
+base is, and a test holds that every class has one of its own.
+"""
+
+from typing import Final
+
+import msgspec
+
+from ironflow import errors
+from ironflow.errors import IronflowError
+from ironflow.limits import ERROR_MESSAGE_CHARS_MAX
+
+# The codes of Connect, and the status that each has in HTTP.
+STATUS_OF: Final[dict[str, int]] = {
+    "canceled": 499,
+    "unknown": 500,
+    "invalid_argument": 400,
+    "deadline_exceeded": 504,
+    "not_found": 404,
+    "already_exists": 409,
+    "permission_denied": 403,
+    "resource_exhausted": 429,
+    "failed_precondition": 400,
+    "aborted": 409,
+    "out_of_range": 400,
+    "unimplemented": 501,
+    "internal": 500,
+    "unavailable": 503,
+    "data_loss": 500,
+    "unauthenticated": 401,
+}
+
+_CODES: Final[dict[type[IronflowError], str]] = {
+    IronflowError: "internal",
+    errors.ConfigurationError: "invalid_argument",
+    errors.ValueRejected: "invalid_argument",
+    errors.RunFailure: "failed_precondition",
+    errors.StepError: "failed_precondition",
+    errors.StepInDoubt: "failed_precondition",
+    errors.NonRetryableError: "failed_precondition",
+    errors.MatchPathMissing: "failed_precondition",
+    errors.PayloadRejected: "invalid_argument",
+    errors.HistoryLimitExceeded: "failed_precondition",
+    errors.RunTimedOut: "deadline_exceeded",
+    errors.WaitTimedOut: "deadline_exceeded",
+    errors.InvokeError: "failed_precondition",
+    errors.RetryAfterError: "unavailable",
+    errors.CodeError: "failed_precondition",
+    errors.NondeterminismError: "failed_precondition",
+    errors.ForeignAwaitError: "failed_precondition",
+    errors.UndeclaredPatch: "failed_precondition",
+    errors.MisusedOperation: "failed_precondition",
+    errors.EngineError: "failed_precondition",
+    errors.RunNotFound: "not_found",
+    errors.RunExists: "already_exists",
+    errors.RunUnsuccessful: "failed_precondition",
+    errors.NoRunCreated: "failed_precondition",
+    errors.EventConflict: "already_exists",
+    errors.EngineClosed: "unavailable",
+    errors.JournalError: "internal",
+    errors.Conflict: "aborted",
+    errors.LeaseLost: "aborted",
+    errors.JournalOwned: "unavailable",
+    errors.JournalForeign: "internal",
+    errors.JournalNewer: "internal",
+    errors.JournalOlder: "internal",
+    errors.JournalDamaged: "data_loss",
+    errors.JournalFull: "unavailable",
+    errors.JournalFailed: "unavailable",
+}
+
+# These may name directories and addresses of the server, which are nobody's business.
+_NOT_PUBLIC: Final = frozenset({"internal", "data_loss", "unknown"})
+_HIDDEN: Final = "the server cannot do this now; its log says why"
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as a client may see it. `code` is Connect's, `status` that of HTTP."""
+
+    code: str
+    status: int
+    message: str
+    retryable: bool = False
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what a client is told of an error; of one that is not ours, nothing."""
+    if not isinstance(error, IronflowError):
+        return failure("internal", _HIDDEN)
+    code = _code_of(type(error))
+    message = _HIDDEN if code in _NOT_PUBLIC else str(error)
+    retryable = error.retryable or code == "unavailable"
+    return failure(code, message, retryable=retryable)
+
+
+def failure(code: str, message: str, *, retryable: bool = False) -> Failure:
+    """Return a failure with the status of its code; the message can be encoded."""
+    return Failure(
+        code=code,
+        status=STATUS_OF[code],
+        # Halves of surrogate pairs come from input, and are no UTF-8.
+        message=message.encode("utf-8", "backslashreplace").decode()[
+            :ERROR_MESSAGE_CHARS_MAX
+        ],
+        retryable=retryable,
+    )
+
+
+def is_mapped(kind: type[IronflowError]) -> bool:
+    """Say whether a class of errors has a line of its own."""
+    return kind in _CODES
+
+
+def _code_of(kind: type[BaseException]) -> str:
+    for base in kind.__mro__:
+        code = _CODES.get(base)
+        if code is not None:
+            return code
+    return "internal"

@@ -1,0 +1,228 @@
+"""Runs over REST."""
+
+from typing import Any
+
+import pytest
+
+from tests.transport.conftest import Server
+
+RUNS = "/api/v1/runs"
+NOBODY = "run_" + "0" * 32
+
+
+async def test_runs_are_listed_newest_first(server: Server) -> None:
+    first = await server.emit("order.placed", {"id": "o1"})
+    await server.harness.advance("1s")
+    second = await server.emit("approval.asked")
+
+    found = await server.get(RUNS)
+
+    assert [each["id"] for each in found["runs"]] == [second, first]
+    assert [each["status"] for each in found["runs"]] == ["waiting", "completed"]
+    assert found["count"] == 2
+    assert found["has_next"] is False
+    assert "next_cursor" not in found
+    newest = found["runs"][0]
+    assert newest["function_id"] == "ask"
+    assert newest["event_name"] == "approval.asked"
+    assert newest["created_at"] == newest["started_at"]
+    assert newest["created_at"].endswith("Z")
+    assert newest["ended_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "functions"),
+    [
+        ("status=completed", ["process-order"]),
+        ("status=FAILED", ["fail"]),
+        ("status=RUN_STATUS_FAILED,completed", ["fail", "process-order"]),
+        ("status=", ["fail", "ask", "process-order"]),
+        ("function_id=ask", ["ask"]),
+        ("functionId=ask", ["ask"]),
+        ("function=ask&status=failed", []),
+        (f"parent_run={NOBODY}", []),
+        ("until=2001-01-01T00:00:00Z", []),
+        ("since=2001-01-01T00:00:00Z&limit=1", ["fail"]),
+    ],
+)
+async def test_runs_are_found_by_what_they_are(
+    server: Server, query: str, functions: list[str]
+) -> None:
+    for event, data in (
+        ("order.placed", {"id": "o1"}),
+        ("approval.asked", None),
+        ("order.lost", None),
+    ):
+        await server.emit(event, data)
+        await server.harness.advance("1s")
+
+    found = await server.get(f"{RUNS}?{query}")
+
+    assert [each["function_id"] for each in found["runs"]] == functions
+
+
+@pytest.mark.parametrize("status", ["", "&status=waiting,completed"])
+async def test_pages_follow_each_other(server: Server, status: str) -> None:
+    made = []
+    for _ in range(5):
+        made.append(await server.emit("approval.asked"))
+        await server.harness.advance("1s")
+
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(3):
+        found = await server.get(f"{RUNS}?limit=2{status}&cursor={cursor}")
+        seen += [each["id"] for each in found["runs"]]
+        cursor = found.get("next_cursor", "")
+
+    assert seen == made[::-1]
+    assert cursor == ""
+
+
+async def test_a_run_shows_what_came_of_it(server: Server) -> None:
+    run_id = await server.emit("order.placed", {"id": "o1", "total": 3})
+
+    found = await server.get(f"{RUNS}/{run_id}")
+
+    assert found["status"] == "completed"
+    assert found["event"]["name"] == "order.placed"
+    assert found["event"]["data"] == {"id": "o1", "total": 3}
+    assert found["output"] == {"order": "o1", "receipt": "charged 3"}
+    assert found["error"] is None
+
+
+async def test_a_failed_run_shows_its_error(server: Server) -> None:
+    run_id = await server.emit("order.lost", "o1")
+
+    found = await server.get(f"{RUNS}/{run_id}")
+
+    assert found["status"] == "failed"
+    assert found["output"] is None
+    assert found["error"]["message"] == "lost: o1"
+    assert found["error"]["code"] == "NON_RETRYABLE"
+
+
+async def test_a_paused_run_shows_why_and_goes_on_when_resumed(server: Server) -> None:
+    run_id = await server.emit("order.odd")
+    server.harness.bugs.clear()
+
+    paused = await server.get(f"{RUNS}/{run_id}")
+    resumed = await server.post(f"{RUNS}/{run_id}/resume")
+
+    assert paused["status"] == "paused"
+    assert paused["pause"]["reason"] == "code"
+    assert paused["error"]["code"] == "PAUSED"
+    assert resumed["status"] in {"queued", "running"}
+
+
+async def test_a_run_is_resumed_by_its_published_form(server: Server) -> None:
+    run_id = await server.emit("order.odd")
+    server.harness.bugs.clear()
+
+    found = await server.post(f"{RUNS}/resume", {"runId": run_id, "from_step": ""})
+
+    assert found["id"] == run_id
+    assert found["pause"] is None
+
+
+async def test_steps_are_what_the_run_did(server: Server) -> None:
+    run_id = await server.emit("order.placed", {"id": "o1", "total": 3})
+
+    found = await server.get(f"{RUNS}/{run_id}/steps")
+
+    [step] = found["steps"]
+    assert step["id"] == "charge:0"
+    assert (step["kind"], step["name"], step["state"]) == (
+        "step",
+        "charge",
+        "completed",
+    )
+    assert step["value"] == "charged 3"
+    assert [each["number"] for each in step["attempts"]] == [1]
+    assert "child_run" not in step
+
+
+async def test_steps_say_what_a_run_waits_for(server: Server) -> None:
+    run_id = await server.emit("approval.asked")
+
+    found = await server.get(f"{RUNS}/{run_id}/steps")
+
+    [wait] = found["steps"]
+    assert (wait["kind"], wait["state"], wait["event"]) == (
+        "wait",
+        "waiting",
+        "approval.given",
+    )
+    assert wait["timeout_at"].endswith("Z")
+    assert wait["value"] is None
+
+
+async def test_a_run_is_cancelled(server: Server) -> None:
+    run_id = await server.emit("approval.asked")
+
+    await server.post(f"{RUNS}/{run_id}/cancel", {"reason": "not needed"})
+    await server.harness.settle()
+
+    found = await server.get(f"{RUNS}/{run_id}")
+    assert found["status"] == "cancelled"
+
+
+async def test_a_long_history_is_read_whole(server: Server, monkeypatch: Any) -> None:
+    monkeypatch.setattr("ironflow.transport.operations._PAGE", 1)
+    run_id = await server.emit("order.placed", {"id": "o1"})
+
+    found = await server.get(f"{RUNS}/{run_id}/steps")
+
+    assert [each["id"] for each in found["steps"]] == ["charge:0"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"{RUNS}/{NOBODY}"),
+        ("GET", f"{RUNS}/{NOBODY}/steps"),
+        ("POST", f"{RUNS}/{NOBODY}/cancel"),
+        ("POST", f"{RUNS}/{NOBODY}/resume"),
+    ],
+)
+async def test_a_run_that_is_not_there_is_not_found(
+    server: Server, method: str, path: str
+) -> None:
+    found = await server.request(method, path)
+
+    assert found.status == 404
+    assert found.document["code"] == "not_found"
+    assert NOBODY in found.document["message"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (("GET", f"{RUNS}/run_1", None), "not a run id"),
+        (("POST", f"{RUNS}/run_1/cancel", None), "not a run id"),
+        (("POST", f"{RUNS}/resume", {}), "not a run id"),
+        (("POST", f"{RUNS}/resume", {"run_id": NOBODY, "from_step": "a"}), "from_step"),
+        (("GET", f"{RUNS}?limit=0", None), "must be 1 or more"),
+        (("GET", f"{RUNS}?limit=x", None), "Expected `int`"),
+        (("GET", f"{RUNS}?status=done", None), "no status of a run"),
+        (("GET", f"{RUNS}?cursor=1", None), "not a run id"),
+        (("GET", f"{RUNS}?since=yesterday", None), "not a time"),
+        (("GET", f"{RUNS}?function_id=%00", None), "cannot be shown"),
+        (("POST", f"{RUNS}/{NOBODY}/cancel", {"reason": 1}), "Expected `str`"),
+    ],
+)
+async def test_what_is_wrong_is_said(
+    server: Server, request_: tuple[str, str, Any], says: str
+) -> None:
+    found = await server.request(*request_)
+
+    assert found.status == 400
+    assert says in found.document["message"]
+
+
+async def test_a_limit_that_is_too_high_is_the_highest(server: Server) -> None:
+    run_id = await server.emit("approval.asked")
+
+    found = await server.get(f"{RUNS}?limit=99999999999999999999")
+
+    assert [each["id"] for each in found["runs"]] == [run_id]
