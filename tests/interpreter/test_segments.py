@@ -1,0 +1,770 @@
+"""Runs of the published SDKs: news become records, records become rows."""
+
+import logging
+
+import msgspec
+import pytest
+
+from ironflow import codec, limits
+from ironflow.errors import CodeError
+from ironflow.interpreter import failures
+from ironflow.interpreter.segments_news import (
+    ChildAsked,
+    Finished,
+    News,
+    Row,
+    SleepAsked,
+    WaitAsked,
+)
+from ironflow.interpreter.turn import StopChild, StopStep
+from ironflow.policy.match import match_key
+from ironflow.policy.retry import Retry
+from ironflow.records import (
+    CancelRequested,
+    ChildEnded,
+    ChildStarted,
+    CodeChanged,
+    DeadlinePassed,
+    Draft,
+    Entry,
+    ErrorInfo,
+    EventData,
+    EventReceived,
+    RunEnded,
+    RunRetried,
+    SleepFired,
+    SleepStarted,
+    StepCompleted,
+    StepFailed,
+    StepInDoubt,
+    UndoStarted,
+    WaitStarted,
+    WaitTimedOut,
+)
+from tests.interpreter.segments_world import (
+    ENVIRONMENT,
+    RUN_ID,
+    SECOND,
+    SegmentWorld,
+    a_program,
+    broke,
+    done,
+    kinds,
+    pack,
+)
+
+CANCEL = Draft(CancelRequested(actor="me", reason="enough"))
+
+
+def begun(data: object = None, **options: object) -> SegmentWorld:
+    world = SegmentWorld(data, **options)
+    world.begin()
+    return world
+
+
+# --- a segment ----------------------------------------------------------------------------
+
+
+def test_a_new_run_asks_for_its_first_segment() -> None:
+    world = SegmentWorld({"orderId": "o1"})
+
+    move = world.begin()
+
+    [perform] = move.perform
+    assert move.state == "working"
+    assert (perform.id, perform.args, perform.attempt) == ("segment", (RUN_ID,), 1)
+    assert perform.retry == world.program.retry
+    segment = world.segment
+    assert (segment.run_id, segment.function_id) == (RUN_ID, "hello")
+    assert (segment.attempt, segment.max_attempts, segment.on_exhausted) == (
+        1,
+        3,
+        "pause",
+    )
+    assert segment.event.name == "order.created"
+    assert segment.rows == ()
+    assert segment.stored == 0
+
+
+def test_steps_and_the_end_are_one_move() -> None:
+    world = begun()
+
+    move = world.tell(done("greet:0", {"msg": "hi"}), then=Finished(pack([1])))
+
+    assert move.state == "ended"
+    assert kinds(move.entries) == ["StepCompleted", "RunEnded"]
+    assert world.state.status == "completed"
+    assert world.state.payload == pack([1])
+    [step] = world.state.operations
+    assert (step.id, step.name, step.state) == ("greet:0", "greet", "completed")
+
+
+def test_a_checkpoint_is_recorded_and_the_segment_goes_on() -> None:
+    world = begun()
+
+    move = world.tell(done("a:0", 1), done("b:0", 2))
+
+    assert move.state == "working"
+    assert move.perform[0].attempt == 1
+    assert world.rows() == {"a:0": 1, "b:0": 2}
+    assert world.segment.stored == 2
+    assert world.player.is_settled
+
+
+def test_what_is_offered_is_settled_by_its_move() -> None:
+    world = begun()
+    player = world.player
+
+    before = player.is_settled
+    world.tell(done("a:0"))
+
+    assert (before, player.is_settled) == (True, True)
+
+
+def test_rows_that_come_again_change_nothing() -> None:
+    """The answer to a checkpoint may get lost on its way."""
+    world = begun()
+    world.tell(done("a:0", 1))
+
+    move = world.tell(done("a:0", 1), done("b:0", 2))
+
+    assert [entry.record.id for entry in move.entries] == ["b:0"]
+    assert move.logs == ()
+
+
+def test_one_id_with_two_results_keeps_the_first_and_says_so() -> None:
+    """The SDKs give the second of two parallels of one name the ids of the first."""
+    world = begun()
+
+    move = world.tell(done("fan:0:w:0", 1), done("fan:0:w:0", 2))
+
+    assert world.rows() == {"fan:0:w:0": 1}
+    [line] = move.logs
+    assert line.level == logging.WARNING
+    assert "fan:0:w:0" in line.message % line.args
+
+
+def test_a_step_says_when_it_began_but_not_in_the_future() -> None:
+    world = begun()
+
+    world.tell(done("a:0", began_at=1_500_000), done("b:0", began_at=9 * SECOND))
+
+    assert [each.asked_at for each in world.records[-2:]] == [1_500_000, 3 * SECOND]
+
+
+# --- failures -----------------------------------------------------------------------------
+
+
+def test_a_failed_step_is_on_record_and_not_sent_back() -> None:
+    world = begun()
+
+    world.fail(done("a:0", 1), broke("b:0"), retry_at=9 * SECOND)
+
+    assert world.rows() == {"a:0": 1}
+    assert world.segment.stored == 2
+    assert world.segment.attempt == 2
+    step = world.state.operations[1]
+    assert (step.id, step.state, step.retry_at) == ("b:0", "backing_off", 9 * SECOND)
+
+
+def test_a_failed_segment_is_tried_again_when_its_time_has_come() -> None:
+    world = begun()
+
+    move = world.fail(retry_at=9 * SECOND)
+
+    [perform] = move.perform
+    assert (perform.attempt, perform.not_before) == (2, 9 * SECOND)
+    assert failures.decode(perform.last_error).code == "STEP_FAILED"
+    again = world.restart().perform[0]
+    assert (again.attempt, again.not_before) == (2, 9 * SECOND)
+
+
+def test_a_step_that_failed_and_then_went_well_has_two_attempts() -> None:
+    world = begun()
+    world.fail(broke("a:0"), retry_at=3 * SECOND)
+
+    world.tell(done("a:0", 7), then=Finished())
+
+    step = next(each for each in world.state.operations if each.id == "a:0")
+    assert [each.number for each in step.attempts] == [1, 2]
+    assert step.state == "completed"
+    segment = next(each for each in world.state.operations if each.id == "segment")
+    assert segment.state == "completed"
+    assert [each.number for each in segment.attempts] == [1, 2]
+
+
+def test_a_step_that_fails_twice_in_one_report_has_two_attempts() -> None:
+    world = begun()
+
+    world.tell(broke("a:0"), broke("a:0"))
+
+    assert [each.attempt for each in world.records[1:]] == [1, 2]
+
+
+def test_the_last_failure_ends_the_run() -> None:
+    world = begun()
+
+    move = world.fail(broke("a:0"), final=True)
+
+    assert move.state == "ended"
+    assert kinds(move.entries) == ["StepFailed", "StepFailed", "RunEnded"]
+    assert (world.state.status, world.error().code) == ("failed", "STEP_FAILED")
+
+
+def test_a_run_whose_attempts_are_used_up_asks_for_one_more_when_it_is_resumed() -> (
+    None
+):
+    """The engine holds it because no next attempt has a time."""
+    world = begun(retry=Retry(max_attempts=1, on_exhausted="pause"))
+
+    move = world.fail()
+
+    assert (move.state, move.perform[0].attempt) == ("working", 2)
+    assert world.state.operations[0].state == "held"
+
+
+def test_a_failed_run_can_be_retried_in_place() -> None:
+    world = begun()
+    world.tell(done("a:0", 1))
+    world.fail(broke("b:0"), final=True)
+
+    world.history = amended(world, RunRetried(attempt=2))
+    move = world.restart()
+
+    assert (move.state, move.perform[0].attempt) == ("working", 1)
+    assert world.rows() == {"a:0": 1}
+    world.tell(done("b:0", 2), then=Finished())
+    assert world.state.status == "completed"
+
+
+def amended(world: SegmentWorld, record: RunRetried) -> list[Entry]:
+    entry, _ = codec.seal(
+        Draft(record),
+        sequence=len(world.history) + 1,
+        recorded_at=world.now,
+        previous=world.history[-1].digest,
+    )
+    return [*world.history, entry]
+
+
+def test_an_amended_history_has_to_come_whole() -> None:
+    world = begun()
+    world.fail(final=True)
+    entries = amended(world, RunRetried(attempt=2))
+
+    player = world.loaded()
+
+    assert not player.load(entries[-1:])
+    assert not player.load(entries, more=True)
+
+
+def test_a_history_may_come_in_pages() -> None:
+    world = begun()
+    world.tell(done("a:0", 1), done("b:0", 2))
+    player = SegmentWorld().player
+
+    whole = world.loaded().segment()
+    player = type(player)(world.program, RUN_ID, ENVIRONMENT, call=player._call)
+    assert player.load(world.history[:2], more=True)
+    assert player.load(world.history[2:])
+    assert player.load([])
+
+    assert player.segment() == whole
+    assert player.loaded == player.length == 3
+
+
+def test_a_run_that_was_compensated_says_that_it_was_undone() -> None:
+    """So it can be tried again as a new run only."""
+    world = begun()
+    world.tell(done("charge:0", 1))
+
+    move = world.fail(broke("ship:0"), done("compensate:charge:0"), final=True)
+
+    assert kinds(move.entries) == [
+        "StepFailed",
+        "StepCompleted",
+        "UndoStarted",
+        "StepFailed",
+        "RunEnded",
+    ]
+    undo = next(each for each in world.state.operations if each.kind == "undo")
+    assert undo.id == "compensate:charge:0"
+
+
+def test_compensations_of_an_earlier_checkpoint_count_as_undo() -> None:
+    world = begun()
+    world.tell(done("compensate:charge:0"))
+
+    move = world.fail(final=True)
+
+    assert kinds(move.entries) == ["UndoStarted", "StepFailed", "RunEnded"]
+    assert isinstance(move.entries[0].record, UndoStarted)
+
+
+def test_a_segment_in_doubt_ends_the_run() -> None:
+    world = begun()
+    info = ErrorInfo(type="TimeoutError", message="late")
+
+    draft = Draft(StepInDoubt(id="segment", attempt=1), failures.encode(info))
+    move = world.absorb(draft)
+
+    assert kinds(move.entries) == ["StepInDoubt", "RunEnded"]
+    assert world.error().message == "late"
+
+
+# --- sleeps -------------------------------------------------------------------------------
+
+
+def test_a_sleep_parks_the_run_and_becomes_a_row() -> None:
+    world = begun()
+    move = world.tell(done("a:0"), then=SleepAsked("nap:0", 9 * SECOND))
+    assert (move.state, move.perform) == ("waiting", ())
+    assert kinds(move.entries) == ["StepCompleted", "SleepStarted"]
+
+    woken = world.absorb(Draft(SleepFired(id="nap:0")))
+
+    assert woken.state == "working"
+    assert woken.perform[0].attempt == 1
+    assert world.segment.rows[-1] == Row(id="nap:0", kind="sleep")
+
+
+def test_what_names_nothing_open_is_dropped() -> None:
+    world = begun()
+    world.tell(then=SleepAsked("nap:0", 9 * SECOND))
+
+    move = world.absorb(
+        Draft(SleepFired(id="other:0")),
+        Draft(WaitTimedOut(id="nap:0")),
+        Draft(StepCompleted(id="segment", attempt=1)),
+        Draft(ChildEnded(id="nap:0", child_run="", status="completed")),
+        Draft(CodeChanged(version="v2")),
+    )
+
+    assert (move.taken, move.entries, move.state) == (5, (), "waiting")
+
+
+def test_the_open_wait_is_told_to_the_journal() -> None:
+    world = begun()
+    world.tell(then=SleepAsked("nap:0", 9 * SECOND))
+    before = world.player.awaited()
+
+    world.restart()
+
+    assert before == ()
+    [record] = world.player.awaited()
+    assert isinstance(record, SleepStarted)
+    assert world.segment.stored == 1
+
+
+def test_a_run_that_waits_for_a_child_or_nothing_has_no_open_wait() -> None:
+    world = begun()
+    world.restart()
+    nothing = world.player.awaited()
+    world.tell(then=ChildAsked(id="other:0", function_id="other"))
+    world.restart()
+
+    assert nothing == world.player.awaited() == ()
+
+
+# --- waits --------------------------------------------------------------------------------
+
+
+def wait(match: str, literal: str | None = None, data: object = None) -> WaitStarted:
+    world = begun({"orderId": "o1"} if data is None else data)
+    world.tell(
+        then=WaitAsked(
+            id="ok:0", event=" order.approved ", match=match, literal=literal
+        )
+    )
+    record = world.records[-1]
+    assert isinstance(record, WaitStarted)
+    return record
+
+
+def test_a_wait_seeks_the_value_of_the_runs_own_event() -> None:
+    record = wait("data.orderId")
+
+    assert (record.event, record.path) == ("order.approved", "data.orderId")
+    assert record.match_key == match_key("o1")
+    assert record.look_back
+    assert record.timeout_at == 0
+
+
+def test_a_wait_without_a_match_takes_any_event_of_the_name() -> None:
+    record = wait("")
+
+    assert (record.path, record.match_key) == ("", b"")
+
+
+def test_a_wait_may_seek_a_given_text() -> None:
+    record = wait("data.runId", RUN_ID)
+
+    assert record.match_key == match_key(RUN_ID)
+
+
+@pytest.mark.parametrize(
+    ("match", "path", "literal"),
+    [
+        ('data.runId == "run_1"', "data.runId", "run_1"),
+        ("event.data.runId=='a b'", "data.runId", "a b"),
+        (r'data.x == "a\"b\\c"', "data.x", 'a"b\\c'),
+        ('data.x == ""', "data.x", ""),
+    ],
+)
+def test_a_wait_may_compare_a_path_with_a_text(
+    match: str, path: str, literal: str
+) -> None:
+    record = wait(match)
+
+    assert (record.path, record.match_key) == (path, match_key(literal))
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (WaitAsked(id="ok:0", event="x", match="data.missing"), "MATCH_PATH_MISSING"),
+        (WaitAsked(id="ok:0", event="x", match="data.nil"), "MATCH_PATH_MISSING"),
+        (WaitAsked(id="ok:0", event="x", match="a..b"), "NOT_CONFIGURED"),
+        (WaitAsked(id="ok:0", event="x", match="a == b"), "NOT_CONFIGURED"),
+        (WaitAsked(id="ok:0", event="x.*"), "NOT_CONFIGURED"),
+        (WaitAsked(id="", event="x"), "NOT_CONFIGURED"),
+        (SleepAsked("segment", 1), "NOT_CONFIGURED"),
+        (SleepAsked("a:0", 1), "MISUSED_OPERATION"),
+        (SleepAsked("b:0", 1), "MISUSED_OPERATION"),
+        (SleepAsked("c:0", 1), "MISUSED_OPERATION"),
+        (ChildAsked(id="d:0", function_id=""), "NOT_CONFIGURED"),
+    ],
+)
+def test_what_cannot_be_asked_fails_the_run(
+    asked: WaitAsked | SleepAsked | ChildAsked, code: str
+) -> None:
+    world = begun({"nil": None})
+    world.tell(done("a:0"), broke("b:0"))
+    world.tell(then=ChildAsked(id="c:0", function_id="other", awaited=False))
+
+    move = world.tell(done("e:0"), then=asked)
+
+    assert kinds(move.entries) == ["StepCompleted", "StepFailed", "RunEnded"]
+    assert world.error().code == code
+    assert not world.error().retryable
+
+
+def test_an_event_becomes_a_row_that_is_the_event() -> None:
+    world = begun()
+    world.tell(then=WaitAsked(id="ok:0", event="order.approved", timeout_us=SECOND))
+    record = world.records[-1]
+    assert isinstance(record, WaitStarted)
+    assert record.timeout_at == record.recorded_at + SECOND
+    event = EventData(id="evt_2", name="order.approved", data=msgspec.Raw(pack(1)))
+
+    move = world.absorb(Draft(EventReceived(id="ok:0", event_id="evt_2"), pack(event)))
+
+    assert move.state == "working"
+    [row] = world.segment.rows
+    assert row.kind == "wait"
+    assert msgspec.msgpack.decode(row.payload, type=EventData).id == "evt_2"
+
+
+def test_a_wait_that_times_out_fails_the_run() -> None:
+    world = begun()
+    world.tell(then=WaitAsked(id="ok:0", event="order.approved", timeout_us=SECOND))
+
+    move = world.absorb(Draft(WaitTimedOut(id="ok:0")))
+
+    assert kinds(move.entries) == ["WaitTimedOut", "RunEnded"]
+    assert (world.state.status, world.error().code) == ("failed", "TIMEOUT")
+    assert "'ok:0'" in world.error().message
+
+
+# --- children -----------------------------------------------------------------------------
+
+
+def waiting_for_child(timeout_us: int = 0) -> SegmentWorld:
+    world = begun()
+    child = ChildAsked(
+        id="other:0", function_id="other", payload=pack(5), timeout_us=timeout_us
+    )
+    world.tell(then=child)
+    return world
+
+
+def ended(status: str, payload: bytes = b"") -> Draft:
+    return Draft(ChildEnded(id="other:0", child_run="run_x", status=status), payload)
+
+
+def test_a_child_is_started_with_its_input() -> None:
+    world = waiting_for_child(timeout_us=SECOND)
+
+    record = world.records[-1]
+    assert isinstance(record, ChildStarted)
+    assert (record.function_id, record.awaited, record.attached) == (
+        "other",
+        True,
+        True,
+    )
+    assert record.child_run.startswith("run_")
+    assert record.timeout_at == record.recorded_at + SECOND
+    assert world.history[-1].payload == pack(5)
+    assert world.moves[-1].state == "waiting"
+    assert world.segment.stored == 1
+
+
+def test_the_result_of_a_child_becomes_a_row() -> None:
+    world = waiting_for_child()
+
+    move = world.absorb(ended("completed", pack({"x": 1})))
+
+    assert move.state == "working"
+    assert world.rows() == {"other:0": {"x": 1}}
+
+
+def test_a_child_that_failed_becomes_a_failed_row() -> None:
+    world = waiting_for_child()
+    info = ErrorInfo(type="X", message="broken", code="STEP_FAILED")
+
+    world.absorb(ended("failed", failures.encode(info)))
+
+    [row] = world.segment.rows
+    assert (row.kind, row.function_id, row.error) == ("invoke", "other", info)
+    assert row.child_run.startswith("run_")
+
+
+def test_a_child_that_was_cancelled_becomes_a_failed_row() -> None:
+    world = waiting_for_child()
+
+    world.absorb(ended("cancelled"))
+
+    error = world.segment.rows[0].error
+    assert error is not None
+    assert error.type == "Cancelled"
+
+
+def test_a_child_out_of_time_is_stopped_and_the_run_waits_for_its_end() -> None:
+    world = waiting_for_child(timeout_us=SECOND)
+
+    late = world.absorb(Draft(DeadlinePassed(id="other:0", timer="invoke")))
+    world.absorb(ended("cancelled"))
+
+    assert late.state == "waiting"
+    [stop] = late.stops
+    assert isinstance(stop, StopChild)
+    assert stop.id == "other:0"
+    error = world.segment.rows[0].error
+    assert error is not None
+    assert error.code == "TIMEOUT"
+
+
+def test_a_run_goes_on_at_once_with_a_child_that_it_does_not_await() -> None:
+    world = begun()
+
+    move = world.tell(then=ChildAsked(id="o:0", function_id="other", awaited=False))
+
+    record = world.records[-1]
+    assert isinstance(record, ChildStarted)
+    assert (record.attached, record.awaited) == (False, False)
+    assert move.state == "working"
+    assert world.rows() == {"o:0": {"run_id": record.child_run}}
+    assert world.segment.stored == 1
+
+
+def test_the_end_of_a_child_that_is_not_awaited_is_on_record_only() -> None:
+    world = begun()
+    world.tell(then=ChildAsked(id="other:0", function_id="other", awaited=False))
+    before = world.rows()
+
+    move = world.absorb(ended("failed", failures.encode(ErrorInfo("X", "gone"))))
+
+    assert kinds(move.entries) == ["ChildEnded"]
+    assert (move.state, move.perform) == ("working", ())
+    assert world.rows() == before
+
+
+# --- ends from outside ------------------------------------------------------------------------
+
+
+def test_a_cancel_ends_the_run_and_stops_its_segment() -> None:
+    world = begun()
+
+    move = world.absorb(CANCEL)
+
+    assert kinds(move.entries) == ["CancelRequested", "RunEnded"]
+    assert move.stops == (StopStep("segment", interrupt=True),)
+    assert (move.state, world.state.status) == ("ended", "cancelled")
+    assert (world.error().code, world.error().message) == (
+        "RUN_CANCELLED",
+        "the run was cancelled: enough",
+    )
+
+
+def test_a_cancel_stops_the_child_that_is_waited_for() -> None:
+    world = waiting_for_child()
+
+    move = world.absorb(Draft(CancelRequested()))
+
+    [stop] = move.stops
+    assert isinstance(stop, StopChild)
+    assert "no reason was given" in world.error().message
+
+
+def test_a_deadline_fails_the_run() -> None:
+    world = begun()
+
+    world.absorb(Draft(DeadlinePassed(timer="run")))
+
+    assert (world.state.status, world.error().code) == ("failed", "RUN_TIMEOUT")
+
+
+def test_what_comes_after_the_end_is_left() -> None:
+    world = begun()
+    world.player.offer(world_news())
+
+    move = world.absorb(CANCEL, Draft(StepCompleted(id="segment", attempt=1)))
+
+    assert move.taken == 1
+    assert world.absorb(CANCEL).entries == ()
+    assert world.restart().state == "ended"
+
+
+def world_news() -> News:
+    return News((done("a:0"),))
+
+
+def test_a_crash_between_a_cancel_and_the_end_still_ends_the_run() -> None:
+    """A move may be cut at its bound, and only its first part be durable."""
+    world = begun()
+    world.absorb(CANCEL)
+    world.history.pop()
+
+    move = world.restart()
+
+    assert kinds(move.entries) == ["RunEnded"]
+
+
+def test_newer_code_is_noted_when_it_takes_the_run_over() -> None:
+    world = begun()
+    world.tell(done("a:0", 1))
+
+    world.program = a_program(version="v2")
+    first = world.restart()
+    second = world.restart()
+
+    assert kinds(first.entries) == ["CodeChanged"]
+    assert second.entries == ()
+    assert world.state.version == "v2"
+
+
+# --- bounds -------------------------------------------------------------------------------------
+
+
+def test_a_move_has_no_more_records_than_one_append_may() -> None:
+    world = begun()
+    size = limits.ASKS_PER_TURN_MAX
+    steps = [done(f"s:{n}", n) for n in range(size + 5)]
+
+    world.player.offer(News(tuple(steps), Finished()))
+    first = world.absorb(Draft(StepCompleted(id="segment", attempt=1)), CANCEL)
+    settled = world.player.is_settled
+    second = world.absorb(CANCEL)
+
+    assert (len(first.entries), first.more, first.taken) == (size, True, 1)
+    assert first.perform == ()
+    assert not settled
+    assert (len(second.entries), second.more, second.taken) == (6, False, 0)
+    assert world.player.is_settled
+    assert world.state.status == "completed"
+
+
+def test_a_full_move_leaves_other_news_to_the_host() -> None:
+    world = begun()
+    size = limits.ASKS_PER_TURN_MAX
+    world.player.offer(News(tuple(done(f"s:{n}") for n in range(size))))
+
+    first = world.absorb(Draft(StepCompleted(id="segment", attempt=1)), CANCEL)
+    second = world.absorb(CANCEL)
+
+    assert (first.taken, first.more) == (1, True)
+    assert second.state == "ended"
+
+
+def test_a_run_with_too_many_records_fails() -> None:
+    world = begun(history_limit=4)
+
+    move = world.tell(done("a:0"), done("b:0"), done("c:0"))
+
+    assert move.state == "ended"
+    assert world.error().code == "HISTORY_LIMIT"
+
+
+def test_time_stands_still_where_the_clock_goes_back() -> None:
+    world = begun()
+    world.now = -9 * SECOND
+
+    world.tell(done("a:0"))
+
+    assert world.records[-1].recorded_at == 2 * SECOND
+
+
+# --- what cannot be carried on --------------------------------------------------------------------
+
+
+def test_a_run_of_other_rules_is_not_carried_on() -> None:
+    world = SegmentWorld()
+    world.start(None, rules="records-1")
+    player = world.loaded()
+
+    move = player.absorb((CANCEL,), world.now)
+
+    assert (move.state, move.taken, move.entries) == ("broken", 0, ())
+    assert isinstance(move.bug, CodeError)
+    assert player.awaited() == ()
+    assert player.close()
+
+
+def test_an_event_that_cannot_be_read_breaks_the_run() -> None:
+    world = SegmentWorld()
+    world.start(None, payload=b"\xc1")
+    player = world.loaded()
+
+    assert player.absorb((), world.now).state == "broken"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (CancelRequested(), "cancelled", "RUN_CANCELLED"),
+        (DeadlinePassed(timer="run"), "failed", "RUN_TIMEOUT"),
+    ],
+)
+def test_a_broken_run_can_be_ended(
+    request_: CancelRequested | DeadlinePassed, status: str, code: str
+) -> None:
+    world = SegmentWorld()
+    world.start(None, rules="records-1")
+    player = world.loaded()
+    bug = player.absorb((), world.now).bug
+
+    move = player.end_broken(Draft(request_), bug, world.now)
+
+    assert move.state == "ended"
+    [_, entry] = move.entries
+    assert isinstance(entry.record, RunEnded)
+    assert (entry.record.status, entry.record.broken) == (status, True)
+    assert failures.decode(entry.payload).code == code
+
+
+def test_nothing_of_it_is_used_again_or_left_in_doubt() -> None:
+    world = begun()
+    player = world.player
+
+    assert not player.is_rewound
+    assert player.reusable(world.performed) is None
+    assert not player.may_have_begun("segment")
+
+
+def test_a_failed_step_of_a_complete_run_stays_as_it_is() -> None:
+    world = begun()
+
+    world.tell(broke("a:0"), then=Finished())
+
+    assert isinstance(world.records[1], StepFailed)
+    assert world.state.status == "completed"
