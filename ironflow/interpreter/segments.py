@@ -21,7 +21,7 @@ from ironflow.interpreter import failures
 from ironflow.interpreter.effective import effective
 from ironflow.interpreter.player import Move
 from ironflow.interpreter.program import Program
-from ironflow.interpreter.segments_asking import asked
+from ironflow.interpreter.segments_asking import asked, executed
 from ironflow.interpreter.segments_fold import SEGMENT, SegmentState
 from ironflow.interpreter.segments_news import (
     News,
@@ -51,7 +51,6 @@ from ironflow.records import (
     Record,
     RunEnded,
     SleepStarted,
-    StepCompleted,
     StepFailed,
     StepInDoubt,
     UndoStarted,
@@ -61,6 +60,10 @@ from ironflow.records import (
 Call = Callable[[str], Awaitable[None]]
 
 _WARNING: Final = 30  # as in the logging module
+_CONTRADICTION: Final = (
+    "step %r was reported twice with different results, and the first one stays: two"
+    " steps have one id, as in a parallel or map whose name is used twice"
+)
 
 
 @final
@@ -114,7 +117,7 @@ class SegmentSession:
             self._drain(making)
         taken = 0
         for draft in drafts:
-            if making.full or self._is_over:
+            if making.full or self._state.is_over:
                 break
             taken += 1
             if state.expects(draft.record):
@@ -208,10 +211,6 @@ class SegmentSession:
 
     # --- inside -------------------------------------------------------------------------
 
-    @property
-    def _is_over(self) -> bool:
-        return self._state.ended or self._state.bug is not None
-
     def _begin(self, making: "_Making") -> None:
         """Say on record by which code the run goes on, if that has changed."""
         fresh, self._fresh = self._fresh, False
@@ -260,44 +259,14 @@ class SegmentSession:
         self, steps: Sequence[StepDone], making: "_Making", *, retry_at: int
     ) -> list[Draft]:
         """Return the records of steps that are new; say where one contradicts another."""
-        drafts: list[Draft] = []
-        known = {id_: bytes(row.payload) for id_, row in self._state.rows.items()}
-        failures_of = dict(self._state.failures)
-        for step in steps:
-            before = known.get(step.id)
-            if before is not None:
-                if step.error is None and before != bytes(step.payload):
-                    making.logs.append(self._contradiction(step.id))
-                continue
-            attempt = failures_of.get(step.id, 0) + 1
-            drafts.append(self._step(step, attempt, retry_at=retry_at))
-            if step.error is None:
-                known[step.id] = bytes(step.payload)
-            else:
-                failures_of[step.id] = attempt
-        return drafts
-
-    def _step(self, step: StepDone, attempt: int, *, retry_at: int) -> Draft:
-        asked_at = min(step.began_at or self._asked_at, self._time)
-        if step.error is None:
-            done = StepCompleted(id=step.id, attempt=attempt, asked_at=asked_at)
-            return Draft(done, step.payload)
-        # Never final: the published SDKs execute a failed step again.
-        failed = StepFailed(
-            id=step.id,
-            attempt=attempt,
-            asked_at=asked_at,
-            final=False,
-            retry_at=retry_at,
+        found = executed(
+            self._state, steps, since=self._asked_at, now=self._time, retry_at=retry_at
         )
-        return Draft(failed, failures.encode(step.error))
-
-    def _contradiction(self, id_: str) -> LogLine:
-        message = (
-            "step %r was reported twice with different results, and the first one stays:"
-            " two steps have one id, as in a parallel or map whose name is used twice"
-        )
-        return LogLine(self.length, _WARNING, message, (id_,), None)
+        making.logs += [
+            LogLine(self.length, _WARNING, _CONTRADICTION, (id_,), None)
+            for id_ in found.contradicted
+        ]
+        return found.drafts
 
     def _limit(self, count: int) -> IronflowError | None:
         limit = self.program.history_limit
@@ -370,7 +339,7 @@ class SegmentSession:
 
     def _move(self, making: "_Making", taken: int) -> Move:
         state = self._state
-        more = making.full and not self._is_over
+        more = making.full and not self._state.is_over
         perform: tuple[PerformStep, ...] = ()
         if state.is_idle and not more and not self._performing:
             perform = (self._perform(),)

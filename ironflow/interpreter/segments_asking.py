@@ -1,15 +1,19 @@
 """What a segment asks for, as the record that a run of ours would have written."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from ironflow import ids
 from ironflow.errors import ConfigurationError, MatchPathMissing, MisusedOperation
+from ironflow.interpreter import failures
 from ironflow.interpreter.segments_fold import SEGMENT, SegmentState
 from ironflow.interpreter.segments_news import (
     ChildAsked,
     Finished,
     SleepAsked,
+    StepDone,
     Then,
     WaitAsked,
 )
@@ -23,6 +27,7 @@ from ironflow.records import (
     RunEnded,
     SleepStarted,
     StepCompleted,
+    StepFailed,
     WaitStarted,
 )
 
@@ -137,3 +142,52 @@ def _fresh(state: SegmentState, id_: str) -> str:
             " step, parallel and map of a function a name of its own"
         )
     return id_
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """Records of steps, and the ids that were reported with two different results."""
+
+    drafts: list[Draft]
+    contradicted: list[str]
+
+
+def executed(
+    state: SegmentState,
+    steps: Sequence[StepDone],
+    *,
+    since: int,
+    now: int,
+    retry_at: int,
+) -> Executed:
+    """Return the records of steps that are new.
+
+    `since` is when the segment was asked. A step that failed is tried again with its
+    segment, at `retry_at`.
+    """
+    drafts: list[Draft] = []
+    contradicted: list[str] = []
+    known = {id_: bytes(row.payload) for id_, row in state.rows.items()}
+    failed = dict(state.failures)
+    for step in steps:
+        attempt = failed.get(step.id, 0) + 1
+        began_at = min(step.began_at or since, now)
+        if step.id in known:
+            if step.error is None and known[step.id] != bytes(step.payload):
+                contradicted.append(step.id)
+        elif step.error is None:
+            done = StepCompleted(id=step.id, attempt=attempt, asked_at=began_at)
+            drafts.append(Draft(done, step.payload))
+            known[step.id] = bytes(step.payload)
+        else:
+            failure = StepFailed(
+                id=step.id,
+                attempt=attempt,
+                asked_at=began_at,
+                # Never final: the published SDKs execute a failed step again.
+                final=False,
+                retry_at=retry_at,
+            )
+            drafts.append(Draft(failure, failures.encode(step.error)))
+            failed[step.id] = attempt
+    return Executed(drafts, contradicted)

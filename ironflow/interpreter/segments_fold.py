@@ -96,9 +96,14 @@ class SegmentState:
     bug: Exception | None = None
 
     @property
+    def is_over(self) -> bool:
+        """Say whether nothing that happens changes it any more."""
+        return self.ended or self.bug is not None
+
+    @property
     def is_idle(self) -> bool:
         """Say whether a segment is to be executed now."""
-        over = self.ended or self.end is not None or self.bug is not None
+        over = self.is_over or self.end is not None
         return not over and self.waiting is None and self.event is not None
 
     @property
