@@ -26,6 +26,7 @@ _HOMES = {
     "EventConflict": "ironflow.errors",
     "ForeignAwaitError": "ironflow.errors",
     "Function": "ironflow.authoring.definition",
+    "FunctionNotFound": "ironflow.errors",
     "HistoryLimitExceeded": "ironflow.errors",
     "InvokeError": "ironflow.errors",
     "IronflowError": "ironflow.errors",

@@ -28,6 +28,7 @@ from ironflow.errors import EngineClosed as EngineClosed
 from ironflow.errors import EngineError as EngineError
 from ironflow.errors import EventConflict as EventConflict
 from ironflow.errors import ForeignAwaitError as ForeignAwaitError
+from ironflow.errors import FunctionNotFound as FunctionNotFound
 from ironflow.errors import HistoryLimitExceeded as HistoryLimitExceeded
 from ironflow.errors import InvokeError as InvokeError
 from ironflow.errors import IronflowError as IronflowError
@@ -77,6 +78,7 @@ __all__ = [
     "EventConflict",
     "ForeignAwaitError",
     "Function",
+    "FunctionNotFound",
     "HistoryLimitExceeded",
     "InvokeError",
     "IronflowError",

@@ -21,6 +21,7 @@
     |   `-- MisusedOperation        an operation where it cannot stand
     |-- EngineError
     |   |-- RunNotFound
+    |   |-- FunctionNotFound
     |   |-- RunExists               a run that was to be imported is there
     |   |-- RunUnsuccessful         `.unwrap()` of a run that did not complete
     |   |-- NoRunCreated            emit_sync of an event that no function takes
@@ -240,6 +241,13 @@ class RunNotFound(EngineError):
     """No run has this id in this journal and environment."""
 
     code = "RUN_NOT_FOUND"
+
+
+@final
+class FunctionNotFound(EngineError):
+    """No function of this id is registered in this journal and environment."""
+
+    code = "FUNCTION_NOT_FOUND"
 
 
 @final

@@ -84,6 +84,7 @@ SHUTDOWN_US_DEFAULT: Final = 10 * 1_000_000
 HTTP_BODY_BYTES_DEFAULT: Final = 32 * 1024 * 1024  # a handler may say otherwise
 HTTP_WEBSOCKET_MESSAGE_BYTES_DEFAULT: Final = 32 * 1024 * 1024
 HTTP_QUERY_PARAMETERS_MAX: Final = 50
+METRICS_FUNCTIONS_MAX: Final = 100  # with lines of their own
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
 
 assert BLOB_BYTES_MIN < VALUE_BYTES_MAX

@@ -7,6 +7,7 @@ it.
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 from ironflow.engine.log import SafeLogger
@@ -27,9 +28,16 @@ log: Final = SafeLogger(logging.getLogger("ironflow.http"))
 ENVIRONMENT: Final = ("x-ironflow-environment", "x-ironflow-environment-id")
 PUBLIC: Final = frozenset({"/health", "/ready", "/metrics", "/api/v1/capabilities"})
 _SERVER_FAULT: Final = 500
+_SWITCHING: Final = 101
 
 
-def answering(handler: Handler, *, environment: str) -> Handler:
+Observe = Callable[[Request, int, float], None]
+"""Told of each answer: its request, status and the seconds that it took."""
+
+
+def answering(
+    handler: Handler, *, environment: str, observe: Observe | None = None
+) -> Handler:
     """Return a handler that answers whatever the given one raises.
 
     Requests for another environment than the server's are refused. Each request is
@@ -37,15 +45,19 @@ def answering(handler: Handler, *, environment: str) -> Handler:
     """
 
     async def answer(request: Request) -> Answer:
-        started = time.perf_counter_ns()
+        started = time.perf_counter()
         found = await _answered(handler, request, environment)
+        status = found.status if isinstance(found, Response) else _SWITCHING
+        seconds = time.perf_counter() - started
+        if observe is not None:
+            observe(request, status, seconds)
         if log.isEnabledFor(logging.DEBUG):
             log.debug(
-                "%s %s %s in %d us",
+                "%s %s %s in %.3f ms",
                 request.method,
                 request.path,
-                found.status if isinstance(found, Response) else 101,
-                (time.perf_counter_ns() - started) // 1_000,
+                status,
+                seconds * 1_000,
             )
         return found
 

@@ -14,13 +14,14 @@ from ironflow.engine.engine import Engine
 from ironflow.journal.base import Journal
 from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.router import Router
+from ironflow.transport.metrics import Metrics
 from ironflow.transport.operations import Operations
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One server: its engine and journal, what clients may ask, and its tasks.
+    """One server: its engine and journal, what clients may ask, its figures, its tasks.
 
     `is_dev`: requests need no key, and only this machine can send any.
     """
@@ -28,6 +29,7 @@ class Context:
     engine: Engine
     journal: Journal
     operations: Operations
+    metrics: Metrics
     nursery: trio.Nursery
     is_dev: bool = False
 

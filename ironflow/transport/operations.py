@@ -5,7 +5,7 @@ client is said in `wire/failures.py`. Nothing here knows HTTP or a codec.
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
@@ -16,10 +16,17 @@ from ironflow import ids, limits
 from ironflow.engine.clock import Clock
 from ironflow.engine.engine import Engine
 from ironflow.engine.handles import Receipt
-from ironflow.errors import ConfigurationError, RunNotFound
+from ironflow.errors import ConfigurationError, FunctionNotFound, RunNotFound
 from ironflow.interpreter import failures
 from ironflow.interpreter.fold import RunState, fold
-from ironflow.journal.base import Journal, RunQuery, RunSummary
+from ironflow.journal.base import (
+    FunctionRow,
+    Journal,
+    Refused,
+    RegisterFunctions,
+    RunQuery,
+    RunSummary,
+)
 from ironflow.policy.duration import Duration, parse_duration
 from ironflow.policy.names import check_text
 from ironflow.records import (
@@ -31,7 +38,9 @@ from ironflow.records import (
     Payload,
     RunEnded,
 )
+from ironflow.transport.registry import check_host, config_of, row_of
 from ironflow.transport.workers import Workers
+from ironflow.wire.functions import FunctionConfig, registered
 
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 # Reading and folding are done in pieces: nothing else goes on meanwhile.
@@ -103,7 +112,8 @@ class Capabilities:
 class Operations:
     """The operations of one engine, in the environment of its journal.
 
-    `workers`, `capabilities` and `issues` are filled by the parts of the server.
+    `workers`, `capabilities`, `registered` and `issues` are filled by the parts of the
+    server.
     """
 
     def __init__(self, engine: Engine, journal: Journal, clock: Clock) -> None:
@@ -112,6 +122,7 @@ class Operations:
         self._clock = clock
         self.workers = Workers()
         self.capabilities = Capabilities()
+        self.registered: list[Callable[[FunctionRow], None]] = []  # told of new ones
         self.issues: set[str] = set()  # why the server takes no work
 
     @property
@@ -265,6 +276,46 @@ class Operations:
             cursor=wanted.cursor,
             limit=limit,
         )
+
+    # --- functions ----------------------------------------------------------------------
+
+    async def list_functions(self) -> Sequence[FunctionRow]:
+        """Return the registry, by id."""
+        return await self._journal.functions()
+
+    async def get_function(self, function_id: str) -> FunctionRow:
+        """Return a function of the registry.
+
+        Raises:
+            FunctionNotFound: there is none with this id.
+        """
+        for row in await self._journal.functions():
+            if row.id == function_id:
+                return row
+        raise FunctionNotFound(
+            f"there is no function {function_id[:80]!r} in environment"
+            f" {self.environment!r}; an app or a worker that has it makes it known"
+        )
+
+    async def register_function(self, config: FunctionConfig) -> FunctionRow:
+        """Make a function known whose code lives elsewhere; return its row.
+
+        Whoever hosts such functions is told (`registered`) before this returns.
+
+        Raises:
+            ConfigurationError: the server's own app has one of this id.
+        """
+        known = {row.id: row for row in await self._journal.functions()}.get(config.id)
+        check_host(known, config)
+        before = config_of(known) if known else None
+        now = self._clock.now()
+        row = row_of(registered(config, before, now=now))
+        [answer] = await self._journal.commit([RegisterFunctions((row,), now)])
+        if isinstance(answer, Refused):
+            raise answer.error
+        for tell in self.registered:
+            tell(row)
+        return row
 
     # --- the server ---------------------------------------------------------------------
 

@@ -9,12 +9,14 @@ from msgspec import UNSET, UnsetType
 from ironflow import values
 from ironflow.errors import ValueRejected
 from ironflow.interpreter.fold import Attempt, OperationState
-from ironflow.journal.base import Pause, RunSummary, StoredEvent
+from ironflow.journal.base import FunctionRow, Pause, RunSummary, StoredEvent
 from ironflow.records import ErrorInfo, EventData, Payload
+from ironflow.transport.registry import config_of
 from ironflow.transport.workers import WorkerInfo
 from ironflow.wire.answers import (
     AttemptDocument,
     EventDocument,
+    FunctionDocument,
     OperationDocument,
     PauseDocument,
     RunDetailsDocument,
@@ -24,6 +26,7 @@ from ironflow.wire.answers import (
     WorkerVersionDocument,
     moment,
 )
+from ironflow.wire.functions import ConcurrencyConfig, FunctionConfig, TriggerConfig
 
 _T = TypeVar("_T")
 
@@ -109,6 +112,41 @@ def event_document(stored: StoredEvent) -> EventDocument:
         run_ids=list(stored.run_ids),
         metadata=event.metadata,
         idempotency_key=_given(event.idempotency_key),
+    )
+
+
+def function_document(row: FunctionRow) -> FunctionDocument:
+    """Return a function of the registry."""
+    config = config_of(row)
+    if config is None:
+        config = FunctionConfig(
+            id=row.id,
+            name=row.id,
+            triggers=tuple(TriggerConfig(event=each) for each in row.triggers),
+            concurrency=ConcurrencyConfig(
+                limit=row.concurrency, key=row.concurrency_key
+            ),
+            timeout_ms=row.run_timeout_us // 1_000,
+        )
+    return FunctionDocument(
+        id=config.id,
+        name=config.name or config.id,
+        description=config.description,
+        status=config.status,
+        host=row.host,
+        version=row.version,
+        revision=config.revision,
+        rules=row.rules,
+        triggers=list(config.triggers),
+        concurrency=config.concurrency,
+        endpoint_url=config.endpoint_url,
+        retry=config.retry if row.config else None,
+        timeout_ms=config.timeout_ms,
+        patches=list(row.patches),
+        metadata=config.metadata,
+        inactive=list(config.inactive),
+        created_at=moment(config.created_at),
+        updated_at=moment(config.updated_at),
     )
 
 

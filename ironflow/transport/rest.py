@@ -2,19 +2,34 @@
 
 from typing import Any, Final
 
+from ironflow.transport import openapi
 from ironflow.transport.context import Context
-from ironflow.transport.handlers import events, runs, status
-from ironflow.transport.handlers.endpoint import Endpoint, add
-from ironflow.transport.http.router import Router
+from ironflow.transport.handlers import events, functions, runs, status
+from ironflow.transport.handlers.endpoint import JSON, Endpoint, add
+from ironflow.transport.http.messages import Request, Response
+from ironflow.transport.http.router import Parameters, Router
 
 ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     *status.ENDPOINTS,
     *events.ENDPOINTS,
+    *functions.ENDPOINTS,
     *runs.ENDPOINTS,
 )
+_PROMETHEUS: Final = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
 
 
 def routes(router: Router, context: Context) -> None:
-    """Add the REST surface to a server."""
+    """Add the REST surface to a server, with its description and its figures."""
     add(router, context.operations, ENDPOINTS)
     context.operations.capabilities.transports.add("rest")
+    description = openapi.encoded(ENDPOINTS)
+
+    async def describe(request: Request, parameters: Parameters) -> Response:
+        return Response(200, [JSON], description)
+
+    async def metrics(request: Request, parameters: Parameters) -> Response:
+        text = await context.metrics.text(context.journal, context.operations.workers)
+        return Response(200, [_PROMETHEUS], text)
+
+    router.add("GET", "/api/v1/openapi.json", describe)
+    router.add("GET", "/metrics", metrics)

@@ -13,6 +13,7 @@ from ironflow.transport.answering import answering
 from ironflow.transport.context import Context, Guard, Part
 from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.router import Router
+from ironflow.transport.metrics import Metrics
 from ironflow.transport.operations import Operations
 
 PARTS: Sequence[Part] = (rest.routes,)
@@ -37,6 +38,7 @@ async def open_handler(
             engine=engine,
             journal=journal,
             operations=Operations(engine, journal, clock),
+            metrics=Metrics(),
             nursery=nursery,
             is_dev=is_dev,
         )
@@ -55,4 +57,8 @@ def handler_of(
     handler: Handler = router.handle
     if guard is not None:
         handler = guard(handler)
-    return answering(handler, environment=context.operations.environment)
+    return answering(
+        handler,
+        environment=context.operations.environment,
+        observe=context.metrics.observe,
+    )

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ironflow.records import ErrorInfo
+from ironflow.wire.functions import ConcurrencyConfig, RetryConfig, TriggerConfig
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_US: Final = 253_402_300_799_999_999  # the end of the year 9999
@@ -164,6 +165,44 @@ class EventDocument(msgspec.Struct, frozen=True, kw_only=True):
     run_ids: list[str]
     metadata: dict[str, str]
     idempotency_key: str | UnsetType = UNSET
+
+
+# --- functions ------------------------------------------------------------------------
+
+
+class FunctionDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A function as the registry has it.
+
+    `host` says where its code is: `local` (the server), `pull` (workers) or `push` (the
+    endpoint). `version` names its code. Durations end in `_ms`, 0 for none. `inactive`
+    names options that are kept and change nothing here.
+    """
+
+    id: str
+    name: str
+    description: str
+    status: str
+    host: str
+    version: str
+    revision: int
+    rules: str
+    triggers: list[TriggerConfig]
+    concurrency: ConcurrencyConfig
+    endpoint_url: str
+    retry: RetryConfig | None
+    timeout_ms: int
+    patches: list[str]
+    metadata: dict[str, Any]
+    inactive: list[str]
+    created_at: str | None
+    updated_at: str | None
+
+
+class FunctionListDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """All functions, by id."""
+
+    functions: list[FunctionDocument]
+    count: int
 
 
 # --- the server -----------------------------------------------------------------------

@@ -47,7 +47,10 @@ Answering = Callable[[Call[_Q, _B]], Awaitable[msgspec.Struct | Response]]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint(Generic[_Q, _B]):
-    """One method at one path. `returns` is the document that it gives with `status`."""
+    """One method at one path. `returns` is the document that it gives with `status`.
+
+    `described_body` is what the description says of a body that `answer` reads itself.
+    """
 
     method: str
     path: str
@@ -57,6 +60,7 @@ class Endpoint(Generic[_Q, _B]):
     query: type[_Q]
     body: type[_B]
     status: int = 200
+    described_body: type[msgspec.Struct] | None = None
     other_answers: Mapping[int, type[msgspec.Struct]] = field(
         default_factory=dict[int, type[msgspec.Struct]]
     )

@@ -102,7 +102,15 @@ async def cancel(call: Call[Nothing, CancelBody]) -> RunDetailsDocument:
 
 async def resume(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
     """Let a paused run try again."""
-    run_id = call.parameters.get("id", call.body.run_id)
+    return await _resumed(call, call.parameters["id"])
+
+
+async def resume_named(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
+    """Let the paused run that the body names try again."""
+    return await _resumed(call, call.body.run_id)
+
+
+async def _resumed(call: Call[Nothing, ResumeBody], run_id: str) -> RunDetailsDocument:
     if call.body.from_step:
         raise ConfigurationError(
             f"from_step={call.body.from_step[:80]!r}: a run goes on where it stopped;"
@@ -161,7 +169,7 @@ ENDPOINTS: Final = (
         method="POST",
         path="/api/v1/runs/resume",
         summary="Let the paused run that the body names try again.",
-        answer=resume,
+        answer=resume_named,
         returns=RunDetailsDocument,
         query=Nothing,
         body=ResumeBody,
