@@ -87,6 +87,13 @@ HTTP_QUERY_PARAMETERS_MAX: Final = 50
 METRICS_FUNCTIONS_MAX: Final = 100  # with lines of their own
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
 
+# Wire
+WIRE_DEPTH_MAX: Final = 100  # messages and values inside each other
+CONNECT_MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024
+PROTOBUF_PARTS_MAX: Final = (
+    250_000  # of one message: they are read by Python, in one go
+)
+
 assert BLOB_BYTES_MIN < VALUE_BYTES_MAX
 assert 2 * VALUE_BYTES_MAX < BUNDLE_PART_BYTES_MAX < BUNDLE_RUN_BYTES_MAX
 assert RUNS_ACTIVE_MAX <= CLAIM_RUNS_MAX

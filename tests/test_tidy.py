@@ -16,6 +16,7 @@ FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 CLASS_METHODS_MAX = 25
 MODEL_LINES_MAX = 300
+MADE = "ironflow/wire/proto/"  # by scripts/protos: each is as long as its .proto file
 # Names that say where code went, not what it does.
 VAGUE_NAMES = {"common", "helper", "helpers", "misc", "util", "utils"}
 EXEMPTION = re.compile(r"#\s*(?:noqa\b|pragma: no cover|type: ignore)(?P<rest>.*)")
@@ -65,7 +66,9 @@ def written_names(source: Source) -> Iterator[tuple[int, str]]:
 
 def test_a_file_has_one_subject() -> None:
     too_long = [
-        source.name for source in sources() if source.text.count("\n") > FILE_LINES_MAX
+        source.name
+        for source in sources()
+        if source.text.count("\n") > FILE_LINES_MAX and not source.name.startswith(MADE)
     ]
 
     assert not too_long, f"more than {FILE_LINES_MAX} lines; split by subject"
