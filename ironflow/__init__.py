@@ -48,6 +48,7 @@ _HOMES = {
     "Receipt": "ironflow.engine.handles",
     "Retry": "ironflow.policy.retry",
     "RetryAfterError": "ironflow.errors",
+    "RevisionConflict": "ironflow.errors",
     "Run": "ironflow.engine.handles",
     "RunExists": "ironflow.errors",
     "RunFailure": "ironflow.errors",

@@ -48,6 +48,7 @@ from ironflow.errors import NonRetryableError as NonRetryableError
 from ironflow.errors import NoRunCreated as NoRunCreated
 from ironflow.errors import PayloadRejected as PayloadRejected
 from ironflow.errors import RetryAfterError as RetryAfterError
+from ironflow.errors import RevisionConflict as RevisionConflict
 from ironflow.errors import RunExists as RunExists
 from ironflow.errors import RunFailure as RunFailure
 from ironflow.errors import RunNotFound as RunNotFound
@@ -100,6 +101,7 @@ __all__ = [
     "Receipt",
     "Retry",
     "RetryAfterError",
+    "RevisionConflict",
     "Run",
     "RunExists",
     "RunFailure",

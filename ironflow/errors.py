@@ -29,6 +29,7 @@
     |   `-- EngineClosed
     `-- JournalError
         |-- Conflict                somebody else appended first
+        |-- RevisionConflict        somebody else changed the document first
         |-- LeaseLost               the epoch of this holder has ended
         |-- JournalOwned            another process owns the data directory
         |-- JournalForeign          these files are not an ironflow journal
@@ -304,6 +305,21 @@ class Conflict(JournalError):
 
     code = "CONFLICT"
     retryable = True
+
+
+@final
+class RevisionConflict(JournalError):
+    """A document does not have the revision that its writer believed: read it again.
+
+    `expected` and `found` are both revisions, 0 where there is no document.
+    """
+
+    code = "REVISION_CONFLICT"
+
+    def __init__(self, message: str, *, expected: int = 0, found: int = 0) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
 
 
 @final

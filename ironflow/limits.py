@@ -47,6 +47,10 @@ PAGE_RECORDS_MAX: Final = 10_000
 REPLAY_RECORDS_MAX: Final = 2_500  # that a run's code runs over in one go
 PAGE_RUNS_MAX: Final = 1_000
 PAGE_EVENTS_MAX: Final = 1_000
+PAGE_DOCUMENTS_MAX: Final = 100
+DOCUMENT_BYTES_MAX: Final = 1024 * 1024  # one is read and written whole
+DOCUMENT_KIND_BYTES_MAX: Final = 100
+DOCUMENT_ID_BYTES_MAX: Final = 400  # with what is before it, it is a key of LMDB
 CLAIM_RUNS_MAX: Final = 1_000
 POISON_CLAIMS_MAX: Final = 5  # that end with their process and bring no record
 DUE_TIMERS_MAX: Final = 1_000
@@ -96,6 +100,7 @@ PROTOBUF_PARTS_MAX: Final = (
 
 assert BLOB_BYTES_MIN < VALUE_BYTES_MAX
 assert 2 * VALUE_BYTES_MAX < BUNDLE_PART_BYTES_MAX < BUNDLE_RUN_BYTES_MAX
+assert DOCUMENT_BYTES_MAX <= VALUE_BYTES_MAX
 assert RUNS_ACTIVE_MAX <= CLAIM_RUNS_MAX
 assert HISTORY_RECORDS_DEFAULT <= HISTORY_RECORDS_MAX
 assert LOOK_BACK_SCAN_EVENTS_MAX < LOOK_BACK_EVENTS_PER_COMMIT_MAX <= PAGE_EVENTS_MAX

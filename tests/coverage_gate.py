@@ -22,6 +22,7 @@ PURE = [
     "ironflow/debug/*",
     "ironflow/journal/apply*.py",
     "ironflow/journal/base.py",
+    "ironflow/journal/documents.py",
     "ironflow/journal/lists.py",
     "ironflow/journal/matching.py",
     "ironflow/journal/ready.py",

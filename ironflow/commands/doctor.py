@@ -91,6 +91,8 @@ def _document(found: Diagnosis, saved: Salvaged | None) -> dict[str, object]:
             "lost": saved.lost,
             "events": saved.events,
             "events_lost": saved.events_lost,
+            "documents": sum(saved.documents.values()),
+            "documents_lost": sum(saved.documents_lost.values()),
         },
     }
 
@@ -130,6 +132,9 @@ def _write_saved(saved: Salvaged, target: Path) -> None:
     _write_lines("Cut", [f"{run_id}: {why}" for run_id, why in saved.cut.items()])
     _write_lines("Lost", [f"{run_id}: {why}" for run_id, why in saved.lost.items()])
     _write_lines("Lost events", [_gap(*gap) for gap in saved.events_lost])
+    kept, lost = sum(saved.documents.values()), sum(saved.documents_lost.values())
+    if kept or lost:
+        click.echo(f"Documents: {kept} saved, {lost} lost")
 
 
 def _gap(first: int, last: int) -> str:

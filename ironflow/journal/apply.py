@@ -4,7 +4,7 @@
 command checks everything before its first write, so `Refused` means that
 nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
 `apply_records.py`, `apply_claims.py`, `apply_retention.py`, `apply_runs.py`,
-`apply_imports.py`.
+`apply_imports.py`, `apply_documents.py`.
 """
 
 from typing import assert_never
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ironflow import limits
 from ironflow.journal import apply_claims as claims
+from ironflow.journal import apply_documents as documents
 from ironflow.journal import apply_events as events
 from ironflow.journal import apply_imports as imports
 from ironflow.journal import apply_records as records
@@ -23,6 +24,7 @@ from ironflow.journal.base import (
     Answer,
     AppendRecords,
     CountClaims,
+    DeleteDocument,
     DeleteEvents,
     DeleteRuns,
     DeliverEvents,
@@ -30,10 +32,12 @@ from ironflow.journal.base import (
     EmitEvents,
     FireTimer,
     ForgiveClaims,
+    ImportDocuments,
     ImportEvents,
     ImportRun,
     JournalCommand,
     PauseRun,
+    PutDocument,
     Refused,
     RegisterFunctions,
     RequestCancel,
@@ -59,24 +63,35 @@ def apply(view: View, command: JournalCommand, *, environment: str) -> Answer:
             return records.append(view, command, environment=environment)
         case EmitEvents():
             return events.emit(view, command, environment=environment)
-        case (ImportRun() | ImportEvents()) | (DeleteRuns() | DeleteEvents()):
-            return _take_or_forget(view, command, environment=environment)
+        case ImportRun() | ImportEvents():
+            return imports.take(view, command, environment=environment)
         case RequestCancel() | PauseRun() | ResumeRun():
             return _steer(view, command)
         case _:
-            return _keep_going(view, command)
+            return _keep(view, command)
 
 
-def _take_or_forget(
+def _keep(
     view: View,
-    command: ImportRun | ImportEvents | DeleteRuns | DeleteEvents,
-    *,
-    environment: str,
-) -> Done | Refused:
-    """Carry out a command about what was recorded elsewhere, or long ago."""
-    if isinstance(command, DeleteRuns | DeleteEvents):
-        return retention.delete(view, command)
-    return imports.take(view, command, environment=environment)
+    command: RegisterFunctions
+    | DeliverEvents
+    | FireTimer
+    | CountClaims
+    | ForgiveClaims
+    | DeleteRuns
+    | DeleteEvents
+    | PutDocument
+    | DeleteDocument
+    | ImportDocuments,
+) -> Answer:
+    """Carry out a command about what is kept, or go on with what is there."""
+    match command:
+        case DeleteRuns() | DeleteEvents():
+            return retention.delete(view, command)
+        case PutDocument() | DeleteDocument() | ImportDocuments():
+            return documents.change(view, command)
+        case _:
+            return _keep_going(view, command)
 
 
 def _keep_going(

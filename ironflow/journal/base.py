@@ -21,6 +21,13 @@ import msgspec
 
 from ironflow.errors import IronflowError
 from ironflow.journal.deletions import DeleteEvents, DeleteRuns
+from ironflow.journal.documents import (
+    DeleteDocument,
+    DocumentRow,
+    ImportDocuments,
+    PutDocument,
+)
+from ironflow.journal.imports import ImportEvents, ImportRun
 from ironflow.journal.lists import RunCount, RunQuery, RunSummary, shown_status
 from ironflow.journal.rows import (
     CLOSED,
@@ -40,18 +47,25 @@ from ironflow.journal.rows import (
 )
 from ironflow.records import Draft, Entry, EventData, Record
 
-# Rows, lists and deletions are part of the contract: import them from here.
+# Rows, lists and the commands of other files are part of the contract: import them
+# from here.
 __all__ = [
     "CLOSED",
+    "DeleteDocument",
     "DeleteEvents",
     "DeleteRuns",
     "Delivery",
+    "DocumentRow",
     "EventLog",
     "FunctionRow",
     "Hold",
+    "ImportDocuments",
+    "ImportEvents",
+    "ImportRun",
     "InboxRow",
     "MatchPath",
     "Pause",
+    "PutDocument",
     "RunCount",
     "RunQuery",
     "RunRow",
@@ -207,46 +221,6 @@ class ForgiveClaims:
     claims: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImportRun:
-    """Take a run over from another journal, with its history. Answer: `Done`.
-
-    Refused with `RunExists`, or with `JournalDamaged` if row and records do not make a
-    run. `headers` are the encoded headers, as they were stored; the digests of the
-    entries are made anew, because a chain starts from the environment. Nothing is told
-    to anybody, but a parent that is here learns how the run has ended.
-
-    A run that has not ended is paused for `import`; with `resume` it stands as it did,
-    ready if it was open. Its sleeps and waits have their rows again when it is loaded
-    (`AppendRecords.awaited`); of `timers` the others are taken, `inbox` all, under new
-    numbers. `position` is its event's place in the log of this journal, and so are
-    those in `inbox` and `consumed`; None: at its end, and then nothing was consumed.
-    """
-
-    row: RunRow
-    entries: tuple[Entry, ...]
-    headers: tuple[bytes, ...]
-    inbox: tuple[InboxRow, ...]
-    timers: tuple[TimerRow, ...]
-    now: int
-    position: int | None = None
-    consumed: tuple[int, ...] = ()
-    resume: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ImportEvents:
-    """Store events of another journal, each with the runs it started. Answer: `Done`.
-
-    They start nothing here; waits are offered them like any event. Their positions are
-    those that they had: refused with `Conflict` if the log does not end before the
-    first, and with `EventConflict` if an idempotency key was used before. A log that has
-    never had an event begins at the first, as if those before it had been deleted.
-    """
-
-    events: tuple[StoredEvent, ...]
-
-
 JournalCommand = (
     RegisterFunctions
     | EmitEvents
@@ -262,6 +236,9 @@ JournalCommand = (
     | ImportEvents
     | DeleteRuns
     | DeleteEvents
+    | PutDocument
+    | DeleteDocument
+    | ImportDocuments
 )
 
 
@@ -305,13 +282,20 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The document is stored, with this revision."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The command changed nothing; raise `error`."""
 
     error: IronflowError
 
 
-Answer = Emitted | Appended | Done | Counted | Refused
+Answer = Emitted | Appended | Done | Counted | Kept | Refused
 
 
 # --- what a commit leaves behind for those who wait ------------------------------

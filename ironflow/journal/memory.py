@@ -8,16 +8,18 @@ to crash from as often as it likes.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 from itertools import islice
 from operator import attrgetter
 from typing import Final, Self, final
 
+from ironflow import limits
 from ironflow.errors import JournalError
 from ironflow.journal.apply import apply
 from ironflow.journal.base import (
     Answer,
     Claim,
+    DocumentRow,
     FunctionRow,
     Hint,
     JournalCommand,
@@ -30,7 +32,8 @@ from ironflow.journal.base import (
     shown_status,
 )
 from ironflow.journal.lists import fits, id_range
-from ironflow.journal.memory_tables import Durable, MemoryView, Run
+from ironflow.journal.memory_durable import Durable, Run
+from ironflow.journal.memory_tables import MemoryView
 from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
 
@@ -174,6 +177,20 @@ class MemoryStore:
         timers = [] if run is None else list(run.timers.values())
         return sorted(timers, key=attrgetter("due", "step", "kind"))
 
+    def documents_now(self, kind: str, *, after: str, limit: int) -> list[DocumentRow]:
+        """Return documents of a kind after an id, in the order of the ids."""
+        found = (
+            row
+            for (own, id_), row in self._durable.documents.items()
+            if own == kind and id_ > after
+        )
+        limit = min(limit, limits.PAGE_DOCUMENTS_MAX)
+        return nsmallest(limit, found, key=attrgetter("id"))
+
+    def document_now(self, kind: str, id_: str) -> DocumentRow | None:
+        """Return one document, or None."""
+        return self._durable.documents.get((kind, id_)) if id_ else None
+
     def _check_open(self) -> None:
         if self._is_closed:
             raise JournalError("this journal is closed; open it again")
@@ -232,6 +249,16 @@ class MemoryJournal(MemoryStore):
     ) -> Sequence[StoredEvent]:
         """Return a page of events by pattern, in commit order."""
         return self.events_now(pattern, after=after, limit=limit)
+
+    async def documents(
+        self, kind: str, *, after: str = "", limit: int = 100
+    ) -> Sequence[DocumentRow]:
+        """Return documents of a kind after an id, in the order of the ids."""
+        return self.documents_now(kind, after=after, limit=limit)
+
+    async def document(self, kind: str, id_: str) -> DocumentRow | None:
+        """Return one document, or None."""
+        return self.document_now(kind, id_)
 
     async def claim(self, functions: frozenset[str], *, limit: int) -> Sequence[Claim]:
         """Take ready runs of these functions that nobody holds."""

@@ -1,19 +1,18 @@
 """The tables of the journal in memory, and the way back from a failed commit.
 
-`Durable` is what a restart keeps: a copy of it is a snapshot. Everything else is
-built from it. Every write notes how to undo it, so that a commit that raises
-leaves nothing behind.
+`Durable` is what a restart keeps. Everything else is built from it. Every write notes
+how to undo it, so that a commit that raises leaves nothing behind.
 """
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Final, final
 
 from ironflow.journal.base import (
     Delivery,
+    DocumentRow,
     EventLog,
     FunctionRow,
     Hint,
@@ -27,90 +26,15 @@ from ironflow.journal.base import (
     WaitRow,
 )
 from ironflow.journal.matching import keys_at
+from ironflow.journal.memory_durable import Durable, Run, TimerKey
 from ironflow.journal.memory_waits import WaitGroup, WaitIndex
 from ironflow.journal.ready import ReadyQueue
 from ironflow.records import Draft, Entry, EventData
 
-TimerKey = tuple[str, TimerKind]
 # Timers in the order in which they fire; never two alike.
 DueKey = tuple[int, str, str, TimerKind]
 
 _place: Final = attrgetter("run_id", "sequence")
-
-
-@final
-@dataclass(slots=True)
-class Run:
-    """All rows of one run."""
-
-    row: RunRow
-    entries: list[Entry] = field(default_factory=list[Entry])
-    inbox: dict[int, InboxRow] = field(default_factory=dict[int, InboxRow])
-    timers: dict[TimerKey, TimerRow] = field(default_factory=dict[TimerKey, TimerRow])
-    waits: dict[str, WaitRow] = field(default_factory=dict[str, WaitRow])
-    consumed: set[int] = field(default_factory=set[int])
-
-    def copy(self) -> "Run":
-        """Return the same rows in tables of their own."""
-        return Run(
-            self.row,
-            self.entries.copy(),
-            self.inbox.copy(),
-            self.timers.copy(),
-            self.waits.copy(),
-            self.consumed.copy(),
-        )
-
-
-@final
-@dataclass(slots=True)
-class Durable:
-    """What survives a restart. `ready` holds runs by their place in the queue.
-
-    `events` are those after position `dropped`; `gone` says of runs without a row how
-    many records are still to be dropped.
-    """
-
-    functions: dict[str, FunctionRow] = field(default_factory=dict[str, FunctionRow])
-    events: list[StoredEvent] = field(default_factory=list[StoredEvent])
-    keys: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    runs: dict[str, Run] = field(default_factory=dict[str, Run])
-    ready: dict[str, int] = field(default_factory=dict[str, int])
-    delivery: Delivery | None = None
-    match_paths: dict[str, dict[str, MatchPath]] = field(
-        default_factory=dict[str, dict[str, MatchPath]]
-    )
-    matches: dict[WaitGroup, list[int]] = field(
-        default_factory=dict[WaitGroup, list[int]]
-    )
-    dropped: int = 0
-    gone: dict[str, int] = field(default_factory=dict[str, int])
-    counter: int = 0  # inbox numbers and places in the queue
-    openings: int = 0
-    is_closed: bool = True  # in order, by the last who had it open
-
-    def copy(self) -> "Durable":
-        """Return the same rows in tables of their own."""
-        return Durable(
-            self.functions.copy(),
-            self.events.copy(),
-            self.keys.copy(),
-            {run_id: run.copy() for run_id, run in self.runs.items()},
-            self.ready.copy(),
-            self.delivery,
-            self.match_paths.copy(),
-            self.matches.copy(),
-            self.dropped,
-            self.gone.copy(),
-            self.counter,
-            self.openings,
-            self.is_closed,
-        )
-
-    def count(self) -> int:
-        """Return a number higher than any before."""
-        self.counter += 1
-        return self.counter
 
 
 def _due_key(row: TimerRow) -> DueKey:
@@ -445,8 +369,29 @@ class _RunTables(_EventTables):
         self.undo.append(lambda: setattr(run, "consumed", before))
 
 
+class _DocumentTables(_Tables):
+    """Documents, by kind and id."""
+
+    def document(self, kind: str, id_: str) -> DocumentRow | None:
+        return self.durable.documents.get((kind, id_))
+
+    def put_document(self, row: DocumentRow) -> None:
+        documents, key = self.durable.documents, (row.kind, row.id)
+        before = documents.get(key)
+        documents[key] = row
+        self.undo.append(
+            partial(documents.pop, key)
+            if before is None
+            else partial(documents.update, {key: before})
+        )
+
+    def drop_document(self, kind: str, id_: str) -> None:
+        documents, key = self.durable.documents, (kind, id_)
+        self.undo.append(partial(documents.update, {key: documents.pop(key)}))
+
+
 @final
-class MemoryView(_RunTables):
+class MemoryView(_RunTables, _DocumentTables):
     """The View of the journal in memory; a commit ends in one of its two methods."""
 
     def keep(self) -> bool:

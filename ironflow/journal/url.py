@@ -9,7 +9,7 @@ from typing import Final
 import trio
 
 from ironflow.errors import ConfigurationError
-from ironflow.journal.base import CountedJournal
+from ironflow.journal.served import ServedJournal
 
 FORMS: Final = (
     'write "memory:" (nothing is kept), "lmdb:///absolute/path", "lmdb:relative/path"'
@@ -21,7 +21,7 @@ _POSTGRES: Final = ("postgresql", "postgres")
 @asynccontextmanager
 async def open_journal(
     url: str, *, environment: str = "default"
-) -> AsyncGenerator[CountedJournal]:
+) -> AsyncGenerator[ServedJournal]:
     """Open the journal that a URL names; it is closed when the block ends.
 
     `memory:` is new and empty each time. A journal in LMDB or PostgreSQL is made if
@@ -40,7 +40,7 @@ async def open_journal(
             await journal.close()
 
 
-async def open_reader(url: str, *, environment: str = "default") -> CountedJournal:
+async def open_reader(url: str, *, environment: str = "default") -> ServedJournal:
     """Open a journal to read it beside whoever has it; the caller closes it.
 
     Raises:
@@ -60,7 +60,7 @@ async def open_reader(url: str, *, environment: str = "default") -> CountedJourn
     raise ConfigurationError(f"{_shown(url)} is nothing that can be read; {FORMS}")
 
 
-async def _opened(url: str, *, environment: str) -> CountedJournal:
+async def _opened(url: str, *, environment: str) -> ServedJournal:
     scheme, _, rest = url.partition(":")
     match scheme:
         case "memory" if url == "memory:":
@@ -78,7 +78,7 @@ async def _opened(url: str, *, environment: str) -> CountedJournal:
             raise ConfigurationError(f"{_shown(url)} is not a journal; {FORMS}")
 
 
-async def _postgres(url: str, *, environment: str) -> CountedJournal:
+async def _postgres(url: str, *, environment: str) -> ServedJournal:
     """Open a journal in PostgreSQL."""
     _check_driver(url)
     from ironflow.journal.postgres.store import open_postgres

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ironflow.journal.base import (
     Delivery,
+    DocumentRow,
     EventLog,
     FunctionRow,
     Hint,
@@ -210,5 +211,21 @@ class RunView(Protocol):
         ...
 
 
-class View(EventView, RunView, Protocol):
+class DocumentView(Protocol):
+    """Documents, by kind and id; nothing else of a journal depends on them."""
+
+    def document(self, kind: str, id_: str) -> DocumentRow | None:
+        """Return a document; id and kind are checked before."""
+        ...
+
+    def put_document(self, row: DocumentRow) -> None:
+        """Put a document, in place of the one before."""
+        ...
+
+    def drop_document(self, kind: str, id_: str) -> None:
+        """Drop a document that is there."""
+        ...
+
+
+class View(EventView, RunView, DocumentView, Protocol):
     """A store's tables inside one write transaction, as `apply` sees them."""

@@ -11,6 +11,7 @@ from typing import Final
 from ironflow.testing.checks_amendments import AMENDMENT_CHECKS
 from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_claims import CLAIM_CHECKS
+from ironflow.testing.checks_documents import DOCUMENT_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
 from ironflow.testing.checks_imports import IMPORT_CHECKS
@@ -39,6 +40,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *CHILD_CHECKS,
     *IMPORT_CHECKS,
     *RETENTION_CHECKS,
+    *DOCUMENT_CHECKS,
 )
 
 

@@ -40,7 +40,8 @@ from ironflow.journal.base import (
 )
 from ironflow.journal.matching import keys_at
 from ironflow.journal.memory import MemoryJournal
-from ironflow.journal.memory_tables import MemoryView, Run
+from ironflow.journal.memory_durable import Run
+from ironflow.journal.memory_tables import MemoryView
 from ironflow.records import Draft, EventData, EventReceived, WaitTimedOut
 from ironflow.testing.checks_asks import ended, sleep, wait
 from tests.journal.oracle import Oracle

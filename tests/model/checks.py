@@ -6,7 +6,7 @@ from ironflow import codec
 from ironflow.interpreter.fold import fold
 from ironflow.interpreter.player import Move
 from ironflow.interpreter.turn import StopStep
-from ironflow.journal.memory_tables import Run
+from ironflow.journal.memory_durable import Run
 from tests.model.facts import fact_of
 from tests.model.host import Host, stop_word
 from tests.model.model import Fact, Model

@@ -8,7 +8,7 @@ from ironflow.interpreter.player import Move
 from ironflow.interpreter.session import Session
 from ironflow.interpreter.turn import PerformStep, StopStep
 from ironflow.journal.base import Claim
-from ironflow.journal.memory_tables import TimerKey
+from ironflow.journal.memory_durable import TimerKey
 from ironflow.records import Draft
 
 How = Literal["ends", "in doubt", "given up", "begins"]

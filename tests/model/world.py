@@ -18,7 +18,7 @@ from ironflow.journal.base import (
     JournalCommand,
 )
 from ironflow.journal.memory import MemoryJournal, Snapshot
-from ironflow.journal.memory_tables import Run
+from ironflow.journal.memory_durable import Run
 from tests.model.compiled import ROOT
 from tests.model.facts import fact_of
 from tests.model.host import Host, SavedHost

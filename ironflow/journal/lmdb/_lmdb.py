@@ -177,6 +177,41 @@ class Environment:
                 table = self._environment.open_db(name.encode(), create=False)
                 self._tables[name] = table
 
+    def add_table(self, name: str) -> None:
+        """Make a table known, and make it where it is missing, durably.
+
+        Raises:
+            JournalFull: the map is full.
+            JournalFailed: the disk failed.
+        """
+        try:
+            self._tables[name] = self._environment.open_db(name.encode())
+        except lmdb.MapFullError as error:
+            raise JournalFull(
+                f"the journal's map of {self.map_bytes} bytes has no room for the"
+                f" table {name!r}; open the journal with more"
+            ) from error
+        except (lmdb.Error, OSError) as error:
+            raise JournalFailed(str(error)) from error
+
+    def has_table(self, name: str) -> bool:
+        """Say whether a table is there, and make it known; no snapshot may be open.
+
+        Raises:
+            JournalDamaged: the file is not what was written.
+            JournalFailed: the disk failed.
+        """
+        if name in self._tables:
+            return True
+        try:
+            table = self._environment.open_db(name.encode(), create=False)
+        except lmdb.NotFoundError:
+            return False
+        except lmdb.Error as error:
+            raise _not_read(error) from error
+        self._tables[name] = table
+        return True
+
     def snapshot(self) -> Snapshot:
         """Return what is committed now, to be read in a `with` block.
 

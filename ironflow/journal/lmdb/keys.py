@@ -11,6 +11,7 @@ import hashlib
 from functools import lru_cache
 from typing import Final
 
+from ironflow import limits
 from ironflow.journal import run_bytes
 from ironflow.journal.base import TimerKind
 
@@ -34,6 +35,7 @@ SEEKS: Final = "seeks"  # run, sequence -> key in WAITS
 EVENT_KEYS: Final = "event_keys"  # day, name and idempotency key -> position
 CONSUMED: Final = "consumed"  # run, position -> nothing
 FUNCTIONS: Final = "functions"  # function id -> FunctionRow
+DOCUMENTS: Final = "documents"  # kind, id as UTF-8 -> digest, DocumentRow
 
 TABLES: Final = (
     META,
@@ -56,7 +58,9 @@ TABLES: Final = (
     EVENT_KEYS,
     CONSUMED,
     FUNCTIONS,
+    DOCUMENTS,
 )
+ADDED: Final = (DOCUMENTS,)  # that a store of an older ironflow may lack
 LAYOUT: Final = 2  # of the tables; records have a format of their own
 LAYOUT_PACKED: Final = 3  # the same, and some histories are in segments
 
@@ -76,6 +80,7 @@ ENVIRONMENT_BYTES: Final = 2
 NUMBER_BYTES: Final = 8
 RUN_BYTES: Final = run_bytes.RUN_BYTES
 DIGEST_BYTES: Final = 16
+DOCUMENT_BYTES_MAX: Final = DIGEST_BYTES + limits.DOCUMENT_ID_BYTES_MAX  # of its piece
 DAY_US: Final = 24 * 3600 * 1_000_000
 DAYS_BYTES: Final = 4
 _KINDS: Final[dict[TimerKind, bytes]] = {
@@ -135,6 +140,11 @@ def waits(environment: bytes, name: str, path: str, match_key: bytes) -> bytes:
     key = match_key.ljust(DIGEST_BYTES, b"\0")
     assert len(key) == DIGEST_BYTES
     return b"".join((environment, text(name), text(path), key))
+
+
+def document(kind: str, id_: str) -> bytes:
+    """Return the piece of a document; ids of a kind are in the order of their text."""
+    return text(kind) + id_.encode(errors="surrogatepass")
 
 
 def day(time_us: int) -> bytes:

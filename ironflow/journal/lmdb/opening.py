@@ -255,11 +255,21 @@ def open_store(directory: Path, *, readonly: bool, map_bytes: int) -> Environmen
     try:
         with environment.snapshot() as snapshot:
             _check_format(directory, snapshot)
-        environment.open_tables(keys.TABLES)
+        _open_tables(environment, readonly=readonly)
     except BaseException:
         environment.close()
         raise
     return environment
+
+
+def _open_tables(environment: Environment, *, readonly: bool) -> None:
+    """Open all tables, and make those that came later than the store.
+
+    Who only reads cannot make them: whether one is there is asked when it is read.
+    """
+    environment.open_tables(tuple(set(keys.TABLES) - set(keys.ADDED)))
+    for name in () if readonly else keys.ADDED:
+        environment.add_table(name)
 
 
 def _check_format(directory: Path, snapshot: Snapshot) -> None:

@@ -16,6 +16,7 @@ import trio
 from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, JournalError, RunNotFound
 from ironflow.journal.base import (
+    DocumentRow,
     FunctionRow,
     InboxRow,
     RunCount,
@@ -25,6 +26,7 @@ from ironflow.journal.base import (
     StoredEvent,
     TimerRow,
 )
+from ironflow.journal.documents import name_bytes
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Environment
 from ironflow.journal.lmdb.layers import Layered
@@ -222,6 +224,44 @@ class Reads:
         with self.source.snapshot() as snapshot:
             found = read_functions(snapshot, self._prefix)
         return tuple(found.values())
+
+    async def documents(
+        self, kind: str, *, after: str = "", limit: int = 100
+    ) -> Sequence[DocumentRow]:
+        """Return documents of a kind after an id, in the order of the ids.
+
+        A page has at most `limits.PAGE_DOCUMENTS_MAX`. Digests are checked.
+
+        Raises:
+            JournalDamaged: a document is not what was written.
+        """
+        await self._checkpoint()
+        if not self.source.environment.has_table(keys.DOCUMENTS):
+            return []
+        prefix = self._prefix + keys.text(kind)
+        known = keys.document(kind, after)[: keys.DOCUMENT_BYTES_MAX]
+        # With a zero byte it is behind the row of those that were deleted.
+        start = self._prefix + known + b"\0"
+        with self.source.snapshot() as snapshot:
+            found = snapshot.scan(keys.DOCUMENTS, prefix, start=start)
+            page = islice(found, min(limit, limits.PAGE_DOCUMENTS_MAX))
+            return [rows.decode_document(data) for _, data in page]
+
+    async def document(self, kind: str, id_: str) -> DocumentRow | None:
+        """Return one document, or None.
+
+        Raises:
+            JournalDamaged: it is not what was written.
+        """
+        await self._checkpoint()
+        if not 0 < name_bytes(id_) <= limits.DOCUMENT_ID_BYTES_MAX:
+            return None
+        if not self.source.environment.has_table(keys.DOCUMENTS):
+            return None
+        with self.source.snapshot() as snapshot:
+            key = self._prefix + keys.document(kind, id_)
+            data = snapshot.get(keys.DOCUMENTS, key)
+            return None if data is None else rows.decode_document(data)
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         """Return the timers of one run: what it waits for and until when."""

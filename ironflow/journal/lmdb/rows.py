@@ -14,6 +14,7 @@ from ironflow.errors import JournalDamaged
 from ironflow.journal import row_codec
 from ironflow.journal.base import (
     Delivery,
+    DocumentRow,
     FunctionRow,
     MatchPath,
     RunRow,
@@ -114,6 +115,38 @@ def open_event(position: int, data: bytes) -> tuple[StoredEvent, bytes]:
             f"event {position} has another digest than when it was written"
         )
     return decode_event(position, data), row.digest
+
+
+# --- documents ------------------------------------------------------------------
+
+
+class _Document(msgspec.Struct, array_like=True):
+    digest: bytes
+    body: msgspec.Raw
+
+
+_decode_document: Final[Decoder] = msgspec.msgpack.Decoder(_Document).decode
+_decode_document_row: Final[Decoder] = msgspec.msgpack.Decoder(DocumentRow).decode
+
+
+def encode_document(row: DocumentRow) -> bytes:
+    """Return the row `[digest, document]`."""
+    body = encode(row)
+    return b"".join((_DIGESTED, chained(b"", body), body))
+
+
+def decode_document(data: bytes) -> DocumentRow:
+    """Return the document, checked.
+
+    Raises:
+        JournalDamaged: it is not what was written.
+    """
+    row: _Document = decoded(_decode_document, data, name="a document")
+    body = bytes(row.body)
+    if chained(b"", body) != row.digest:
+        raise JournalDamaged("a document has another digest than when it was written")
+    found: DocumentRow = decoded(_decode_document_row, body, name="a document")
+    return found
 
 
 # --- commits --------------------------------------------------------------------

@@ -38,6 +38,7 @@ from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.reads import Source, read_history, read_inbox, read_timers
+from ironflow.journal.lmdb.salvage_documents import save_documents
 from ironflow.journal.lmdb.salvage_events import EventSaver
 from ironflow.journal.lmdb.store import open_lmdb
 from ironflow.records import Entry
@@ -53,7 +54,7 @@ class Salvaged:
     """What was saved, and what was lost with the reason, by run id.
 
     `kept` and `gone` are about events, by environment: how many, and the first and last
-    position of each gap.
+    position of each gap. `documents` and `documents_lost` are counts by environment.
     """
 
     runs: set[str] = field(default_factory=set[str])
@@ -63,6 +64,9 @@ class Salvaged:
     gone: dict[str, list[tuple[int, int]]] = field(
         default_factory=dict[str, list[tuple[int, int]]]
     )
+
+    documents: dict[str, int] = field(default_factory=dict[str, int])
+    documents_lost: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def events(self) -> int:
@@ -140,6 +144,9 @@ def _note(found: Salvaged, message: dict[str, Any]) -> None:
     if "events" in message:
         found.kept[message["environment"]] = message["events"]
         found.gone[message["environment"]] = [(a, b) for a, b in message["lost"]]
+    elif "documents" in message:
+        found.documents[message["environment"]] = message["documents"]
+        found.documents_lost[message["environment"]] = message["lost"]
     elif message.get("saved"):
         found.runs.add(message["run"])
         if message["why"]:
@@ -197,8 +204,9 @@ class _Reading:
         self._now = time.time_ns() // 1_000
 
     async def save(self) -> None:
-        """Save the registry, the events and the runs."""
+        """Save the registry, the documents, the events and the runs."""
         await self._save_functions()
+        await save_documents(self._source, self._prefix, self._journal)
         found = dict(self._rows())
         await EventSaver(self._source, self._number, self._journal).save(found)
         causes = {

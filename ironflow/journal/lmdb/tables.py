@@ -13,6 +13,7 @@ from ironflow.errors import RunNotFound
 from ironflow.journal import matching
 from ironflow.journal.base import (
     Delivery,
+    DocumentRow,
     EventLog,
     FunctionRow,
     Hold,
@@ -328,8 +329,24 @@ class _RunTables(Transaction):
         self._offered.clear()
 
 
+class _DocumentTables(Transaction):
+    """Documents, by kind and id."""
+
+    def document(self, kind: str, id_: str) -> DocumentRow | None:
+        key = self._prefix + keys.document(kind, id_)
+        data = self._overlay.get(keys.DOCUMENTS, key)
+        return None if data is None else rows.decode_document(data)
+
+    def put_document(self, row: DocumentRow) -> None:
+        key = self._prefix + keys.document(row.kind, row.id)
+        self._overlay.put(keys.DOCUMENTS, key, rows.encode_document(row))
+
+    def drop_document(self, kind: str, id_: str) -> None:
+        self._overlay.delete(keys.DOCUMENTS, self._prefix + keys.document(kind, id_))
+
+
 @final
-class LmdbView(_EventTables, WaitTables, _RunTables):
+class LmdbView(_EventTables, WaitTables, _RunTables, _DocumentTables):
     """All tables of one environment; see `journal.view.View`."""
 
 

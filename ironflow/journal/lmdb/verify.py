@@ -1,7 +1,7 @@
 """Prove that what is stored is what was written, a page at a time.
 
 It walks the chain of commits, then every history and its digests, the payloads,
-the events, and the rows that name runs; of the newest commits the write-ahead log has
+the events, the documents, and the rows that name runs; of the newest commits the write-ahead log has
 checksums of its own. Each page is one short snapshot, so an
 engine may own the directory meanwhile. A file that nobody owns is first checked
 page by page without LMDB, which a damaged page can crash.
@@ -93,6 +93,8 @@ def _walk(source: Source) -> Report:
     names = _environments(source)
     yield from _histories(source, names)
     yield from _pages(source, keys.EVENTS, partial(_look_at_events, chain))
+    if source.environment.has_table(keys.DOCUMENTS):
+        yield from _pages(source, keys.DOCUMENTS, _look_at_documents)
     for table, width in _NAMES_RUN.items():
         yield from _references(source, table, width)
     yield from _segments(source.environment.path)
@@ -281,6 +283,17 @@ def _look_at_events(chain: CommitChain, snapshot: Layered, page: list[Row]) -> R
                 yield Finding(
                     f"event {stored.position} started a run that is gone", run_id
                 )
+
+
+def _look_at_documents(_: Layered, page: list[Row]) -> Report:
+    for key, data in page:
+        try:
+            row = rows.decode_document(data)
+        except JournalDamaged as error:
+            yield Finding(str(error))
+            continue
+        if key[keys.ENVIRONMENT_BYTES :] != keys.document(row.kind, row.id):
+            yield Finding(f"document {row.id!r} of the kind {row.kind!r} is misplaced")
 
 
 # Where the run stands in the keys of the tables that name one.

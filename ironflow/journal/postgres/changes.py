@@ -6,6 +6,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from ironflow.journal.base import (
     Delivery,
+    DocumentRow,
     FunctionRow,
     InboxRow,
     MatchPath,
@@ -144,6 +145,11 @@ class Changes:
     consumed: RunTable[int, bool] = field(default_factory=RunTable[int, bool])
     released: dict[bytes, Released] = field(default_factory=dict[bytes, Released])
 
+    # By kind and id; None: it is deleted.
+    documents: dict[tuple[str, str], DocumentRow | None] = field(
+        default_factory=dict[tuple[str, str], DocumentRow | None]
+    )
+
     def inbox_of(self, run: bytes, stored: Sequence[InboxRow]) -> list[InboxRow]:
         """Return what an inbox is after these changes."""
         left = [row for row in stored if not self.inbox.hides(run, row.number)]
@@ -153,7 +159,7 @@ class Changes:
         """Say whether there is nothing to write."""
         lists = (self.functions, self.events, self.runs, self.records, self.released)
         gone = (self.runs_gone, self.events_gone, self.records_gone)
-        indexes = (self.match_paths, self.matches)
+        indexes = (self.match_paths, self.matches, self.documents)
         tables = (self.ready, self.inbox, self.timers, self.waits, self.consumed)
         return not (
             any(lists)

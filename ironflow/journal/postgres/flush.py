@@ -4,66 +4,48 @@ First what goes, then what comes. A statement with much data is cut in pieces, s
 that no message to the server grows without bound.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Statement
 from ironflow.journal.postgres.changes import Changes, RunTable
-
-STATEMENT_BYTES_MAX: Final = 32 * 1024 * 1024
+from ironflow.journal.postgres.statements import (
+    Encoder,
+    called,
+    dropped,
+    emptied,
+    inserted,
+)
 
 Item = TypeVar("Item")
-Encoder = Callable[[Any], bytes]
 
 
 # --- what goes ------------------------------------------------------------------
 
 
-def _emptied(table: str) -> Statement:
-    return Statement(
-        f"empty_{table}",
-        f"DELETE FROM {table} WHERE environment = $1::integer"  # noqa: S608 - names of tables and columns, none of them from outside
-        " AND run = ANY ($2::uuid[])",
-    )
+_EMPTY_INBOX: Final = emptied("inbox")
+_EMPTY_TIMERS: Final = emptied("timers")
+_EMPTY_WAITS: Final = emptied("waits")
+_EMPTY_CONSUMED: Final = emptied("consumed")
+_DROP_READY: Final = emptied("ready")
+_DROP_INBOX: Final = dropped("inbox", run="uuid", number="bigint")
+_DROP_TIMERS: Final = dropped("timers", run="uuid", step_key="uuid", kind="text")
+_DROP_WAITS: Final = dropped("waits", run="uuid", step_key="uuid")
+_DROP_CONSUMED: Final = dropped("consumed", run="uuid", position="bigint")
 
+_DROP_MATCH_PATHS: Final = dropped("match_paths", event="text", path_key="uuid")
 
-def _dropped(table: str, **keys: str) -> Statement:
-    """Rows by these keys, `name="type"`; each is looked up by itself."""
-    arrays = ", ".join(
-        f"${place}::{kind}[]" for place, kind in enumerate(keys.values(), 2)
-    )
-    equal = " AND ".join(f"{name} = a.{name}" for name in keys)
-    return Statement(
-        f"drop_{table}",
-        f"DELETE FROM {table} WHERE ctid = ANY (ARRAY ("  # noqa: S608 - names of ours
-        f"SELECT t.ctid FROM unnest({arrays}) AS a ({', '.join(keys)})"
-        f" CROSS JOIN LATERAL (SELECT ctid FROM {table}"
-        f" WHERE environment = $1::integer AND {equal} OFFSET 0) t))",
-    )
-
-
-_EMPTY_INBOX: Final = _emptied("inbox")
-_EMPTY_TIMERS: Final = _emptied("timers")
-_EMPTY_WAITS: Final = _emptied("waits")
-_EMPTY_CONSUMED: Final = _emptied("consumed")
-_DROP_READY: Final = _emptied("ready")
-_DROP_INBOX: Final = _dropped("inbox", run="uuid", number="bigint")
-_DROP_TIMERS: Final = _dropped("timers", run="uuid", step_key="uuid", kind="text")
-_DROP_WAITS: Final = _dropped("waits", run="uuid", step_key="uuid")
-_DROP_CONSUMED: Final = _dropped("consumed", run="uuid", position="bigint")
-
-_DROP_MATCH_PATHS: Final = _dropped("match_paths", event="text", path_key="uuid")
-
-_DROP_MATCHES: Final = _dropped(
+_DROP_MATCHES: Final = dropped(
     "matches", event="text", path_key="uuid", match_key="bytea", position="bigint"
 )
+_DROP_DOCUMENTS: Final = dropped("documents", kind="text", id="text")
 _DROP_EVENTS: Final = Statement(
     "drop_events",
     "DELETE FROM events WHERE environment = $1::integer AND position <= $2::bigint",
 )
-_DROP_RUNS: Final = _emptied("runs")
+_DROP_RUNS: Final = emptied("runs")
 _PUT_GONE: Final = Statement(
     "put_gone",
     """INSERT INTO gone (environment, run) SELECT $1::integer, * FROM unnest($2::uuid[])
@@ -131,18 +113,6 @@ _RELEASE: Final = Statement(
 # --- what comes -----------------------------------------------------------------
 
 
-def _inserted(table: str, after: str = "", **columns: str) -> Statement:
-    """Rows of these columns, `name="type"`; `after` says what becomes of conflicts."""
-    arrays = ", ".join(
-        f"${place}::{kind}[]" for place, kind in enumerate(columns.values(), 2)
-    )
-    return Statement(
-        f"put_{table}",
-        f"INSERT INTO {table} (environment, {', '.join(columns)})"  # noqa: S608 - names of tables and columns, none of them from outside
-        f" SELECT $1::integer, * FROM unnest({arrays}) {after}",
-    )
-
-
 _PUT_RUNS: Final = Statement(
     "put_runs",
     """INSERT INTO runs (environment, run, function, status, attempt, event_name,
@@ -159,7 +129,7 @@ _PUT_RUNS: Final = Statement(
         attempt = excluded.attempt, ended_at = excluded.ended_at,
         pause_reason = excluded.pause_reason, data = excluded.data""",
 )
-_PUT_RECORDS: Final = _inserted(
+_PUT_RECORDS: Final = inserted(
     "records",
     run="uuid",
     sequence="bigint",
@@ -168,10 +138,10 @@ _PUT_RECORDS: Final = _inserted(
     recorded_at="timestamptz",
     data="bytea",
 )
-_PUT_BLOBS: Final = _inserted(
+_PUT_BLOBS: Final = inserted(
     "blobs", "ON CONFLICT DO NOTHING", digest="bytea", data="bytea"
 )
-_PUT_BLOB_RUNS: Final = _inserted(
+_PUT_BLOB_RUNS: Final = inserted(
     "blob_runs", "ON CONFLICT DO NOTHING", digest="bytea", run="uuid"
 )
 _PUT_EVENTS: Final = Statement(
@@ -182,7 +152,7 @@ _PUT_EVENTS: Final = Statement(
     FROM unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[],
         $7::bytea[]) AS a (position, id, name, at, key, data)""",
 )
-_PUT_FUNCTIONS: Final = _inserted(
+_PUT_FUNCTIONS: Final = inserted(
     "functions",
     "ON CONFLICT (environment, id) DO UPDATE"
     " SET version = excluded.version, concurrency = excluded.concurrency,"
@@ -192,7 +162,7 @@ _PUT_FUNCTIONS: Final = _inserted(
     concurrency="bigint",
     data="bytea",
 )
-_PUT_READY: Final = _inserted(
+_PUT_READY: Final = inserted(
     "ready",
     "ON CONFLICT DO NOTHING",
     run="uuid",
@@ -200,10 +170,10 @@ _PUT_READY: Final = _inserted(
     lane="bytea",
     place="bigint",
 )
-_PUT_INBOX: Final = _inserted(
+_PUT_INBOX: Final = inserted(
     "inbox", run="uuid", number="bigint", kind="text", step="text", data="bytea"
 )
-_PUT_TIMERS: Final = _inserted(
+_PUT_TIMERS: Final = inserted(
     "timers",
     run="uuid",
     step_key="uuid",
@@ -211,7 +181,7 @@ _PUT_TIMERS: Final = _inserted(
     step="text",
     due="timestamptz",
 )
-_PUT_WAITS: Final = _inserted(
+_PUT_WAITS: Final = inserted(
     "waits",
     run="uuid",
     step_key="uuid",
@@ -224,7 +194,7 @@ _PUT_WAITS: Final = _inserted(
     seeks="bigint",
     data="bytea",
 )
-_PUT_MATCH_PATHS: Final = _inserted(
+_PUT_MATCH_PATHS: Final = inserted(
     "match_paths",
     "ON CONFLICT (environment, event, path_key) DO UPDATE SET data = excluded.data",
     event="text",
@@ -232,7 +202,7 @@ _PUT_MATCH_PATHS: Final = _inserted(
     path="text",
     data="bytea",
 )
-_PUT_MATCHES: Final = _inserted(
+_PUT_MATCHES: Final = inserted(
     "matches",
     "ON CONFLICT DO NOTHING",
     event="text",
@@ -240,7 +210,17 @@ _PUT_MATCHES: Final = _inserted(
     match_key="bytea",
     position="bigint",
 )
-_PUT_CONSUMED: Final = _inserted("consumed", run="uuid", position="bigint")
+_PUT_DOCUMENTS: Final = inserted(
+    "documents",
+    "ON CONFLICT (environment, kind, id) DO UPDATE SET revision = excluded.revision,"
+    " updated_at = excluded.updated_at, data = excluded.data",
+    kind="text",
+    id="text",
+    revision="bigint",
+    updated_at="timestamptz",
+    data="bytea",
+)
+_PUT_CONSUMED: Final = inserted("consumed", run="uuid", position="bigint")
 
 
 def written(changes: Changes, environment: bytes) -> Iterator[Call]:
@@ -265,7 +245,7 @@ def _past(changes: Changes, environment: bytes) -> Iterator[Call]:
         last = changes.events_gone[-1].position
         yield _DROP_EVENTS, [environment, pg.int8(last)]
     encoders = (pg.texts, pg.uuids, pg.byteas, pg.int8s)
-    yield from _call(_DROP_MATCHES, environment, changes.matches_gone, encoders)
+    yield from called(_DROP_MATCHES, environment, changes.matches_gone, encoders)
 
 
 def _gone(changes: Changes, environment: bytes) -> Iterator[Call]:
@@ -280,21 +260,23 @@ def _gone(changes: Changes, environment: bytes) -> Iterator[Call]:
         if runs:
             yield statement, [environment, pg.uuids(list(runs))]
     inbox = _dropped_keys(changes.inbox)
-    yield from _call(_DROP_INBOX, environment, inbox, (pg.uuids, pg.int8s))
+    yield from called(_DROP_INBOX, environment, inbox, (pg.uuids, pg.int8s))
     timers = [(run, *key) for run, key in _dropped_keys(changes.timers)]
-    yield from _call(_DROP_TIMERS, environment, timers, (pg.uuids, pg.uuids, pg.texts))
+    yield from called(_DROP_TIMERS, environment, timers, (pg.uuids, pg.uuids, pg.texts))
     waits = _dropped_keys(changes.waits)
-    yield from _call(_DROP_WAITS, environment, waits, (pg.uuids, pg.uuids))
+    yield from called(_DROP_WAITS, environment, waits, (pg.uuids, pg.uuids))
     consumed = _dropped_keys(changes.consumed)
-    yield from _call(_DROP_CONSUMED, environment, consumed, (pg.uuids, pg.int8s))
+    yield from called(_DROP_CONSUMED, environment, consumed, (pg.uuids, pg.int8s))
     paths = [
         (name, pg.digest(path))
         for (name, path), row in changes.match_paths.items()
         if row is None
     ]
-    yield from _call(_DROP_MATCH_PATHS, environment, paths, (pg.texts, pg.uuids))
+    yield from called(_DROP_MATCH_PATHS, environment, paths, (pg.texts, pg.uuids))
+    documents = [key for key, row in changes.documents.items() if row is None]
+    yield from called(_DROP_DOCUMENTS, environment, documents, (pg.texts, pg.texts))
     released = [(row.run, row.epoch, row.place) for row in changes.released.values()]
-    yield from _call(_RELEASE, environment, released, (pg.uuids, pg.int8s, pg.int8s))
+    yield from called(_RELEASE, environment, released, (pg.uuids, pg.int8s, pg.int8s))
 
 
 def _dropped_keys(table: RunTable[Any, Any]) -> list[tuple[bytes, Any]]:
@@ -304,38 +286,11 @@ def _dropped_keys(table: RunTable[Any, Any]) -> list[tuple[bytes, Any]]:
 def _come(changes: Changes, environment: bytes) -> Iterator[Call]:
     for make in (_functions, _events, _runs, _records, _blobs, _blob_runs):
         statement, values, encoders = make(changes)
-        yield from _call(statement, environment, values, encoders)
+        yield from called(statement, environment, values, encoders)
     of_runs = (_ready, _inbox, _timers, _waits, _consumed)
-    for make in (*of_runs, _match_paths, _matches):
+    for make in (*of_runs, _match_paths, _matches, _documents):
         statement, values, encoders = make(changes)
-        yield from _call(statement, environment, values, encoders)
-
-
-def _call(
-    statement: Statement,
-    environment: bytes,
-    values: Sequence[tuple[Any, ...]],
-    encoders: Sequence[Encoder],
-) -> Iterator[Call]:
-    """Yield a call with these rows, or several if they are large."""
-    for part in _parts(values):
-        columns = zip(*part, strict=True)
-        arrays = [
-            encode(column) for encode, column in zip(encoders, columns, strict=True)
-        ]
-        yield statement, [environment, *arrays]
-
-
-def _parts(values: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Cut rows where their last columns, the data, become too large together."""
-    begun, size = 0, 0
-    for place, value in enumerate(values):
-        size += len(value[-1]) if isinstance(value[-1], bytes) else 0
-        if size > STATEMENT_BYTES_MAX and place > begun:
-            yield values[begun:place]
-            begun, size = place, 0
-    if begun < len(values):
-        yield values[begun:]
+        yield from called(statement, environment, values, encoders)
 
 
 # --- the rows of each table -------------------------------------------------------
@@ -481,6 +436,16 @@ def _matches(changes: Changes) -> Made:
         for position in positions
     ]
     return _PUT_MATCHES, values, (pg.texts, pg.uuids, pg.byteas, pg.int8s)
+
+
+def _documents(changes: Changes) -> Made:
+    values = [
+        (row.kind, row.id, row.revision, row.updated_at, row.data)
+        for row in changes.documents.values()
+        if row is not None
+    ]
+    encoders = (pg.texts, pg.texts, pg.int8s, pg.timestamps, pg.byteas)
+    return _PUT_DOCUMENTS, values, encoders
 
 
 def _consumed(changes: Changes) -> Made:

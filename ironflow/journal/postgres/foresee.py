@@ -11,6 +11,7 @@ from ironflow.errors import RunNotFound
 from ironflow.journal.base import (
     AppendRecords,
     CountClaims,
+    DeleteDocument,
     DeleteEvents,
     DeleteRuns,
     DeliverEvents,
@@ -18,16 +19,19 @@ from ironflow.journal.base import (
     FireTimer,
     ForgiveClaims,
     FunctionRow,
+    ImportDocuments,
     ImportEvents,
     ImportRun,
     JournalCommand,
     PauseRun,
+    PutDocument,
     RegisterFunctions,
     RequestCancel,
     ResumeRun,
 )
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres.questions import (
+    DocumentOf,
     EventByKey,
     GoingOf,
     InboxOf,
@@ -84,6 +88,11 @@ def _foreseen(
         case RequestCancel() | PauseRun() | ResumeRun():
             yield RunOf(pg.run(command.run_id))
             yield InboxOf(pg.run(command.run_id))
+        case PutDocument() | DeleteDocument():
+            yield DocumentOf(command.kind, command.id)
+            yield DocumentOf(command.kind, "")
+        case ImportDocuments():
+            yield from (DocumentOf(row.kind, row.id) for row in command.documents)
         case _:
             yield from _of_engine(command)
 

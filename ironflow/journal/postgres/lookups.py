@@ -11,6 +11,7 @@ from ironflow.journal.postgres._psycopg import Call, Row, Statement
 from ironflow.journal.postgres.questions import (
     Answers,
     ConsumedBy,
+    DocumentOf,
     EventAt,
     EventByKey,
     EventsNamed,
@@ -280,6 +281,20 @@ def _fill_gone(
         answers.gone[RecordsGone(pg.to_int(wanted))] = pg.to_int(count)
 
 
+def _ask_documents(asked: Sequence[DocumentOf]) -> list[bytes]:
+    kinds, names = zip(*asked, strict=True)
+    return [pg.texts(kinds), pg.texts(names)]
+
+
+def _fill_documents(
+    answers: Answers, asked: Sequence[DocumentOf], found: Sequence[Row]
+) -> None:
+    answers.documents.update(dict.fromkeys(asked))
+    for columns in found:
+        row = rows.document(columns)
+        answers.documents[DocumentOf(row.kind, row.id)] = row
+
+
 def _ask_registry(_: Sequence[Registry]) -> list[bytes]:
     return []
 
@@ -310,6 +325,7 @@ _KINDS: Final[dict[type[Question], tuple[Statement, Params, Fill]]] = {
     OldestEvents: (sql.OLDEST, _ask_limits, _fill_oldest),
     GoingOf: (sql.GOING, _ask_going, _fill_going),
     RecordsGone: (sql.RECORDS_GONE, _ask_limits, _fill_gone),
+    DocumentOf: (sql.DOCUMENTS, _ask_documents, _fill_documents),
     Registry: (sql.REGISTRY, _ask_registry, _fill_registry),
 }
 

@@ -219,6 +219,15 @@ RECORDS_GONE: Final = Statement(
     FROM unnest($2::bigint[]) AS a (wanted)""",
 )
 
+DOCUMENTS: Final = Statement(
+    "documents",
+    """SELECT a.kind, a.id, d.revision, d.updated_at, d.data
+    FROM unnest($2::text[], $3::text[]) AS a (kind, id)
+    CROSS JOIN LATERAL (
+        SELECT revision, updated_at, data FROM documents
+        WHERE environment = $1::integer AND kind = a.kind AND id = a.id OFFSET 0) d""",
+)
+
 REGISTRY: Final = Statement(
     "registry",
     "SELECT data FROM functions WHERE environment = $1::integer ORDER BY id",

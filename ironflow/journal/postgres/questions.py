@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, final
 
 from ironflow.journal.base import (
+    DocumentRow,
     FunctionRow,
     InboxRow,
     MatchPath,
@@ -140,6 +141,13 @@ class RecordsGone(NamedTuple):
     limit: int
 
 
+class DocumentOf(NamedTuple):
+    """A document."""
+
+    kind: str
+    id: str
+
+
 class Registry(NamedTuple):
     """Every function."""
 
@@ -163,6 +171,7 @@ Question = (
     | OldestEvents
     | RecordsGone
     | GoingOf
+    | DocumentOf
     | Registry
 )
 
@@ -236,4 +245,7 @@ class Answers:
     )
     going: dict[GoingOf, bool] = field(default_factory=dict[GoingOf, bool])
     gone: dict[RecordsGone, int] = field(default_factory=dict[RecordsGone, int])
+    documents: dict[DocumentOf, DocumentRow | None] = field(
+        default_factory=dict[DocumentOf, DocumentRow | None]
+    )
     registry: dict[str, FunctionRow] | None = None

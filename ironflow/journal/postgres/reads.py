@@ -6,6 +6,7 @@ from typing import Any, Final
 from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, RunNotFound
 from ironflow.journal.base import (
+    DocumentRow,
     FunctionRow,
     RunCount,
     RunQuery,
@@ -15,6 +16,7 @@ from ironflow.journal.base import (
     TimerRow,
     shown_status,
 )
+from ironflow.journal.documents import name_bytes
 from ironflow.journal.lists import id_range
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
@@ -87,6 +89,17 @@ _EVENTS_NAMED: Final = Statement(
     """SELECT position, data FROM events
     WHERE environment = $1::integer AND name = $4::text AND position > $2::bigint
     ORDER BY position LIMIT $3::bigint""",
+)
+_DOCUMENTS: Final = Statement(
+    "documents_of_kind",
+    """SELECT kind, id, revision, updated_at, data FROM documents
+    WHERE environment = $1::integer AND kind = $2::text AND id > $3::text
+    ORDER BY id LIMIT $4::bigint""",
+)
+_DOCUMENT: Final = Statement(
+    "document",
+    """SELECT kind, id, revision, updated_at, data FROM documents
+    WHERE environment = $1::integer AND kind = $2::text AND id = $3::text""",
 )
 _TIMERS: Final = Statement(
     "timers_of_run",
@@ -243,6 +256,26 @@ class Reads:
         """Return the registry: all functions that were made known, by id."""
         [found] = await self._readers.run([(REGISTRY, [self._number])])
         return tuple(rows.FUNCTION.decode(data) for (data,) in found)
+
+    async def documents(
+        self, kind: str, *, after: str = "", limit: int = 100
+    ) -> Sequence[DocumentRow]:
+        """Return documents of a kind after an id, in the order of the ids.
+
+        A page has at most `limits.PAGE_DOCUMENTS_MAX`.
+        """
+        limit = min(limit, limits.PAGE_DOCUMENTS_MAX)
+        params = [self._number, pg.text(kind), pg.text(after), pg.int8(limit)]
+        [found] = await self._readers.run([(_DOCUMENTS, params)])
+        return [rows.document(columns) for columns in found]
+
+    async def document(self, kind: str, id_: str) -> DocumentRow | None:
+        """Return one document, or None."""
+        if not (name_bytes(kind) and name_bytes(id_)):
+            return None
+        params = [self._number, pg.text(kind), pg.text(id_)]
+        [found] = await self._readers.run([(_DOCUMENT, params)])
+        return rows.document(found[0]) if found else None
 
     async def timers(self, run_id: str) -> Sequence[TimerRow]:
         """Return the timers of one run: what it waits for and until when."""

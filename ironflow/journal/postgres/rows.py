@@ -12,6 +12,7 @@ import msgspec
 from ironflow.journal import row_codec
 from ironflow.journal.base import (
     Delivery,
+    DocumentRow,
     FunctionRow,
     Hint,
     MatchPath,
@@ -19,6 +20,8 @@ from ironflow.journal.base import (
     StoredEvent,
     WaitRow,
 )
+from ironflow.journal.postgres import encoding as pg
+from ironflow.journal.postgres._psycopg import Row
 from ironflow.journal.row_codec import Decoder, RowCodec, encode
 from ironflow.records import EventData
 
@@ -58,3 +61,14 @@ def decode_event(position: int, data: bytes) -> StoredEvent:
         _decode_event, data, name="an event", advice=_ADVICE
     )
     return StoredEvent(position, row.event, row.run_ids)
+
+
+# --- documents ------------------------------------------------------------------
+
+
+def document(columns: Row) -> DocumentRow:
+    """Return the document in the columns kind, id, revision, updated_at and data."""
+    kind, id_, revision, updated_at, data = columns
+    return DocumentRow(
+        kind.decode(), id_.decode(), data, pg.to_int(revision), pg.to_time(updated_at)
+    )

@@ -254,7 +254,25 @@ COMMENT ON TABLE gone IS 'Runs past their retention: their rows were deleted, an
     ' records are being deleted.';
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES_1, _TABLES_2, _TABLES_3)
+# Documents.
+_TABLES_4: Final = """
+CREATE TABLE documents (
+    environment integer NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    revision bigint NOT NULL,
+    updated_at timestamptz NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (environment, kind, id)
+);
+COMMENT ON TABLE documents IS 'Small named values, such as API keys.';
+COMMENT ON COLUMN documents.id IS 'Empty in the row of a kind that keeps the highest'
+    ' revision of its documents that were deleted.';
+COMMENT ON COLUMN documents.revision IS 'It grows with every change and is not used'
+    ' again.';
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4)
 VERSION: Final = len(MIGRATIONS)
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"

@@ -13,6 +13,7 @@ from ironflow.journal import matching
 from ironflow.journal.base import (
     Claim,
     Delivery,
+    DocumentRow,
     EventLog,
     FunctionRow,
     Hold,
@@ -440,8 +441,26 @@ class _RunTables(Tables):
         changes.consumed.empty(run, stored=stored.has_consumed)
 
 
+class _DocumentTables(Tables):
+    """Documents, by kind and id."""
+
+    def document(self, kind: str, id_: str) -> DocumentRow | None:
+        question = ask.DocumentOf(kind, id_)
+        if question in self.changes.documents:
+            return self.changes.documents[question]
+        if question not in self._answers.documents:
+            self._want(question)
+        return self._answers.documents[question]
+
+    def put_document(self, row: DocumentRow) -> None:
+        self.changes.documents[row.kind, row.id] = row
+
+    def drop_document(self, kind: str, id_: str) -> None:
+        self.changes.documents[kind, id_] = None
+
+
 @final
-class PostgresView(_EventTables, _MatchTables, _RunTables):
+class PostgresView(_EventTables, _MatchTables, _RunTables, _DocumentTables):
     """All tables of one environment; see `journal.view.View`."""
 
     def release(self, claims: Sequence[Claim]) -> None:
