@@ -19,6 +19,7 @@ _HOMES = {
     "Conflict": "ironflow.errors",
     "Context": "ironflow.authoring.context",
     "CurrentStep": "ironflow.engine.current",
+    "Emission": "ironflow.engine.handles",
     "Engine": "ironflow.engine.engine",
     "EngineClosed": "ironflow.errors",
     "EngineError": "ironflow.errors",

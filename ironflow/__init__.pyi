@@ -16,6 +16,7 @@ from ironflow.authoring.step import StepClient as StepClient
 from ironflow.engine.current import CurrentStep as CurrentStep
 from ironflow.engine.current import current_step as current_step
 from ironflow.engine.engine import Engine as Engine
+from ironflow.engine.handles import Emission as Emission
 from ironflow.engine.handles import Receipt as Receipt
 from ironflow.engine.handles import Run as Run
 from ironflow.engine.open import open_engine as open_engine
@@ -72,6 +73,7 @@ __all__ = [
     "Conflict",
     "Context",
     "CurrentStep",
+    "Emission",
     "Engine",
     "EngineClosed",
     "EngineError",

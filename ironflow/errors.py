@@ -21,7 +21,7 @@
     |   `-- MisusedOperation        an operation where it cannot stand
     |-- EngineError
     |   |-- RunNotFound
-    |   |-- FunctionNotFound
+    |   |-- FunctionNotFound        nobody has registered a function of this id
     |   |-- RunExists               a run that was to be imported is there
     |   |-- RunUnsuccessful         `.unwrap()` of a run that did not complete
     |   |-- NoRunCreated            emit_sync of an event that no function takes

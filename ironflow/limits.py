@@ -72,6 +72,7 @@ APART_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024  # of a process that reads damag
 APART_SILENCE_S_MAX: Final = 60
 
 # Engine
+EMIT_BATCH_EVENTS_MAX: Final = 1_000  # stored in one commit
 EVENT_NAMES_KNOWN_MAX: Final = 1_024  # that need not be checked again
 RUNS_ACTIVE_MAX: Final = 1_000  # runs with code in memory and work to do
 RUNS_CACHED_MAX: Final = 1_000  # parked runs whose coroutine is kept

@@ -55,7 +55,7 @@ class ActiveRun:
         self._runtime = runtime
         self._work = work
         self._program = program
-        self.run_id = claim.run_id
+        self.run_id, self.function_id = claim.run_id, program.id
         self.is_closed = False
         environment = runtime.journal.environment
         self._afresh = partial(player_of, program, claim.run_id, environment)

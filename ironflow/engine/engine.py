@@ -1,36 +1,43 @@
-"""The engine as its users hold it: emit events, look at runs, cancel them."""
+"""The engine as its users hold it: emit events, look at runs, steer them."""
 
-import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, final
 
 import msgspec
 import trio
 
 from ironflow import ids, limits, values
-from ironflow.engine.handles import Receipt, Run, run_of
+from ironflow.engine.amending import amend
+from ironflow.engine.checked import (
+    checked_key,
+    checked_metadata,
+    checked_text,
+    checked_version,
+)
+from ironflow.engine.handles import Emission, Receipt, Run
+from ironflow.engine.hosting import Hosting
+from ironflow.engine.results import Results
 from ironflow.engine.runtime import Runtime
-from ironflow.errors import ConfigurationError, EngineClosed, NoRunCreated, RunNotFound
+from ironflow.errors import ConfigurationError, MisusedOperation, NoRunCreated
+from ironflow.journal.apply_records import INVOKE_EVENT
 from ironflow.journal.base import (
+    CLOSED,
+    DeleteRuns,
+    Done,
     EmitEvents,
     Emitted,
     RequestCancel,
     ResumeRun,
     RunQuery,
-    RunSummary,
     StoredEvent,
 )
-from ironflow.policy.duration import Duration, parse_duration
+from ironflow.policy.duration import Duration
 from ironflow.policy.names import check_event_name
-from ironflow.records import Entry, ErrorInfo, EventData
+from ironflow.records import Draft, Entry, EventData, RunRetried, StepPatched
 
-_VERSION_MAX: Final = 2**31 - 1
-_PLAIN_SECONDS = range(1, 86_400)
 # Seeded by the system once: asking it for every event costs more than the event.
-_random = random.Random()
-_UNTIL = frozenset({"completed", "failed", "cancelled", "continued", "paused"})
+_random: Final = random.Random()
 
 
 @final
@@ -42,12 +49,18 @@ class Engine:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._results = Results(runtime)
         self._names: set[str] = set()  # event names that were checked of late
 
     @property
     def functions(self) -> Sequence[str]:
         """Return the ids of the functions that this engine carries out."""
         return sorted(self._runtime.programs)
+
+    @property
+    def hosting(self) -> Hosting:
+        """Return what transports need, to host functions whose code is elsewhere."""
+        return Hosting(self._runtime)
 
     async def emit(
         self,
@@ -70,21 +83,72 @@ class Engine:
             JournalFull: there is no space; nothing was stored.
         """
         self._check_open()
-        now = self._runtime.clock.now()
-        event = EventData(
-            id=ids.event_id(ids.uuid7(now, _random.randbytes(ids.ENTROPY_BYTES))),
-            name=self._checked_name(name),
-            data=msgspec.Raw(values.encode(data)),
-            version=_checked_version(version),
-            timestamp=now,
-            metadata=_checked_metadata(metadata),
-            idempotency_key=_checked_key(idempotency_key),
-            source=_checked_text(source, option="source"),
+        event = self._event(
+            self._checked_name(name),
+            data,
+            idempotency_key=idempotency_key,
+            metadata=metadata,
+            version=version,
+            source=source,
         )
-        answer = await self._runtime.commit_one(EmitEvents((event,), now))
-        assert isinstance(answer, Emitted)
-        [receipt] = answer.receipts
-        return Receipt(receipt.event_id, receipt.run_ids, duplicate=receipt.duplicate)
+        [receipt] = await self._emit((event,))
+        return receipt
+
+    async def emit_batch(self, events: Sequence[Emission]) -> list[Receipt]:
+        """Store events in one commit: all of them or none; their receipts, in order.
+
+        Raises:
+            ConfigurationError: a name or option is wrong, or they are too many.
+            EventConflict: two of them have the same idempotency key.
+            ValueRejected: data cannot be stored; the message names the path.
+        """
+        self._check_open()
+        if len(events) > limits.EMIT_BATCH_EVENTS_MAX:
+            raise ConfigurationError(
+                f"a batch of {len(events)} events; at most"
+                f" {limits.EMIT_BATCH_EVENTS_MAX} are stored in one: send several"
+            )
+        checked = [
+            self._event(
+                self._checked_name(each.name),
+                each.data,
+                idempotency_key=each.idempotency_key,
+                metadata=each.metadata,
+                version=each.version,
+                source=each.source,
+            )
+            for each in events
+        ]
+        return await self._emit(tuple(checked)) if checked else []
+
+    async def invoke(
+        self,
+        function_id: str,
+        data: Any = None,
+        *,
+        idempotency_key: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Receipt:
+        """Start a run of one function, whatever its triggers; it has one run id.
+
+        What starts it is stored as an event, `ironflow.invoke`. A second call with the
+        same function and idempotency key gives the first one's receipt.
+
+        Raises:
+            FunctionNotFound: nobody has registered it.
+            ValueRejected: `data` cannot be stored; the message names the path.
+        """
+        self._check_open()
+        function_id = checked_text(function_id, option="function_id")
+        key = checked_key(idempotency_key)
+        event = self._event(
+            INVOKE_EVENT,
+            data,
+            idempotency_key=f"{function_id}:{key}" if key else "",
+            metadata=metadata,
+        )
+        [receipt] = await self._emit((event,), only=function_id)
+        return receipt
 
     async def emit_sync(
         self,
@@ -112,11 +176,11 @@ class Engine:
                 f" stored. This engine has: {', '.join(self.functions) or 'none'}",
                 event_id=receipt.event_id,
             )
-        deadline = self._deadline(timeout)
+        deadline = self._results.deadline(timeout)
         fresh = not receipt.duplicate  # nobody has given the runs a turn yet
         runs: list[Run] = []
         for run_id in receipt.run_ids:
-            runs.append(await self._result(run_id, deadline, fresh=fresh))
+            runs.append(await self._results.result(run_id, deadline, fresh=fresh))
             fresh = False
         return runs
 
@@ -127,7 +191,7 @@ class Engine:
             RunNotFound: there is none with this id.
         """
         self._check_open()
-        return await self._run(await self._summary(run_id))
+        return await self._results.show(await self._results.summary(run_id))
 
     async def result(self, run_id: str, timeout: Duration | None = None) -> Run:
         """Return a run when it has ended or is paused; follows continue_as_new.
@@ -138,8 +202,7 @@ class Engine:
             RunNotFound: there is none with this id.
         """
         self._check_open()
-        deadline = self._deadline(timeout)
-        return await self._result(run_id, deadline)
+        return await self._results.follow(run_id, timeout)
 
     async def list_runs(
         self,
@@ -155,7 +218,7 @@ class Engine:
             status=status, function_id=function_id, cursor=cursor, limit=limit
         )
         found = await self._runtime.journal.find(query)
-        return [await self._run(summary) for summary in found]
+        return [await self._results.show(summary) for summary in found]
 
     async def list_events(
         self, pattern: str = ">", *, after: int = 0, limit: int = 100
@@ -173,7 +236,7 @@ class Engine:
             RunNotFound: there is none with this id.
         """
         self._check_open()
-        await self._summary(run_id)
+        await self._results.summary(run_id)
         return await self._runtime.journal.history(run_id, after=after, limit=limit)
 
     async def cancel(self, run_id: str, *, reason: str = "", actor: str = "") -> Run:
@@ -184,8 +247,7 @@ class Engine:
         """
         self._check_open()
         now = self._runtime.clock.now()
-        reason = _checked_text(reason, option="reason")[: limits.REASON_CHARS_MAX]
-        actor = _checked_text(actor, option="actor")[: limits.REASON_CHARS_MAX]
+        actor, reason = _said(actor, reason)
         await self._runtime.commit_one(
             RequestCancel(ids.check_run_id(run_id), actor, reason, now)
         )
@@ -201,15 +263,76 @@ class Engine:
         await self._runtime.commit_one(ResumeRun(ids.check_run_id(run_id)))
         return await self.get_run(run_id)
 
+    async def retry(self, run_id: str, *, reason: str = "", actor: str = "") -> Run:
+        """Let a paused or a failed run try again; return it as it is now.
+
+        A failed one goes on at the step that failed, as its next attempt.
+
+        Raises:
+            RunNotFound: there is none with this id.
+            MisusedOperation: it cannot go on; the message says why.
+        """
+        self._check_open()
+        summary = await self._results.summary(run_id)
+        if summary.status == "paused":
+            return await self.resume(run_id)
+        actor, reason = _said(actor, reason)
+        record = RunRetried(attempt=summary.row.attempt + 1, actor=actor, reason=reason)
+        await self._amend(run_id, Draft(record))
+        return await self.get_run(run_id)
+
+    async def patch_step(
+        self, run_id: str, step: str, output: Any, *, reason: str = "", actor: str = ""
+    ) -> Run:
+        """Replace the result of a step, by its id; what it was stays in the history.
+
+        The run has to wait, to be paused or to have failed. Code that has seen the old
+        result sees the new one when the run goes on, from its start.
+
+        Raises:
+            RunNotFound: there is none with this id.
+            LeaseLost: the run is being carried on; pause it first.
+            MisusedOperation: the step has no result; the message says so.
+            ValueRejected: `output` cannot be stored; the message names the path.
+        """
+        self._check_open()
+        actor, reason = _said(actor, reason)
+        record = StepPatched(
+            id=checked_text(step, option="step"), actor=actor, reason=reason
+        )
+        await self._amend(run_id, Draft(record, values.encode(output)))
+        return await self.get_run(run_id)
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a run that has ended, with all its records.
+
+        Raises:
+            RunNotFound: there is none with this id.
+            MisusedOperation: it, or the run that it is a child of, has not ended.
+        """
+        self._check_open()
+        summary = await self._results.summary(run_id)
+        if summary.row.status not in CLOSED:
+            raise MisusedOperation(
+                f"run {run_id} is {summary.status}; only a run that has ended is"
+                " deleted: cancel it first"
+            )
+        now = self._runtime.clock.now()
+        runs, changed = (run_id,), True
+        while changed:  # a long run goes in several commits
+            answer = await self._runtime.commit_one(DeleteRuns(runs, now, asked=True))
+            changed = isinstance(answer, Done) and answer.changed
+        if await self._runtime.journal.run(run_id) is not None:
+            raise MisusedOperation(
+                f"run {run_id} is a child of {summary.row.parent_run}, which has not"
+                " ended and may still ask for it; delete it after that"
+            )
+
     # --- inside -------------------------------------------------------------------------
 
     def _check_open(self) -> None:
         trio.lowlevel.current_task()  # function code has none: it must use a step
-        if self._runtime.closing:
-            raise EngineClosed(
-                "the engine is closed or closing; open it again with"
-                " ironflow.open_engine(app, url)"
-            )
+        self._results.check_open()
 
     def _checked_name(self, name: str) -> str:
         if type(name) is str and name in self._names:
@@ -219,121 +342,46 @@ class Engine:
         self._names.add(check_event_name(name))
         return name
 
-    def _deadline(self, timeout: Duration | None) -> int | None:
-        if timeout is None or timeout == math.inf:
-            return None
+    def _event(
+        self,
+        name: str,
+        data: Any,
+        *,
+        idempotency_key: str = "",
+        metadata: Mapping[str, str] | None = None,
+        version: int = 1,
+        source: str = "",
+    ) -> EventData:
         now = self._runtime.clock.now()
-        if type(timeout) is int and timeout in _PLAIN_SECONDS:  # as mostly
-            return now + timeout * 1_000_000
-        return now + parse_duration(timeout, option="timeout")
-
-    async def _summary(self, run_id: str) -> RunSummary:
-        summary = await self._runtime.journal.run(ids.check_run_id(run_id))
-        if summary is None:
-            raise RunNotFound(
-                f"there is no run {run_id} in environment"
-                f" {self._runtime.journal.environment!r} of this journal"
-            )
-        return summary
-
-    async def _result(
-        self, run_id: str, deadline: int | None, *, fresh: bool = False
-    ) -> Run:
-        while True:
-            summary = await self._ended(run_id, deadline, fresh=fresh)
-            fresh = False
-            if summary.status != "continued":
-                return await self._run(summary)
-            run_id = summary.row.continued_to
-
-    async def _ended(
-        self, run_id: str, deadline: int | None, *, fresh: bool = False
-    ) -> RunSummary:
-        """Return the run when it has ended, is paused, or the deadline has passed.
-
-        `fresh`: it cannot have ended before this call, which spares a look.
-        """
-        runtime = self._runtime
-        while True:
-            waiter = runtime.waiter(run_id)
-            alarm = (
-                None if deadline is None else runtime.alarms.set(deadline, waiter.set)
-            )
-            try:
-                summary = None if fresh else await self._summary(run_id)
-                fresh = False
-                late = deadline is not None and deadline <= runtime.clock.now()
-                if summary is not None and (late or summary.status in _UNTIL):
-                    return summary
-                await waiter.wait()
-            finally:
-                runtime.forget(run_id, waiter)
-                if alarm is not None:
-                    alarm.cancel()
-            self._check_open()
-
-    async def _run(self, summary: RunSummary) -> Run:
-        last: Entry | None = None
-        if summary.row.ended_at:
-            [last] = await self._runtime.journal.history(
-                summary.row.run_id, after=summary.length - 1, limit=1
-            )
-        program = self._runtime.programs.get(summary.row.function_id)
-        output_type = Any if program is None else program.output
-        run = run_of(summary, last, output_type=output_type, follow=self.result)
-        if program is None and run.ended_at is None and run.error is None:
-            return replace(run, error=self._nobody(run.function_id))
-        return run
-
-    def _nobody(self, function_id: str) -> ErrorInfo:
-        """Say why a run of a function that this engine lacks does not go on."""
-        return ErrorInfo(
-            type="FunctionNotFound",
-            message=(
-                f"no function {function_id!r} is in the app of this engine, so the run"
-                f" waits for one; it has: {', '.join(self.functions) or 'none'}"
-            ),
-            code="FUNCTION_NOT_FOUND",
+        return EventData(
+            id=ids.event_id(ids.uuid7(now, _random.randbytes(ids.ENTROPY_BYTES))),
+            name=name,
+            data=msgspec.Raw(values.encode(data)),
+            version=checked_version(version),
+            timestamp=now,
+            metadata=checked_metadata(metadata),
+            idempotency_key=checked_key(idempotency_key),
+            source=checked_text(source, option="source"),
         )
 
+    async def _emit(
+        self, events: tuple[EventData, ...], *, only: str = ""
+    ) -> list[Receipt]:
+        now = self._runtime.clock.now()
+        answer = await self._runtime.commit_one(EmitEvents(events, now, only))
+        assert isinstance(answer, Emitted)
+        return [
+            Receipt(each.event_id, each.run_ids, duplicate=each.duplicate)
+            for each in answer.receipts
+        ]
 
-def _checked_text(text: object, *, option: str) -> str:
-    """Return a text that can be stored: halves of surrogate pairs cannot."""
-    if not isinstance(text, str):
-        raise ConfigurationError(f"{option}={text!r} must be text")
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise ConfigurationError(
-            f"{option}={text!r} holds half of a surrogate pair, which is no text"
-        )
-    return text
-
-
-def _checked_version(version: object) -> int:
-    if type(version) is not int or not 0 <= version <= _VERSION_MAX:
-        raise ConfigurationError(
-            f"version={version!r} must be a whole number from 0 to {_VERSION_MAX}"
-        )
-    return version
+    async def _amend(self, run_id: str, draft: Draft) -> None:
+        summary = await self._results.summary(run_id)
+        await amend(self._runtime, run_id, summary.length, draft)
 
 
-def _checked_key(key: object) -> str:
-    key = _checked_text(key, option="idempotency_key")
-    if len(key) > limits.IDEMPOTENCY_KEY_CHARS_MAX:
-        raise ConfigurationError(
-            f"idempotency_key has {len(key)} characters; at most"
-            f" {limits.IDEMPOTENCY_KEY_CHARS_MAX} are allowed: use a digest"
-        )
-    return key
-
-
-def _checked_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
-    entries: dict[Any, Any] = dict(metadata or {})
-    if len(entries) > limits.METADATA_ENTRIES_MAX:
-        raise ConfigurationError(
-            f"metadata has {len(entries)} entries; at most"
-            f" {limits.METADATA_ENTRIES_MAX} are allowed: put the rest into data"
-        )
-    for key, value in entries.items():
-        _checked_text(key, option="a key of metadata")
-        _checked_text(value, option=f"metadata[{key!r}]")
-    return entries
+def _said(actor: str, reason: str) -> tuple[str, str]:
+    """Return who wants something and why, as much of it as is kept."""
+    who = checked_text(actor, option="actor")[: limits.REASON_CHARS_MAX]
+    why = checked_text(reason, option="reason")[: limits.REASON_CHARS_MAX]
+    return who, why

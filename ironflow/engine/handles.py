@@ -1,6 +1,6 @@
 """What users get of runs: plain values that may be kept."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -24,6 +24,18 @@ Status = Literal[
 ]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """An event to be emitted with others, as `Engine.emit` takes it."""
+
+    name: str
+    data: Any = None
+    idempotency_key: str = ""
+    metadata: Mapping[str, str] | None = None
+    version: int = 1
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,7 +233,6 @@ async def _quiet(runtime: Runtime) -> None:
 
 async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) -> None:
     """Claim what is ready, as long as there is room."""
-    functions = frozenset(runtime.programs)
     work = Work(runtime)
     while True:
         await runtime.look.wait()
@@ -241,7 +240,7 @@ async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) ->
         room = limits.RUNS_ACTIVE_MAX - len(runtime.active)
         if room <= 0 or runtime.closing:
             continue
-        claims = await runtime.journal.claim(functions, limit=room)
+        claims = await runtime.journal.claim(runtime.functions, limit=room)
         if len(claims) == room:
             runtime.look.set()
         wanted = [claim for claim in claims if only is None or only(claim)]

@@ -32,6 +32,7 @@ class Carried(Protocol):
     """A run in memory, as the rest of the engine knows it."""
 
     run_id: str
+    function_id: str
 
     def new_inbox(self) -> None:
         """Say that inbox rows may wait."""
@@ -64,6 +65,7 @@ class Runtime:
         self.journal = journal
         self.clock = clock
         self.programs = programs
+        self.functions = frozenset(programs)  # those whose runs are claimed
         self.nursery = nursery
         self.asyncio_loop = asyncio_loop
         self.hooks = hooks
@@ -207,6 +209,22 @@ class Runtime:
         """Wake whoever waits for any run."""
         for run_id in list(self._waiters):
             self.wake(run_id)
+
+    # --- programs ----------------------------------------------------------------------------
+
+    def carry(self, program: Program) -> None:
+        """Carry out a program from now on, in the place of any of its id."""
+        self.programs[program.id] = program
+        self.functions = self.functions | {program.id}
+        parked = [run for run in self.parked.values() if run.function_id == program.id]
+        for carried in parked:  # it has the program that was
+            del self.parked[carried.run_id]
+            carried.drop()
+        self.look.set()
+
+    def drop(self, function_id: str) -> None:
+        """Claim no more runs of a program."""
+        self.functions = self.functions - {function_id}
 
     # --- runs in memory ---------------------------------------------------------------------
 

@@ -200,7 +200,9 @@ class BlockingEngine:
         return self._portal.call(lambda: method(self._engine)).result()
 
     emit = _Blocking(Engine.emit)
+    emit_batch = _Blocking(Engine.emit_batch)
     emit_sync = _Blocking(Engine.emit_sync)
+    invoke = _Blocking(Engine.invoke)
     get_run = _Blocking(Engine.get_run)
     result = _Blocking(Engine.result)
     list_runs = _Blocking(Engine.list_runs)
@@ -208,6 +210,9 @@ class BlockingEngine:
     history = _Blocking(Engine.history)
     cancel = _Blocking(Engine.cancel)
     resume = _Blocking(Engine.resume)
+    retry = _Blocking(Engine.retry)
+    patch_step = _Blocking(Engine.patch_step)
+    delete = _Blocking(Engine.delete)
 
 
 @final
@@ -233,7 +238,9 @@ class AsyncioEngine:
         return answer
 
     emit = _OnAsyncio(Engine.emit)
+    emit_batch = _OnAsyncio(Engine.emit_batch)
     emit_sync = _OnAsyncio(Engine.emit_sync)
+    invoke = _OnAsyncio(Engine.invoke)
     get_run = _OnAsyncio(Engine.get_run)
     result = _OnAsyncio(Engine.result)
     list_runs = _OnAsyncio(Engine.list_runs)
@@ -241,6 +248,9 @@ class AsyncioEngine:
     history = _OnAsyncio(Engine.history)
     cancel = _OnAsyncio(Engine.cancel)
     resume = _OnAsyncio(Engine.resume)
+    retry = _OnAsyncio(Engine.retry)
+    patch_step = _OnAsyncio(Engine.patch_step)
+    delete = _OnAsyncio(Engine.delete)
 
 
 @final

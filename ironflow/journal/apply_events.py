@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ironflow import ids, limits
-from ironflow.errors import EventConflict
+from ironflow.errors import EventConflict, FunctionNotFound
 from ironflow.journal import apply_runs as runs
 from ironflow.journal import apply_waits as waits
 from ironflow.journal.base import (
@@ -53,7 +53,9 @@ def emit(view: View, command: EmitEvents, *, environment: str) -> Emitted | Refu
     conflict = _repeated(command.events)
     if conflict:
         return Refused(conflict)
-    plans = [_planned(view, event) for event in command.events]
+    if command.only and command.only not in view.functions():
+        return Refused(_no_function(command.only))
+    plans = [_planned(view, event, command.only) for event in command.events]
     conflict = _stored_before(view, plans)
     if conflict:
         return Refused(conflict)
@@ -91,20 +93,29 @@ def _repeated(events: tuple[EventData, ...]) -> EventConflict | None:
     return None
 
 
-def _planned(view: View, event: EventData) -> _Plan:
+def _no_function(function_id: str) -> FunctionNotFound:
+    return FunctionNotFound(
+        f"no function {function_id!r} is registered in this environment; 'ironflow"
+        " functions list' shows those that are"
+    )
+
+
+def _planned(view: View, event: EventData, only: str) -> _Plan:
     if event.idempotency_key:
         position = view.event_by_key(event.name, event.idempotency_key)
         if position is not None:
             return _Plan(event, waits.at(view, position), {})
     starts = {
         ids.triggered_run_id(event.id, function.id): function
-        for function in _triggered(view, event.name)
+        for function in _triggered(view, event.name, only)
     }
     return _Plan(event, None, starts)
 
 
-def _triggered(view: View, name: str) -> tuple[FunctionRow, ...]:
+def _triggered(view: View, name: str, only: str) -> tuple[FunctionRow, ...]:
     """The functions that an event of this name starts, in the order of their ids."""
+    if only:
+        return (view.functions()[only],)
     if name.startswith(TOPIC):
         return ()
     return tuple(

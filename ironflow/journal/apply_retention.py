@@ -23,22 +23,26 @@ def _delete_runs(view: View, command: DeleteRuns) -> Done:
     changed = False
     for run_id in command.run_ids:
         row = view.run(run_id)
-        if row is not None and _may_go(view, row, now=command.now):
+        if row is not None and _may_go(view, row, command):
             view.drop_run(run_id)
             changed = True
     more = view.drop_records(limit=limits.RETENTION_RECORDS_PER_COMMIT_MAX)
     return Done(changed or more)
 
 
-def _may_go(view: View, row: RunRow, *, now: int) -> bool:
+def _may_go(view: View, row: RunRow, command: DeleteRuns) -> bool:
     if row.status not in CLOSED:
         return False
-    function = view.functions().get(row.function_id)  # of an import there may be none
-    retention_us = function.retention_us if function else KEPT_FOR_EVER
-    if not is_past(row.ended_at, retention_us=retention_us, now=now):
+    if not command.asked and not _is_past(view, row, now=command.now):
         return False
     parent = view.run(row.parent_run) if row.parent_run else None
     return parent is None or parent.status in CLOSED
+
+
+def _is_past(view: View, row: RunRow, *, now: int) -> bool:
+    function = view.functions().get(row.function_id)  # of an import there may be none
+    retention_us = function.retention_us if function else KEPT_FOR_EVER
+    return is_past(row.ended_at, retention_us=retention_us, now=now)
 
 
 def _delete_events(view: View, command: DeleteEvents) -> Done:

@@ -99,11 +99,14 @@ class EmitEvents:
 
     All of them or none. Answer: `Emitted`, one receipt an event, in order. An
     idempotency key (scope: environment, event name, key) that was used before
-    gives the first receipt with `duplicate=True`, whatever the payload.
+    gives the first receipt with `duplicate=True`, whatever the payload. `only`: the
+    events start this function, whatever its triggers, and no other; refused with
+    `FunctionNotFound`.
     """
 
     events: tuple[EventData, ...]
     now: int
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ class DeleteRuns:
     Answer: `Done`; repeat it, also without any runs, while it answers `changed=True`:
     the records of a long run go in several commits. Those that are not past it stay,
     and so does a child whose parent has not ended. A run that is forgotten is there for
-    nobody any more, whether its records have gone or not.
+    nobody any more, whether its records have gone or not. `asked`: somebody wants these
+    runs gone, whatever their function's retention.
     """
 
     run_ids: tuple[str, ...]
     now: int
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

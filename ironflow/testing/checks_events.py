@@ -1,7 +1,7 @@
 """Checks of a journal: events are stored, found again, and start runs."""
 
 from ironflow import ids
-from ironflow.errors import EventConflict
+from ironflow.errors import EventConflict, FunctionNotFound
 from ironflow.journal.base import EmitEvents, Emitted
 from ironflow.records import Draft, Published, RunStarted
 from ironflow.testing.checks_scene import (
@@ -43,6 +43,29 @@ async def check_a_receipt_says_what_became_of_an_event(
         )
         expect(stored[0].run_ids, started, what="the runs a stored event names")
         expect(stored[0].event.data, first.data, what="the data of a stored event")
+
+
+async def check_an_event_may_start_one_function_only(
+    open_journal: OpenJournal,
+) -> None:
+    """`only` names it, whatever its triggers and those of others."""
+    scene = Scene("only", open_journal)
+    async with scene.open():
+        await scene.register(scene.function("other", "go"), scene.function("job"))
+        event = scene.event("go", key="k")
+        command = EmitEvents((event,), scene.now, only=scene.name("job"))
+        emitted = given(await scene.commit(command), Emitted, what="an invoke")
+        again = EmitEvents((scene.event("go", key="k"),), scene.now, scene.name("job"))
+        repeated = given(await scene.commit(again), Emitted, what="a second invoke")
+        unknown = EmitEvents((scene.event("go"),), scene.now, scene.name("nobody"))
+        refused(await scene.commit(unknown), FunctionNotFound, what="one of nobody")
+        held = await scene.claim("job"), await scene.claim("other")
+
+    run_id = ids.triggered_run_id(event.id, scene.name("job"))
+    [receipt], [second] = emitted.receipts, repeated.receipts
+    expect((receipt.run_ids, receipt.duplicate), ((run_id,), False), what="its run")
+    expect((second.run_ids, second.duplicate), ((run_id,), True), what="its run again")
+    expect([len(claims) for claims in held], [1, 0], what="runs that were started")
 
 
 async def check_a_run_begins_with_its_event(open_journal: OpenJournal) -> None:
@@ -238,6 +261,7 @@ async def check_an_event_has_the_time_it_was_stored(
 
 EVENT_CHECKS = (
     check_a_receipt_says_what_became_of_an_event,
+    check_an_event_may_start_one_function_only,
     check_a_run_begins_with_its_event,
     check_an_idempotency_key_is_answered_once,
     check_a_batch_is_whole_or_absent,

@@ -90,6 +90,18 @@ async def check_a_run_goes_when_its_time_is_over(open_journal: OpenJournal) -> N
         refused(cancel, RunNotFound, what="a cancel")
 
 
+async def check_a_run_goes_when_it_is_asked(open_journal: OpenJournal) -> None:
+    """Whatever the retention; but not before it has ended."""
+    scene = Scene("asked", open_journal)
+    async with scene.open() as journal:
+        holder = await _start(scene)
+        command = DeleteRuns((holder.run_id,), scene.now, asked=True)
+        require(not await scene.done(command, what="a deletion"), what="an open one")
+        await holder.append(completed("pay:0", 1), ended("completed", 1))
+        require(await scene.done(command, what="a deletion"), what="one that ended")
+        expect(await journal.run(holder.run_id), None, what="the run")
+
+
 async def check_what_has_not_ended_stays(open_journal: OpenJournal) -> None:
     """So does a run of a function without retention."""
     scene = Scene("stays", open_journal)
@@ -343,6 +355,7 @@ async def check_an_event_that_is_still_offered_stays(open_journal: OpenJournal) 
 
 RETENTION_CHECKS = (
     check_a_run_goes_when_its_time_is_over,
+    check_a_run_goes_when_it_is_asked,
     check_what_has_not_ended_stays,
     check_a_child_stays_as_long_as_its_parent_goes_on,
     check_a_cancel_ends_where_a_chain_has_gone,

@@ -81,6 +81,10 @@ def _foreseen(
             yield from of_append(command)
         case EmitEvents():
             yield from _of_events(command.events, functions, paths)
+            if command.only:
+                ids_ = (each.id for each in command.events)
+                started = (ids.triggered_run_id(each, command.only) for each in ids_)
+                yield from (RunOf(pg.run(run_id)) for run_id in started)
         case FireTimer():
             yield from _of_timer(command)
         case ImportRun() | ImportEvents():

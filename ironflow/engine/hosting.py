@@ -1,0 +1,63 @@
+"""What transports get of an engine: a place to host functions whose code is elsewhere."""
+
+from collections.abc import Callable
+from typing import final
+
+from ironflow.engine.clock import Clock
+from ironflow.engine.runtime import Runtime
+from ironflow.interpreter.program import Program
+from ironflow.journal.base import Hint, Journal
+
+
+@final
+class Hosting:
+    """The journal, the clock and the programs of a running engine.
+
+    Whoever carries runs on by itself (a worker's end of the wire) claims them from
+    `journal`. Whoever has programs that the engine shall carry on gives them to `carry`.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @property
+    def journal(self) -> Journal:
+        """Return the journal that the engine carries runs on in."""
+        return self._runtime.journal
+
+    @property
+    def clock(self) -> Clock:
+        """Return the engine's clock."""
+        return self._runtime.clock
+
+    @property
+    def is_closing(self) -> bool:
+        """Say whether the engine begins nothing new any more."""
+        return self._runtime.closing
+
+    def now(self) -> int:
+        """Return the time in microseconds."""
+        return self._runtime.clock.now()
+
+    def watch(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call back after each commit that changed something; return a stop.
+
+        On the engine's loop. A hint may be lost: look once at start.
+        """
+        return self._runtime.journal.watch(callback)
+
+    def look(self) -> None:
+        """Let the engine look for runs that it could claim."""
+        self._runtime.look.set()
+
+    def carry(self, program: Program) -> None:
+        """Carry out runs of this program from now on, also those that wait.
+
+        One of the same id is replaced for runs that are claimed from here on; those in
+        memory keep the one they have.
+        """
+        self._runtime.carry(program)
+
+    def drop(self, function_id: str) -> None:
+        """Claim no more runs of this function; those that are held go on."""
+        self._runtime.drop(function_id)
