@@ -86,8 +86,30 @@ LOOP_BLOCKED_US_MIN: Final = 100_000  # a step that blocks so long is named
 SHUTDOWN_US_DEFAULT: Final = 10 * 1_000_000
 
 # Transport
+HTTP_CONNECTIONS_MAX: Final = 4_096
+HTTP_HEADER_BYTES_MAX: Final = 64 * 1024  # request line and headers
+HTTP_HEADERS_MAX: Final = 128
 HTTP_BODY_BYTES_DEFAULT: Final = 32 * 1024 * 1024  # a handler may say otherwise
+HTTP_BODY_UNREAD_BYTES_MAX: Final = 256 * 1024  # of one request
+HTTP_BODY_DISCARDED_BYTES_MAX: Final = 1024 * 1024  # that a handler did not want
+HTTP_CHUNK_OVERHEAD_BYTES_MAX: Final = 16 * 1024  # beside the chunks themselves
+HTTP_BODY_BYTES_PER_SECOND_MIN: Final = 1_024
+HTTP_HEADERS_US_MAX: Final = 10 * 1_000_000  # until they are whole, with TLS
+HTTP_BODY_STALL_US_MAX: Final = 20 * 1_000_000  # without a byte of the body
+HTTP_WRITE_STALL_US_MAX: Final = 30 * 1_000_000  # until 64 KiB are taken
+HTTP_IDLE_US_MAX: Final = 75 * 1_000_000
+HTTP_LINGER_US_MAX: Final = 2 * 1_000_000  # so that the last answer is read
+HTTP_SILENCE_US_MAX: Final = 30 * 1_000_000  # then a peer is pinged, once
+HTTP_DRAIN_US_DEFAULT: Final = 10 * 1_000_000
+HTTP2_STREAMS_MAX: Final = 256  # of one connection, at once
+HTTP2_UNREAD_BYTES_MAX: Final = 1024 * 1024  # of all streams of a connection
+HTTP2_UNSENT_BYTES_MAX: Final = 256 * 1024  # then streams wait for the socket
+HTTP2_RESETS_MAX: Final = 200  # by the client, in a window
+HTTP2_CONTROLS_MAX: Final = 1_000  # pings, settings and the like, in a window
+HTTP2_WINDOW_US_MAX: Final = 10 * 1_000_000  # in which they are counted
 HTTP_WEBSOCKET_MESSAGE_BYTES_DEFAULT: Final = 32 * 1024 * 1024
+HTTP_WEBSOCKET_UNREAD_MESSAGES_MAX: Final = 64  # then the client has to wait
+HTTP_WEBSOCKET_CLOSE_US_MAX: Final = 5 * 1_000_000
 HTTP_QUERY_PARAMETERS_MAX: Final = 50
 METRICS_FUNCTIONS_MAX: Final = 100  # with lines of their own
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
@@ -109,3 +131,4 @@ assert RETENTION_RUNS_PER_COMMIT_MAX <= PAGE_RUNS_MAX
 assert PACKED_BYTES_MIN < PACKED_BYTES_PER_COMMIT_MAX < SEGMENT_BYTES_MAX
 assert DELIVERIES_PER_COMMIT_MAX <= PAGE_EVENTS_MAX
 assert VALUE_BYTES_MAX < HTTP_BODY_BYTES_DEFAULT  # as JSON it is longer
+assert HTTP_BODY_UNREAD_BYTES_MAX < HTTP2_UNREAD_BYTES_MAX

@@ -128,11 +128,14 @@ class Headers:
 class Exchange(Protocol):
     """The other end of a request: where its body comes from, and whether it is there."""
 
-    async def receive(self) -> bytes:
+    async def receive(self, *, is_timed: bool) -> bytes:
         """Return the next piece of the body; empty at its end.
+
+        `is_timed`: a client that stalls, or sends a byte now and then, is cut off.
 
         Raises:
             ClientGone: the connection or stream ended before the body did.
+            HttpError: 408, it was too slow.
         """
         ...
 
@@ -154,7 +157,7 @@ class _Given:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    async def receive(self) -> bytes:
+    async def receive(self, *, is_timed: bool) -> bytes:
         body, self._body = self._body, b""
         return body
 
@@ -219,6 +222,7 @@ class Request:
             HttpError: 415 for another encoding.
             ClientGone: the client went away before its end.
         """
+        # The server answers 408 for a client that is too slow.
         if self._whole is None:
             limit = limits.HTTP_BODY_BYTES_DEFAULT if limit is None else limit
             self._whole = await self._read(limit)
@@ -244,7 +248,7 @@ class Request:
     async def _read_plain(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        while piece := await self._exchange.receive():
+        while piece := await self._exchange.receive(is_timed=True):
             size += len(piece)
             if size > limit:
                 raise BodyTooLarge(limit)
@@ -254,7 +258,7 @@ class Request:
     async def _read_gzip(self, limit: int) -> bytes:
         gunzip = _Gunzip(limit)
         received = 0
-        while piece := await self._exchange.receive():
+        while piece := await self._exchange.receive(is_timed=True):
             received += len(piece)
             if received > limit:
                 raise BodyTooLarge(limit)
@@ -264,12 +268,12 @@ class Request:
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, as it was sent (gzip stays gzip), without bound.
 
-        Over HTTP/2 it may still be read while a streaming response is sent.
+        Nor is there a bound on time: nothing may come for days. Over HTTP/2 it may still be read while a streaming response is sent.
 
         Raises:
             ClientGone: the client went away before its end.
         """
-        while piece := await self._exchange.receive():
+        while piece := await self._exchange.receive(is_timed=False):
             yield piece
 
     def is_gone(self) -> bool:

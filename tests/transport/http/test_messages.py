@@ -21,7 +21,7 @@ class Pieces:
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self.waiting = [*pieces]
 
-    async def receive(self) -> bytes:
+    async def receive(self, *, is_timed: bool) -> bytes:
         return self.waiting.pop(0) if self.waiting else b""
 
     def is_gone(self) -> bool:
