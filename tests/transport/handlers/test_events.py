@@ -114,7 +114,7 @@ async def test_nothing_is_waited_for_when_the_client_goes_away(server: Server) -
             self.body = b'{"name": "approval.asked"}'
             self.left = trio.Event()
 
-        async def receive(self) -> bytes:
+        async def receive(self, *, is_timed: bool) -> bytes:
             body, self.body = self.body, b""
             return body
 
