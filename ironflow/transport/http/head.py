@@ -60,7 +60,7 @@ def http1_head(
 
 def http2_head(
     response: Response, *, length: int | None, date: str, is_head: bool
-) -> list[tuple[str, str]]:
+) -> list[tuple[bytes, bytes]]:
     """Return status and headers, with those of the server.
 
     `length` is that of the body, if it is there.
@@ -84,7 +84,7 @@ def http2_head(
         framing = length_framing(response, length, is_head=is_head)
         if framing:
             items.append(("content-length", framing.split()[1]))
-    return items
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in items]
 
 
 def length_framing(response: Response, length: int, *, is_head: bool) -> str:

@@ -53,6 +53,9 @@ from ironflow.transport.http.service import (
 )
 
 _INITIAL_WINDOW: Final = 65_535  # of a connection, by the protocol
+PREFACE_BYTES: Final = 24
+_FRAME_HEAD_BYTES: Final = 9
+_LENGTH_BYTES: Final = 3
 _PING: Final = b"ironflow"
 _COUNTED: Final = (
     PingReceived,
@@ -69,6 +72,15 @@ _METHODS: Final = frozenset(
 class _TooMuch(Exception):
     """The client makes work and asks for nothing."""
 
+    code = ErrorCodes.ENHANCE_YOUR_CALM
+
+
+@final
+class _TooLong(_TooMuch):
+    """A frame is longer than we have allowed."""
+
+    code = ErrorCodes.FRAME_SIZE_ERROR
+
 
 @final
 class Http2Connection:
@@ -83,6 +95,7 @@ class Http2Connection:
         self._outbox = Outbox(
             self._h2, link, write_stall_us_max=service.bounds.write_stall_us_max
         )
+        self._lengths = _Lengths(self._h2.max_inbound_frame_size)
         self._streams: dict[int, Http2Stream] = {}  # whose handlers have not ended
         self._discarded: dict[int, int] = {}  # bytes of bodies nobody wants, by stream
         self._handlers: trio.Nursery | None = None
@@ -160,8 +173,8 @@ class Http2Connection:
             self._io.cancel()
         except ProtocolError:  # of which h2 has told the client
             pass
-        except _TooMuch:
-            self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+        except _TooMuch as error:
+            self._h2.close_connection(error.code)
         self._outbox.flush()
         self._outbox.close()
 
@@ -175,6 +188,7 @@ class Http2Connection:
         while data:
             self._heard_at = trio.current_time()
             self._is_pinged = False
+            self._lengths.check(data)
             for event in self._h2.receive_data(data):
                 self._take(event)
             self._outbox.flush()
@@ -354,6 +368,30 @@ class Http2Connection:
             if not await self._outbox.send_data(stream, piece, ends=False):
                 return
         await self._outbox.send_data(stream, b"", ends=True)
+
+
+@final
+class _Lengths:
+    """Looks at the length of each frame when it begins.
+
+    h2 looks at it when the frame is whole: 16 MB later.
+    """
+
+    def __init__(self, length_max: int) -> None:
+        self._max = length_max
+        self._head = b""  # of a frame, as far as it is there
+        self._skip = PREFACE_BYTES  # until the next frame begins
+
+    def check(self, data: bytes) -> None:
+        data = self._head + data
+        at = self._skip
+        while at + _LENGTH_BYTES <= len(data):
+            length = int.from_bytes(data[at : at + _LENGTH_BYTES])
+            if length > self._max:
+                raise _TooLong
+            at += _FRAME_HEAD_BYTES + length
+        self._head = data[at:]
+        self._skip = max(0, at - len(data))
 
 
 def _protocol(bounds: Bounds) -> H2Connection:

@@ -99,7 +99,7 @@ class Outbox:
     # Of a stream
 
     def send_head(
-        self, stream: Http2Stream, head: list[tuple[str, str]], *, ends: bool
+        self, stream: Http2Stream, head: list[tuple[bytes, bytes]], *, ends: bool
     ) -> bool:
         """Send the head of a response; False if nobody wants it."""
         if stream.is_lost or self._is_lost:

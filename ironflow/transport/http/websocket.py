@@ -149,6 +149,7 @@ class _Socket:
                 self.drain()
             await self._serve(upgrade)
             nursery.cancel_scope.cancel()
+        await self._link.linger(self._service.bounds.linger_us_max / SECOND_US)
 
     async def _serve(self, upgrade: WebSocketUpgrade) -> None:
         code, reason = 1000, ""
