@@ -9,6 +9,25 @@ from ironflow.commands.group import LazyCommand, RootGroup
 
 # The help is here too, so that `ironflow --help` imports no command.
 COMMANDS: Final = {
+    "serve": LazyCommand(
+        "ironflow.commands.serve:serve",
+        "Serve the API, and host the functions of an app, until a signal ends it.",
+    ),
+    "emit": LazyCommand(
+        "ironflow.commands.emit:emit",
+        "Emit an event on a server; it is stored when this returns.",
+    ),
+    "invoke": LazyCommand(
+        "ironflow.commands.emit:invoke",
+        "Run a function on a server, whatever its triggers, and wait until it has ended.",
+    ),
+    "functions": LazyCommand(
+        "ironflow.commands.functions:functions",
+        "List, show and register the functions of a server.",
+    ),
+    "workers": LazyCommand(
+        "ironflow.commands.workers:workers", "List the workers of a server."
+    ),
     "run": LazyCommand(
         "ironflow.commands.run:run",
         "Run the functions of APP that EVENT starts, until they end.",

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, final
 
 import click
 
+from ironflow.commands import settings
 from ironflow.commands.failing import explained
 
 
@@ -41,6 +42,15 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name; what is set for us is for it, too."""
+        if ctx.default_map:
+            names = self.commands_by_name
+            ctx.default_map = dict(settings.below(ctx.default_map, names))
+        return super().resolve_command(ctx, args)
+
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
@@ -52,7 +62,18 @@ class LazyGroup(click.Group):
 
 @final
 class RootGroup(LazyGroup):
-    """The outermost group: no error leaves it as a traceback."""
+    """The outermost group: it reads the settings, and no error leaves it as a traceback."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Begin with the settings of the file."""
+        extra.setdefault("default_map", settings.read(self.commands_by_name))
+        return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn what it raises into a sentence and a status."""

@@ -1,14 +1,13 @@
 """`ironflow run`: one event, its runs and their children, in this process."""
 
 import difflib
-import json
 from functools import partial
-from typing import IO, Final, NoReturn
+from typing import IO
 
 import click
 
 from ironflow.authoring.app import App
-from ironflow.commands import output
+from ironflow.commands.json_input import given
 from ironflow.commands.options import (
     APP_TARGET,
     DURATION,
@@ -19,8 +18,6 @@ from ironflow.commands.options import (
 from ironflow.errors import ConfigurationError
 from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.policy.names import check_event_name
-
-_EXCERPT_CHARS: Final = 20  # on each side of a mistake
 
 
 @click.command()
@@ -66,7 +63,7 @@ def run(
     Exit status 1 unless every run that the event started has completed; a child that
     failed counts if its parent let it.
     """
-    value = _data(data, data_file)
+    value = given(data, data_file)
     app = _app(target, event)
     # Trio and the engine come after what may be wrong with the command line.
     import trio
@@ -122,38 +119,3 @@ def _app(target: str, event: str) -> App:
         f"no function of {target} takes the event {event!r}, so nothing would run."
         f" Its triggers are: {known or 'none'}{hint}"
     )
-
-
-def _data(text: str | None, file: IO[bytes] | None) -> object:
-    if text is not None and file is not None:
-        raise click.UsageError("give --data or --data-file, not both")
-    if text is not None:
-        return _parsed(text, option="--data")
-    return None if file is None else _parsed(file.read(), option="--data-file")
-
-
-def _parsed(text: str | bytes, *, option: str) -> object:
-    def refuse(why: str) -> NoReturn:
-        raise click.BadParameter(why, param_hint=option)
-
-    def constant(name: str) -> NoReturn:
-        refuse(f"{name} is not JSON; leave it out or write null")
-
-    try:
-        whole = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        return json.loads(whole, parse_constant=constant)
-    except UnicodeDecodeError as error:
-        refuse(f"byte {error.start} is not UTF-8; JSON is UTF-8")
-    except json.JSONDecodeError as error:
-        refuse(_mistake(error))
-    except (RecursionError, ValueError) as error:
-        refuse(f"it cannot be read as JSON: {error}")
-
-
-def _mistake(error: json.JSONDecodeError) -> str:
-    at, text = error.pos, error.doc
-    before = text[max(at - _EXCERPT_CHARS, 0) : at]
-    after = text[at : at + _EXCERPT_CHARS]
-    place = f"line {error.lineno}, column {error.colno}"
-    excerpt = output.plain(f"{before} >>> {after}") if text else "it is empty"
-    return f"it is not JSON: {error.msg} at {place}: {excerpt}"

@@ -11,7 +11,7 @@ from typing import final
 import trio
 
 from ironflow.engine.engine import Engine
-from ironflow.journal.base import Journal
+from ironflow.journal.served import ServedJournal
 from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.router import Router
 from ironflow.transport.metrics import Metrics
@@ -23,14 +23,16 @@ from ironflow.transport.operations import Operations
 class Context:
     """One server: its engine and journal, what clients may ask, its figures, its tasks.
 
-    `is_dev`: requests need no key, and only this machine can send any.
+    `stopping` is set when the server takes no more work: whoever holds a connection for
+    long lets go of it. `is_dev`: requests need no key, and only this machine can send any.
     """
 
     engine: Engine
-    journal: Journal
+    journal: ServedJournal
     operations: Operations
     metrics: Metrics
     nursery: trio.Nursery
+    stopping: trio.Event
     is_dev: bool = False
 
 

@@ -13,7 +13,7 @@ import trio
 
 import ironflow
 from ironflow import limits
-from ironflow.journal.base import CountedJournal, Journal, RunCount
+from ironflow.journal.base import CountedJournal, RunCount
 from ironflow.transport.http.messages import Request
 from ironflow.transport.workers import Workers
 
@@ -80,7 +80,7 @@ class Metrics:
             timer = self._timers[surface] = self._seconds.labels(surface)
         timer.observe(seconds)
 
-    async def text(self, journal: Journal, workers: Workers) -> bytes:
+    async def text(self, journal: CountedJournal, workers: Workers) -> bytes:
         """Return all figures as Prometheus reads them."""
         async with self._lock:
             self._workers.set(len(workers))
@@ -96,9 +96,7 @@ class Metrics:
             self._known[surface, method, status] = counter
         return counter
 
-    async def _count_runs(self, journal: Journal) -> None:
-        if not isinstance(journal, CountedJournal):
-            return
+    async def _count_runs(self, journal: CountedJournal) -> None:
         counts = await journal.counts()
         self._runs.clear()
         for (function_id, status), count in bounded(counts).items():

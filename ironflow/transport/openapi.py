@@ -58,7 +58,7 @@ def _schemas(
             _body_of(endpoint),
             *endpoint.other_answers.values(),
         ):
-            if kind is not Nothing:
+            if kind is not None and kind is not Nothing:
                 kinds[kind] = None
     found, components = msgspec.json.schema_components(
         list(kinds), ref_template=_REFERENCE
@@ -73,7 +73,9 @@ def _operation(
     components: dict[str, Schema],
 ) -> Schema:
     answers: dict[str, Schema] = {
-        str(endpoint.status): _answer("What was asked for.", schemas[endpoint.returns]),
+        str(endpoint.status): {"description": "It is done."}
+        if endpoint.returns is None
+        else _answer("What was asked for.", schemas[endpoint.returns]),
         **{
             str(status): _answer("See its document.", schemas[kind])
             for status, kind in endpoint.other_answers.items()

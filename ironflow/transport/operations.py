@@ -15,18 +15,23 @@ import ironflow
 from ironflow import ids, limits
 from ironflow.engine.clock import Clock
 from ironflow.engine.engine import Engine
-from ironflow.engine.handles import Receipt
-from ironflow.errors import ConfigurationError, FunctionNotFound, RunNotFound
+from ironflow.engine.handles import Emission, Receipt
+from ironflow.errors import (
+    ConfigurationError,
+    FunctionNotFound,
+    MisusedOperation,
+    RunNotFound,
+)
 from ironflow.interpreter import failures
 from ironflow.interpreter.fold import RunState, fold
 from ironflow.journal.base import (
     FunctionRow,
-    Journal,
     Refused,
     RegisterFunctions,
     RunQuery,
     RunSummary,
 )
+from ironflow.journal.served import ServedJournal
 from ironflow.policy.duration import Duration, parse_duration
 from ironflow.policy.names import check_text
 from ironflow.records import (
@@ -116,7 +121,7 @@ class Operations:
     server.
     """
 
-    def __init__(self, engine: Engine, journal: Journal, clock: Clock) -> None:
+    def __init__(self, engine: Engine, journal: ServedJournal, clock: Clock) -> None:
         self._engine = engine
         self._journal = journal
         self._clock = clock
@@ -150,6 +155,23 @@ class Operations:
             metadata=metadata,
             version=version,
             source=source,
+        )
+
+    async def emit_batch(self, events: Sequence[Emission]) -> list[Receipt]:
+        """Store events in one commit, all or none; see `Engine.emit_batch`."""
+        return await self._engine.emit_batch(events)
+
+    async def invoke(
+        self,
+        function_id: str,
+        data: Any = None,
+        *,
+        idempotency_key: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Receipt:
+        """Start a run of one function, whatever its triggers; see `Engine.invoke`."""
+        return await self._engine.invoke(
+            function_id, data, idempotency_key=idempotency_key, metadata=metadata
         )
 
     async def results(
@@ -252,14 +274,36 @@ class Operations:
         await self._engine.cancel(run_id, reason=reason, actor=actor)
         return await self.get_run(run_id)
 
-    async def resume_run(self, run_id: str) -> RunDetails:
-        """Let a paused run try again; return it as it is now.
+    async def resume_run(
+        self, run_id: str, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Let a paused or failed run try again; return it as it is now.
 
         Raises:
             RunNotFound: there is none with this id.
+            MisusedOperation: it is neither, or cannot go on.
         """
-        await self._engine.resume(run_id)
+        summary = await self.get_summary(run_id)
+        if summary.status not in {"paused", "failed"}:
+            raise MisusedOperation(
+                f"run {run_id} is {summary.status}; only a run that is paused or has"
+                " failed can be resumed"
+            )
+        await self._engine.retry(run_id, reason=reason, actor=actor)
         return await self.get_run(run_id)
+
+    async def patch_step(
+        self, run_id: str, step: str, output: Any, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Replace the result of a step, by its id; see `Engine.patch_step`."""
+        await self._engine.patch_step(
+            ids.check_run_id(run_id), step, output, reason=reason, actor=actor
+        )
+        return await self.get_run(run_id)
+
+    async def delete_run(self, run_id: str) -> None:
+        """Forget a run that has ended, with all its records; see `Engine.delete`."""
+        await self._engine.delete(ids.check_run_id(run_id))
 
     def _query(self, wanted: RunFilter, status: str, limit: int) -> RunQuery:
         if wanted.function_id:

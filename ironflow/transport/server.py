@@ -7,7 +7,7 @@ import trio
 
 from ironflow.engine.clock import Clock
 from ironflow.engine.engine import Engine
-from ironflow.journal.base import Journal
+from ironflow.journal.served import ServedJournal
 from ironflow.transport import rest
 from ironflow.transport.answering import answering
 from ironflow.transport.context import Context, Guard, Part
@@ -22,7 +22,7 @@ PARTS: Sequence[Part] = (rest.routes,)
 @asynccontextmanager
 async def open_handler(
     engine: Engine,
-    journal: Journal,
+    journal: ServedJournal,
     clock: Clock,
     *,
     parts: Sequence[Part] = PARTS,
@@ -40,6 +40,7 @@ async def open_handler(
             operations=Operations(engine, journal, clock),
             metrics=Metrics(),
             nursery=nursery,
+            stopping=trio.Event(),
             is_dev=is_dev,
         )
         context.operations.capabilities.auth_required = guard is not None

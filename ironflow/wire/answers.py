@@ -127,6 +127,14 @@ class OperationDocument(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[AttemptDocument] | UnsetType = UNSET
 
 
+class PatchedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a step was replaced: `status` says how its run stands."""
+
+    run_id: str
+    step_id: str
+    status: str
+
+
 class RunStepsDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has done and waits for, in the order in which it was asked."""
 
@@ -148,6 +156,12 @@ class EmittedDocument(msgspec.Struct, frozen=True, kw_only=True):
     run_ids: list[str]
     duplicate: bool
     runs: list[RunDetailsDocument] | UnsetType = UNSET
+
+
+class InvokedDocument(EmittedDocument, frozen=True, kw_only=True):
+    """What became of an invocation: its run, beside what an event gives."""
+
+    run_id: str
 
 
 class EventDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ _CODES: Final[dict[type[IronflowError], str]] = {
     errors.EngineClosed: "unavailable",
     errors.JournalError: "internal",
     errors.Conflict: "aborted",
+    errors.RevisionConflict: "aborted",
     errors.LeaseLost: "aborted",
     errors.JournalOwned: "unavailable",
     errors.JournalForeign: "internal",

@@ -48,7 +48,18 @@ async def stuck(ctx: ironflow.Context[Any]) -> None:
     raise KeyError(ctx.event.name)
 
 
-APP = ironflow.App(functions=[process_order, ask, fail, stuck])
+def decline(order: Any) -> str:
+    raise ironflow.NonRetryableError("declined")
+
+
+@ironflow.function(id="pay", triggers=["payment.asked"])
+async def pay(ctx: ironflow.Context[Any]) -> Any:
+    limit = await ctx.step.run("limit", lambda: 10)
+    await ctx.step.sleep("cool-off", "1d")
+    return [limit, await ctx.step.run("charge", decline, ctx.event.data)]
+
+
+APP = ironflow.App(functions=[process_order, ask, fail, stuck, pay])
 
 
 @dataclass(frozen=True)

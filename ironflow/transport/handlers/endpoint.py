@@ -41,13 +41,15 @@ class Call(Generic[_Q, _B]):
     body: _B
 
 
-Answering = Callable[[Call[_Q, _B]], Awaitable[msgspec.Struct | Response]]
+Answering = Callable[[Call[_Q, _B]], Awaitable[msgspec.Struct | Response | None]]
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint(Generic[_Q, _B]):
     """One method at one path. `returns` is the document that it gives with `status`.
+
+    Where it gives none, `returns` is None and `status` 204.
 
     `described_body` is what the description says of a body that `answer` reads itself.
     """
@@ -56,7 +58,7 @@ class Endpoint(Generic[_Q, _B]):
     path: str
     summary: str
     answer: Answering[_Q, _B]
-    returns: type[msgspec.Struct]
+    returns: type[msgspec.Struct] | None
     query: type[_Q]
     body: type[_B]
     status: int = 200
@@ -82,6 +84,8 @@ class Endpoint(Generic[_Q, _B]):
                 operations, request, parameters, cast("_Q", query), cast("_B", body)
             )
             found = await self.answer(call)
+            if found is None:
+                return Response(self.status)
             return found if isinstance(found, Response) else reply(found, self.status)
 
         return handle

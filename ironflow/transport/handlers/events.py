@@ -6,18 +6,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ironflow.policy.duration import Duration
 from ironflow.transport.handlers.endpoint import Call, Endpoint
-from ironflow.transport.handlers.patience import while_there
+from ironflow.transport.handlers.patience import WaitQuery, results
 from ironflow.transport.handlers.runs import details_document
-from ironflow.transport.operations import RunDetails
 from ironflow.wire.answers import EmittedDocument, RunDetailsDocument
-
-
-class EmitQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """`wait`: seconds, or "30s", for which the runs are waited for."""
-
-    wait: str = ""
 
 
 class EmitBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +26,7 @@ class EmitBody(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "api"
 
 
-async def emit(call: Call[EmitQuery, EmitBody]) -> EmittedDocument:
+async def emit(call: Call[WaitQuery, EmitBody]) -> EmittedDocument:
     """Store an event and start its runs; the answer comes when both are durable."""
     body = call.body
     receipt = await call.operations.emit(
@@ -45,12 +37,7 @@ async def emit(call: Call[EmitQuery, EmitBody]) -> EmittedDocument:
         version=body.version,
         source=body.source,
     )
-    runs: list[RunDetailsDocument] | UnsetType = UNSET
-    if call.query.wait:
-        runs = [
-            details_document(run)
-            for run in await _results(call, receipt.run_ids, call.query.wait)
-        ]
+    runs = await waited(call, receipt.run_ids, call.query.wait)
     return EmittedDocument(
         event_id=receipt.event_id,
         id=receipt.event_id,
@@ -60,18 +47,13 @@ async def emit(call: Call[EmitQuery, EmitBody]) -> EmittedDocument:
     )
 
 
-async def _results(
-    call: Call[EmitQuery, EmitBody], run_ids: Sequence[str], wait: str
-) -> list[RunDetails]:
-    async def look() -> list[RunDetails]:
-        return await call.operations.results(run_ids, seconds(wait))
-
-    return await while_there(call.request, look)
-
-
-def seconds(text: str) -> Duration:
-    """Return a duration as clients write it: a bare number is seconds."""
-    return f"{text}s" if text.replace(".", "", 1).isdecimal() else text
+async def waited(
+    call: Call[Any, Any], run_ids: Sequence[str], wait: str
+) -> list[RunDetailsDocument] | UnsetType:
+    """Return what came of runs, if the client waits for them."""
+    if not wait:
+        return UNSET
+    return [details_document(run) for run in await results(call, run_ids, wait)]
 
 
 def texts(metadata: dict[str, Any]) -> dict[str, str]:
@@ -89,7 +71,7 @@ ENDPOINTS: Final = (
         summary="Emit an event.",
         answer=emit,
         returns=EmittedDocument,
-        query=EmitQuery,
+        query=WaitQuery,
         body=EmitBody,
     ),
 )

@@ -5,8 +5,14 @@ from typing import Any, Final
 import msgspec
 
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing, body_of
+from ironflow.transport.handlers.events import texts, waited
+from ironflow.transport.handlers.patience import WaitQuery
 from ironflow.transport.rendering import function_document
-from ironflow.wire.answers import FunctionDocument, FunctionListDocument
+from ironflow.wire.answers import (
+    FunctionDocument,
+    FunctionListDocument,
+    InvokedDocument,
+)
 from ironflow.wire.functions import from_document
 
 
@@ -29,6 +35,14 @@ class RegisterBody(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
+class InvokeBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run is given."""
+
+    data: Any = None
+    idempotency_key: str = ""
+    metadata: dict[str, Any] = {}
+
+
 async def list_functions(call: Call[Nothing, Nothing]) -> FunctionListDocument:
     """Return all functions, by id."""
     rows = await call.operations.list_functions()
@@ -45,6 +59,24 @@ async def register(call: Call[Nothing, Nothing]) -> FunctionDocument:
     """Make a function known; its code lives elsewhere."""
     config = from_document(body_of(await call.request.read()))
     return function_document(await call.operations.register_function(config))
+
+
+async def invoke(call: Call[WaitQuery, InvokeBody]) -> InvokedDocument:
+    """Start a run of a function, whatever its triggers."""
+    receipt = await call.operations.invoke(
+        call.parameters["id"],
+        call.body.data,
+        idempotency_key=call.body.idempotency_key,
+        metadata=texts(call.body.metadata),
+    )
+    return InvokedDocument(
+        run_id=receipt.run_ids[0],
+        event_id=receipt.event_id,
+        id=receipt.event_id,
+        run_ids=list(receipt.run_ids),
+        duplicate=receipt.duplicate,
+        runs=await waited(call, receipt.run_ids, call.query.wait),
+    )
 
 
 ENDPOINTS: Final = (
@@ -75,5 +107,14 @@ ENDPOINTS: Final = (
         returns=FunctionDocument,
         query=Nothing,
         body=Nothing,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/functions/{id}/invoke",
+        summary="Start a run of a function, whatever its triggers.",
+        answer=invoke,
+        returns=InvokedDocument,
+        query=WaitQuery,
+        body=InvokeBody,
     ),
 )

@@ -1,6 +1,6 @@
 """Runs over REST: lists, one with its steps, and what changes it."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -8,6 +8,7 @@ from msgspec import UNSET
 from ironflow.errors import ConfigurationError
 from ironflow.policy.duration import parse_time
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
+from ironflow.transport.handlers.patience import WaitQuery, results
 from ironflow.transport.operations import RunDetails, RunFilter
 from ironflow.transport.rendering import (
     operation_document,
@@ -15,6 +16,7 @@ from ironflow.transport.rendering import (
     run_document,
 )
 from ironflow.wire.answers import (
+    PatchedDocument,
     RunDetailsDocument,
     RunListDocument,
     RunStepsDocument,
@@ -46,6 +48,16 @@ class ResumeBody(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str = ""
     from_step: str = ""
+    reason: str = ""
+
+
+class PatchBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A result that replaces another. `step_id` is `<run>:<step>`, or give `run_id`."""
+
+    step_id: str
+    run_id: str = ""
+    output: Any = None
+    reason: str = ""
 
 
 def details_document(run: RunDetails) -> RunDetailsDocument:
@@ -79,8 +91,11 @@ async def list_runs(call: Call[RunsQuery, Nothing]) -> RunListDocument:
     )
 
 
-async def get_run(call: Call[Nothing, Nothing]) -> RunDetailsDocument:
-    """Return a run."""
+async def get_run(call: Call[WaitQuery, Nothing]) -> RunDetailsDocument:
+    """Return a run; if the client waits, when it has ended or is paused."""
+    if call.query.wait:
+        [run] = await results(call, [call.parameters["id"]], call.query.wait)
+        return details_document(run)
     return details_document(await call.operations.get_run(call.parameters["id"]))
 
 
@@ -101,7 +116,7 @@ async def cancel(call: Call[Nothing, CancelBody]) -> RunDetailsDocument:
 
 
 async def resume(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
-    """Let a paused run try again."""
+    """Let a paused or failed run try again."""
     return await _resumed(call, call.parameters["id"])
 
 
@@ -116,7 +131,31 @@ async def _resumed(call: Call[Nothing, ResumeBody], run_id: str) -> RunDetailsDo
             f"from_step={call.body.from_step[:80]!r}: a run goes on where it stopped;"
             " leave from_step out"
         )
-    return details_document(await call.operations.resume_run(run_id))
+    found = await call.operations.resume_run(run_id, reason=call.body.reason)
+    return details_document(found)
+
+
+async def retry(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
+    """Let a failed or paused run try again."""
+    return await _resumed(call, call.parameters["id"])
+
+
+async def delete(call: Call[Nothing, Nothing]) -> None:
+    """Forget a run that has ended."""
+    await call.operations.delete_run(call.parameters["id"])
+
+
+async def patch(call: Call[Nothing, PatchBody]) -> PatchedDocument:
+    """Replace the result of a step."""
+    body = call.body
+    run_id, step = body.run_id, body.step_id
+    if not run_id:
+        # Published clients name a step by the id of its row, which has the run's in it.
+        run_id, _, step = step.partition(":")
+    found = await call.operations.patch_step(
+        run_id, step, body.output, reason=body.reason
+    )
+    return PatchedDocument(run_id=run_id, step_id=step, status=found.summary.status)
 
 
 ENDPOINTS: Final = (
@@ -135,7 +174,7 @@ ENDPOINTS: Final = (
         summary="Get a run with what it was given and what came of it.",
         answer=get_run,
         returns=RunDetailsDocument,
-        query=Nothing,
+        query=WaitQuery,
         body=Nothing,
     ),
     Endpoint(
@@ -159,7 +198,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST",
         path="/api/v1/runs/{id}/resume",
-        summary="Let a paused run try again.",
+        summary="Let a paused or failed run try again.",
         answer=resume,
         returns=RunDetailsDocument,
         query=Nothing,
@@ -173,5 +212,33 @@ ENDPOINTS: Final = (
         returns=RunDetailsDocument,
         query=Nothing,
         body=ResumeBody,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/runs/{id}/retry",
+        summary="Let a failed or paused run try again.",
+        answer=retry,
+        returns=RunDetailsDocument,
+        query=Nothing,
+        body=ResumeBody,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/api/v1/runs/{id}",
+        summary="Forget a run that has ended.",
+        answer=delete,
+        returns=None,
+        status=204,
+        query=Nothing,
+        body=Nothing,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/steps/patch",
+        summary="Replace the result of a step of a run that is not carried on now.",
+        answer=patch,
+        returns=PatchedDocument,
+        query=Nothing,
+        body=PatchBody,
     ),
 )

@@ -22,10 +22,10 @@ WIRE = {
 async def test_functions_of_the_app_are_there(server: Server) -> None:
     found = await server.get(FUNCTIONS)
 
-    assert found["count"] == 4
+    assert found["count"] == 5
     names = [each["id"] for each in found["functions"]]
-    assert names == ["ask", "fail", "process-order", "stuck"]
-    order = found["functions"][2]
+    assert names == ["ask", "fail", "pay", "process-order", "stuck"]
+    order = found["functions"][3]
     assert order["host"] == "local"
     assert order["rules"] == "records-1"
     assert order["triggers"] == [{"event": "order.placed"}]
@@ -91,6 +91,34 @@ async def test_an_event_starts_a_function_that_was_registered(server: Server) ->
 
     found = await server.get(f"/api/v1/runs/{run_id}")
     assert found["status"] == "queued"
+
+
+async def test_a_function_is_invoked_whatever_its_triggers(server: Server) -> None:
+    found = await server.post(
+        f"{FUNCTIONS}/process-order/invoke?wait=30", {"data": {"id": "o1", "total": 2}}
+    )
+
+    [run] = found["runs"]
+    assert found["run_id"] == run["id"] == found["run_ids"][0]
+    assert run["output"] == {"order": "o1", "receipt": "charged 2"}
+
+
+@pytest.mark.parametrize("name", ["idempotency_key", "idempotencyKey"])
+async def test_an_invocation_with_a_key_is_made_once(server: Server, name: str) -> None:
+    body = {"data": {"id": "o1"}, name: "k", "metadata": {"a": 1}}
+
+    first = await server.post(f"{FUNCTIONS}/ask/invoke", body)
+    second = await server.post(f"{FUNCTIONS}/ask/invoke", body)
+
+    assert "runs" not in first
+    assert second == {**first, "duplicate": True}
+
+
+async def test_what_nobody_registered_cannot_be_invoked(server: Server) -> None:
+    found = await server.request("POST", f"{FUNCTIONS}/nothing/invoke", {})
+
+    assert found.status == 404
+    assert found.document["code"] == "not_found"
 
 
 @pytest.mark.parametrize(

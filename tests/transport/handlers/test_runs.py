@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import trio
 
 from tests.transport.conftest import Server
 
@@ -125,6 +126,88 @@ async def test_a_run_is_resumed_by_its_published_form(server: Server) -> None:
     assert found["pause"] is None
 
 
+@pytest.mark.parametrize("path", ["{id}/retry", "{id}/resume"])
+async def test_a_failed_run_is_tried_again(server: Server, path: str) -> None:
+    run_id = await server.emit("payment.asked")
+    await server.harness.advance("1d")
+    failed = await server.get(f"{RUNS}/{run_id}")
+    server.harness.replace_step("charge", lambda _: "paid")
+
+    await server.post(f"{RUNS}/{path.format(id=run_id)}", {"reason": "they have money"})
+    await server.harness.settle()
+
+    found = await server.get(f"{RUNS}/{run_id}")
+    assert (failed["status"], failed["attempt"]) == ("failed", 1)
+    assert (found["status"], found["attempt"]) == ("completed", 2)
+    assert found["output"] == [10, "paid"]
+
+
+async def test_a_run_that_goes_on_is_not_resumed(server: Server) -> None:
+    run_id = await server.emit("approval.asked")
+
+    found = await server.request("POST", f"{RUNS}/{run_id}/resume")
+
+    assert found.status == 400
+    assert found.document["code"] == "failed_precondition"
+    assert (
+        "is waiting; only a run that is paused or has failed" in found.document["error"]
+    )
+
+
+@pytest.mark.parametrize("in_step_id", [True, False])
+async def test_the_result_of_a_step_is_replaced(
+    server: Server, *, in_step_id: bool
+) -> None:
+    run_id = await server.emit("payment.asked")
+    server.harness.replace_step("charge", lambda _: "paid")
+    body = {"step_id": "limit:0", "run_id": run_id}
+    if in_step_id:
+        body = {"step_id": f"{run_id}:limit:0"}
+
+    patched = await server.post(
+        "/api/v1/steps/patch", {**body, "output": {"eur": 7}, "reason": "by hand"}
+    )
+    await server.harness.advance("1d")
+
+    assert (patched["run_id"], patched["step_id"]) == (run_id, "limit:0")
+    found = await server.get(f"{RUNS}/{run_id}")
+    assert found["output"] == [{"eur": 7}, "paid"]
+
+
+async def test_a_run_that_has_ended_is_forgotten(server: Server) -> None:
+    run_id = await server.emit("order.lost")
+
+    deleted = await server.request("DELETE", f"{RUNS}/{run_id}")
+
+    assert (deleted.status, deleted.body) == (204, b"")
+    assert (await server.request("GET", f"{RUNS}/{run_id}")).status == 404
+
+
+async def test_a_run_that_goes_on_is_not_forgotten(server: Server) -> None:
+    run_id = await server.emit("approval.asked")
+
+    found = await server.request("DELETE", f"{RUNS}/{run_id}")
+
+    assert found.status == 400
+    assert "cancel it first" in found.document["message"]
+
+
+async def test_a_run_is_waited_for(server: Server) -> None:
+    run_id = await server.emit("payment.asked")
+    found: list[Any] = []
+
+    async def wait() -> None:
+        found.append(await server.get(f"{RUNS}/{run_id}?wait=60"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await server.harness.settle()
+        await server.post(f"{RUNS}/{run_id}/cancel")
+        await server.harness.settle()
+
+    assert found[0]["status"] == "cancelled"
+
+
 async def test_steps_are_what_the_run_did(server: Server) -> None:
     run_id = await server.emit("order.placed", {"id": "o1", "total": 3})
 
@@ -201,6 +284,10 @@ async def test_a_run_that_is_not_there_is_not_found(
         (("GET", f"{RUNS}/run_1", None), "not a run id"),
         (("POST", f"{RUNS}/run_1/cancel", None), "not a run id"),
         (("POST", f"{RUNS}/resume", {}), "not a run id"),
+        (("POST", "/api/v1/steps/patch", {}), "required field `step_id`"),
+        (("POST", "/api/v1/steps/patch", {"step_id": "charge:0"}), "not a run id"),
+        (("DELETE", f"{RUNS}/x", None), "not a run id"),
+        (("GET", f"{RUNS}/{NOBODY}?wait=x", None), "not a duration"),
         (("POST", f"{RUNS}/resume", {"run_id": NOBODY, "from_step": "a"}), "from_step"),
         (("GET", f"{RUNS}?limit=0", None), "must be 1 or more"),
         (("GET", f"{RUNS}?limit=x", None), "Expected `int`"),

@@ -1,0 +1,151 @@
+"""`ironflow functions`: what a server's registry has, and registering in it."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from ironflow.client import calls
+from ironflow.commands import output
+from ironflow.commands.group import LazyCommand, LazyGroup
+from ironflow.commands.options import APP_TARGET, json_option
+from ironflow.commands.remote import Server, send, server_options
+
+COMMANDS: Final = {
+    "list": LazyCommand(
+        "ironflow.commands.functions:list_functions",
+        "List the functions that a server knows.",
+    ),
+    "show": LazyCommand(
+        "ironflow.commands.functions:show", "Show what a server knows of a function."
+    ),
+    "register": LazyCommand(
+        "ironflow.commands.functions:register",
+        "Register the functions of APP at an endpoint that a server calls.",
+    ),
+}
+
+Document = dict[str, Any]
+
+
+@click.group(cls=LazyGroup, commands_by_name=COMMANDS)
+def functions() -> None:
+    """List, show and register the functions of a server."""
+
+
+@click.command("list")
+@server_options
+@json_option
+def list_functions(*, server: str, api_key: str, as_json: bool) -> None:
+    """List the functions that a server knows."""
+    found = send(Server(server, api_key), calls.list_functions())
+    if as_json:
+        output.write_json(found)
+        return
+    if not found["functions"]:
+        click.echo("No functions.", err=True)
+        return
+    _write(found["functions"])
+
+
+@click.command()
+@click.argument("function_id", metavar="FUNCTION")
+@server_options
+@json_option
+def show(*, function_id: str, server: str, api_key: str, as_json: bool) -> None:
+    """Show what a server knows of a function."""
+    found = send(Server(server, api_key), calls.get_function(function_id))
+    if as_json:
+        output.write_json(found)
+        return
+    for name, text in _lines(found):
+        click.echo(output.dim(output.padded_to(name, 12)) + output.plain(text))
+
+
+@click.command()
+@click.option(
+    "--app",
+    "target",
+    metavar="APP",
+    type=APP_TARGET,
+    required=True,
+    envvar="IRONFLOW_APP",
+    show_envvar=True,
+    help="The app: module:attribute or path/file.py:attribute.",
+)
+@click.option(
+    "--endpoint", required=True, help="The URL at which the server calls the app."
+)
+@server_options
+@json_option
+def register(
+    *, target: str, endpoint: str, server: str, api_key: str, as_json: bool
+) -> None:
+    """Register the functions of APP at an endpoint that a server calls.
+
+    The endpoint serves the app; the server calls it for every run.
+    """
+    from ironflow.authoring.load import load_app
+
+    app = load_app(target)
+    found = [
+        send(
+            Server(server, api_key),
+            calls.register_function(
+                {
+                    "id": function.id,
+                    "name": function.id,
+                    "triggers": [{"event": each} for each in function.triggers],
+                    "preferred_mode": "push",
+                    "endpoint_url": endpoint,
+                }
+            ),
+        )
+        for function in app.functions
+    ]
+    if as_json:
+        output.write_json({"functions": found, "count": len(found)})
+        return
+    _write(found)
+
+
+def _write(found: Sequence[Document]) -> None:
+    rows = [
+        (
+            output.plain(each["id"]),
+            each["host"],
+            output.plain(_triggers(each)),
+            output.plain(each["version"]),
+            output.plain(each["endpoint_url"]),
+        )
+        for each in found
+    ]
+    headings = ("FUNCTION", "HOST", "TRIGGERS", "VERSION", "ENDPOINT")
+    output.table(headings, rows, dropped=("VERSION", "ENDPOINT"), cuttable=True)
+
+
+def _triggers(function: Document) -> str:
+    return ", ".join(
+        each.get("event") or each.get("cron") or each.get("expression") or "?"
+        for each in function["triggers"]
+    )
+
+
+def _lines(function: Document) -> list[tuple[str, str]]:
+    concurrency = function["concurrency"]
+    retry: Document = function["retry"] or {}
+    lines = [
+        ("Function", function["id"]),
+        ("Name", function["name"]),
+        ("About", function["description"]),
+        ("Host", function["host"]),
+        ("Endpoint", function["endpoint_url"]),
+        ("Version", f"{function['version']}, revision {function['revision']}"),
+        ("Status", function["status"]),
+        ("Triggers", _triggers(function)),
+        ("At once", str(concurrency.get("limit") or "")),
+        ("For each", concurrency.get("key", "")),
+        ("Attempts", str(retry.get("max_attempts", ""))),
+        ("Inactive", ", ".join(function["inactive"])),
+    ]
+    return [(name, text) for name, text in lines if text]

@@ -1,0 +1,143 @@
+"""A server from its start to its end: journal, engine, port, signals, drain.
+
+The first SIGTERM or SIGINT lets what is under way end in order; the second ends the process
+at once, which loses nothing that anybody was told.
+"""
+
+import errno
+import os
+import signal
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, final
+
+import trio
+
+from ironflow import limits
+from ironflow.authoring.app import App
+from ironflow.engine.clock import SystemClock
+from ironflow.engine.log import log
+from ironflow.engine.open import run_engine
+from ironflow.errors import ConfigurationError
+from ironflow.journal.url import open_journal
+from ironflow.policy.duration import Duration
+from ironflow.transport.context import Context
+from ironflow.transport.http.messages import Handler
+from ironflow.transport.http.server import HttpServer
+from ironflow.transport.server import open_handler
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_SECOND_US: Final = 1_000_000
+STOPPING: Final = "the server is stopping"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What a server is started with.
+
+    `url` is that of the journal. `is_dev`: no keys are asked for. `retention` and
+    `pack_after` are those of `open_engine`.
+    """
+
+    app: App
+    url: str
+    host: str = "127.0.0.1"
+    port: int = 9123
+    environment: str = "default"
+    is_dev: bool = False
+    tls: ssl.SSLContext | None = None
+    retention: Duration | None = None
+    pack_after: Duration | None = None
+
+
+async def serve(serving: Serving, *, ready: Callable[[str], None]) -> None:
+    """Serve until a signal ends it; `ready` is called with the URL when it listens.
+
+    Raises:
+        ConfigurationError: the port cannot be had, or an option is wrong.
+        JournalError: the journal cannot be opened, or failed; the message says why.
+    """
+    # First of all: who starts it twice is told so before anything is opened.
+    listeners = await _listeners(serving.host, serving.port)
+    async with trio.open_nursery() as nursery:
+        stop = trio.Event()
+        await nursery.start(_watch_signals, stop)
+        async with _opened(serving) as (handler, context):
+            server = HttpServer(handler, tls=serving.tls)
+            async with trio.open_nursery() as serving_nursery:
+                await serving_nursery.start(server.serve, listeners)
+                ready(_url(serving, listeners))
+                await stop.wait()
+                context.operations.issues.add(STOPPING)
+                context.stopping.set()
+                await server.drain(limits.SHUTDOWN_US_DEFAULT / _SECOND_US)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _opened(serving: Serving) -> AsyncGenerator[tuple[Handler, Context]]:
+    clock = SystemClock()
+    async with (
+        open_journal(serving.url, environment=serving.environment) as journal,
+        run_engine(
+            serving.app,
+            journal,
+            clock=clock,
+            retention=serving.retention,
+            pack_after=serving.pack_after,
+        ) as engine,
+        open_handler(engine, journal, clock, is_dev=serving.is_dev) as opened,
+    ):
+        yield opened
+
+
+async def _listeners(host: str, port: int) -> Sequence[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise ConfigurationError(_why_not(host, port, error)) from error
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    place = f"port {port} of {host}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"{place} is in use, perhaps by another server; stop that, or choose"
+                " another with --port"
+            )
+        case errno.EACCES:
+            return f"{place} may not be used by this user; choose one above 1023"
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is no address of this machine; correct --host"
+        case _:
+            return f"{place} cannot be listened at: {error}"
+
+
+def _url(serving: Serving, listeners: Sequence[trio.SocketListener]) -> str:
+    """Return the address as a client on this machine writes it."""
+    scheme = "http" if serving.tls is None else "https"
+    port = listeners[0].socket.getsockname()[1]
+    host = f"[{serving.host}]" if ":" in serving.host else serving.host
+    return f"{scheme}://{host}:{port}"
+
+
+async def _watch_signals(
+    stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(*_SIGNALS) as signals:
+        task_status.started()
+        await _after(signals, stop)
+
+
+async def _after(signals: AsyncIterator[int], stop: trio.Event) -> None:
+    async for number in signals:
+        if stop.is_set():
+            log.warning("stopped by a second signal; what was under way is done again")
+            # Threads of steps would hold up any other way out.
+            os._exit(128 + number)
+        log.info("stopping; a second signal stops at once")
+        stop.set()
