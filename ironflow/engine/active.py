@@ -205,6 +205,7 @@ class ActiveRun:
             self._program.durable(self.run_id)
         if move.state == "ended":
             self._leave()
+            _tell_end(self._runtime, self.run_id)
             return
         if self._exhausted:
             asked = self._stand_still(asked)
@@ -389,6 +390,7 @@ class ActiveRun:
             last = self._session.end_broken(end, move.bug, now)
         if await self._append(last):
             self._leave()
+            _tell_end(self._runtime, self.run_id)
 
     async def _pause_when_quiet(self, message: str) -> None:
         """Pause a broken run when its attempts under way have ended.
@@ -467,6 +469,11 @@ async def _outcome(attempt: Attempt, session: Player, runtime: Runtime) -> Draft
     if perform.at_most_once and not perform.started:
         return outcomes.started(perform)
     return await attempt.make()
+
+
+def _tell_end(runtime: Runtime, run_id: str) -> None:
+    if runtime.hooks is not None:
+        runtime.start(runtime.hooks.ended, run_id)
 
 
 def _stop_steps(move: Move, attempts: dict[str, Attempt]) -> None:

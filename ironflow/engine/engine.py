@@ -353,13 +353,16 @@ class Engine:
         source: str = "",
     ) -> EventData:
         now = self._runtime.clock.now()
+        kept = checked_metadata(metadata)
+        if self._runtime.hooks is not None:
+            kept = checked_metadata(self._runtime.hooks.emitting(kept))
         return EventData(
             id=ids.event_id(ids.uuid7(now, _random.randbytes(ids.ENTROPY_BYTES))),
             name=name,
             data=msgspec.Raw(values.encode(data)),
             version=checked_version(version),
             timestamp=now,
-            metadata=checked_metadata(metadata),
+            metadata=kept,
             idempotency_key=checked_key(idempotency_key),
             source=checked_text(source, option="source"),
         )

@@ -20,7 +20,7 @@ from ironflow.engine.retention import Retention
 from ironflow.engine.runtime import Runtime
 from ironflow.engine.watchdog import Watchdog
 from ironflow.engine.work import Work
-from ironflow.errors import IronflowError, JournalError
+from ironflow.errors import ConfigurationError, IronflowError, JournalError
 from ironflow.journal.base import (
     Claim,
     CountClaims,
@@ -52,6 +52,7 @@ async def open_engine(
     only: Callable[[Claim], bool] | None = None,
     retention: Duration | None = None,
     pack_after: Duration | None = None,
+    tracing: bool = False,
 ) -> AsyncGenerator[Engine]:
     """Run an app's functions on a journal for as long as the block is open.
 
@@ -61,7 +62,8 @@ async def open_engine(
     (a duration) is how long events are kept, and runs after their end whose function says
     nothing else; None: for ever. With LMDB, `pack_after` (a duration) is how long after
     the end of a run its history is moved out of the store's file, into a compressed
-    segment; None: never. It is read from there as before.
+    segment; None: never. It is read from there as before. With `tracing`, runs and
+    steps are told to the tracer provider of OpenTelemetry (extra `otel`).
 
     Raises:
         JournalOwned: another process owns the data directory.
@@ -80,9 +82,25 @@ async def open_engine(
             only=only,
             retention=retention,
             pack_after=pack_after,
+            hooks=tracing_of(journal) if tracing else None,
         ) as engine,
     ):
         yield engine
+
+
+def tracing_of(journal: Journal) -> Hooks:
+    """Return what tells an engine's runs to OpenTelemetry's tracer provider.
+
+    Raises:
+        ConfigurationError: the extra `otel` is not installed.
+    """
+    try:
+        from ironflow.engine.tracing import Tracing, provider  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise ConfigurationError(
+            f"tracing needs OpenTelemetry ({error}): pip install 'ironflow-engine[otel]'"
+        ) from error
+    return Tracing(journal, provider())
 
 
 @asynccontextmanager
@@ -101,7 +119,7 @@ async def run_engine(
 ) -> AsyncGenerator[Engine]:
     """Do what `open_engine` does on a journal that is open and stays so.
 
-    `hooks` is for tests: it stands between the engine and the step functions. `cached`
+    `hooks` stand between the engine and the step functions, for tests and traces. `cached`
     is how many parked runs keep their code in memory.
     """
     patience = parse_duration(shutdown, option="shutdown") / 1_000_000

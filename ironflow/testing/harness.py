@@ -11,7 +11,7 @@ from ironflow.authoring.app import App
 from ironflow.authoring.definition import Function
 from ironflow.engine.engine import Engine
 from ironflow.engine.handles import Receipt, moment
-from ironflow.engine.hooks import Call
+from ironflow.engine.hooks import Call, Hooks
 from ironflow.engine.open import run_engine
 from ironflow.errors import ConfigurationError
 from ironflow.interpreter.turn import PerformStep
@@ -26,7 +26,7 @@ _OURS: Final = __file__.rpartition("testing")[0]
 
 
 @final
-class _Life:
+class _Life(Hooks):
     """One engine of a harness, from its start to a crash: the hooks of that engine."""
 
     def __init__(self, harness: "Harness") -> None:

@@ -80,11 +80,7 @@ def _foreseen(
         case AppendRecords():
             yield from of_append(command)
         case EmitEvents():
-            yield from _of_events(command.events, functions, paths)
-            if command.only:
-                ids_ = (each.id for each in command.events)
-                started = (ids.triggered_run_id(each, command.only) for each in ids_)
-                yield from (RunOf(pg.run(run_id)) for run_id in started)
+            yield from _of_emit(command, functions, paths)
         case FireTimer():
             yield from _of_timer(command)
         case ImportRun() | ImportEvents():
@@ -161,6 +157,17 @@ def _of_entry(run: bytes, entry: Entry) -> Iterator[Question]:
         yield MatchPathsOf(record.event)
     elif record.attempt > 1:
         yield TimerOf(run, pg.digest(record.id), "retry")
+
+
+def _of_emit(
+    command: EmitEvents, functions: Mapping[str, FunctionRow], paths: Paths
+) -> Iterator[Question]:
+    yield from _of_events(command.events, functions, paths)
+    if command.only:
+        started = (
+            ids.triggered_run_id(event.id, command.only) for event in command.events
+        )
+        yield from (RunOf(pg.run(run_id)) for run_id in started)
 
 
 def _of_events(
