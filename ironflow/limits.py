@@ -112,6 +112,16 @@ HTTP_WEBSOCKET_UNREAD_MESSAGES_MAX: Final = 64  # then the client has to wait
 HTTP_WEBSOCKET_CLOSE_US_MAX: Final = 5 * 1_000_000
 HTTP_QUERY_PARAMETERS_MAX: Final = 50
 METRICS_FUNCTIONS_MAX: Final = 100  # with lines of their own
+SEGMENT_SILENCE_US_MAX: Final = (
+    90 * 1_000_000
+)  # published workers say every 30 s what they do
+SEGMENT_ACK_US_MAX: Final = (
+    15 * 1_000_000
+)  # from the assignment of a job to its first word
+SEGMENT_POLL_US_MAX: Final = 25 * 1_000_000
+SEGMENT_ANSWER_US_MAX: Final = 20 * 1_000_000  # until what a worker reports is durable
+SEGMENT_STEP_ID_CHARS_MAX: Final = 4_000
+SEGMENT_WORKERS_MAX: Final = 10_000
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
 
 # Wire

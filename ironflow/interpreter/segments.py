@@ -209,6 +209,11 @@ class SegmentSession:
         """
         return self._offer is None and not self._queue
 
+    @property
+    def is_over(self) -> bool:
+        """Say whether the run has ended, or cannot be carried on here."""
+        return self._state.is_over
+
     # --- inside -------------------------------------------------------------------------
 
     def _begin(self, making: "_Making") -> None:
@@ -252,6 +257,8 @@ class SegmentSession:
         if error is not None:
             return drafts + self._failing(self._given_up(error), drafts)
         if failed:
+            if news.error is not None:
+                draft = Draft(record, failures.encode(news.error))
             return drafts + self._failing(draft, drafts)
         return drafts
 

@@ -101,7 +101,12 @@ Then = SleepAsked | WaitAsked | ChildAsked | Finished
 
 
 class News(msgspec.Struct, frozen=True):
-    """Steps that were executed, and what comes after them; None: the segment goes on."""
+    """Steps that were executed, and what comes after them; None: the segment goes on.
+
+    `error` is why it failed, as its worker said it: it is recorded in place of what the
+    function of the step raises.
+    """
 
     steps: tuple[StepDone, ...] = ()
     then: Then | None = None
+    error: ErrorInfo | None = None

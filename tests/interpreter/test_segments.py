@@ -196,6 +196,16 @@ def test_the_last_failure_ends_the_run() -> None:
     assert (world.state.status, world.error().code) == ("failed", "STEP_FAILED")
 
 
+def test_a_failure_is_recorded_in_the_words_of_the_worker() -> None:
+    world = begun()
+    error = ErrorInfo(type="ValueError", message="no price", code="STEP_FAILED")
+    world.player.offer(News(error=error))
+
+    world.fail(final=True)
+
+    assert world.error() == error
+
+
 def test_a_run_whose_attempts_are_used_up_asks_for_one_more_when_it_is_resumed() -> (
     None
 ):

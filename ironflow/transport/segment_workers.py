@@ -1,0 +1,169 @@
+"""The workers of the published SDKs: who is there, and what each can execute.
+
+A worker is there while it is heard of. One that is not for `SEGMENT_SILENCE_US_MAX` is
+forgotten, and its jobs are given to others.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+from ironflow import limits
+from ironflow.engine.alarms import Alarm, Alarms
+from ironflow.engine.clock import Clock
+from ironflow.transport.http.messages import HttpError
+from ironflow.transport.segment_book import Book
+from ironflow.transport.workers import WorkerInfo, Workers
+from ironflow.wire import documents
+from ironflow.wire.documents import Document
+
+SLOTS_DEFAULT = 10
+
+
+@final
+@dataclass(slots=True, eq=False)
+class PublishedWorker:
+    """A worker. `active` is how many jobs it said it is at."""
+
+    id: str
+    transport: str
+    functions: frozenset[str]
+    slots: int
+    registered_at: int
+    heard_at: int
+    hostname: str = ""
+    sdk: str = ""
+    runtime: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    active: int = 0
+    expiry: Alarm | None = None
+    forget: Callable[[], None] | None = None
+
+    def info(self) -> WorkerInfo:
+        """Return it as the table of all workers shows it."""
+        return WorkerInfo(
+            id=self.id,
+            transport=self.transport,
+            function_ids=tuple(sorted(self.functions)),
+            registered_at=self.registered_at,
+            last_heartbeat=self.heard_at,
+            active_jobs=self.active,
+            max_concurrent=self.slots,
+            hostname=self.hostname,
+            labels=self.labels,
+            runtime=self.runtime,
+            sdk=self.sdk,
+        )
+
+
+@final
+class PublishedWorkers:
+    """The workers that are there.
+
+    `changed` is called with a function whose first worker came, or whose last one went.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        alarms: Alarms,
+        book: Book,
+        table: Workers,
+        *,
+        changed: Callable[[str], None],
+    ) -> None:
+        self._clock = clock
+        self._alarms = alarms
+        self._book = book
+        self._table = table
+        self._changed = changed
+        self._workers: dict[str, PublishedWorker] = {}
+        self._serving: Counter[str] = Counter()
+
+    def register(
+        self, worker_id: str, source: Document, *, transport: str
+    ) -> PublishedWorker:
+        """Note a worker; what it was before is forgotten, its jobs go to others.
+
+        Raises:
+            HttpError: 429, there are too many.
+            ConfigurationError: a field is wrong.
+        """
+        version = documents.inner(source, "version")
+        labels = documents.inner(source, "labels")
+        now = self._clock.now()
+        worker = PublishedWorker(
+            id=worker_id,
+            transport=transport,
+            functions=frozenset(documents.texts(source, "function_ids")),
+            slots=max(1, documents.whole(source, "max_concurrent_jobs", SLOTS_DEFAULT)),
+            registered_at=now,
+            heard_at=now,
+            hostname=documents.text(source, "hostname"),
+            sdk=documents.text(version, "sdk"),
+            runtime=documents.text(version, "runtime"),
+            labels={name: documents.text(labels, name) for name in labels},
+        )
+        self.leave(worker_id)
+        if len(self._workers) >= limits.SEGMENT_WORKERS_MAX:
+            raise HttpError(
+                429,
+                "resource_exhausted",
+                f"there are {limits.SEGMENT_WORKERS_MAX} workers, which is the most",
+            )
+        self._workers[worker_id] = worker
+        worker.forget = self._table.add(worker_id, worker.info)
+        self._watch(worker)
+        for function_id in worker.functions:
+            self._serving[function_id] += 1
+            if self._serving[function_id] == 1:
+                self._changed(function_id)
+        return worker
+
+    def heard(self, worker_id: str) -> PublishedWorker:
+        """Return a worker that has just been heard of.
+
+        Raises:
+            HttpError: 404, it has to register again.
+        """
+        worker = self._workers.get(worker_id)
+        if worker is None:
+            raise HttpError(
+                404,
+                "not_found",
+                f"worker {worker_id[:100]!r} is not registered here; register again",
+            )
+        worker.heard_at = self._clock.now()
+        return worker
+
+    def leave(self, worker_id: str, *, only: PublishedWorker | None = None) -> None:
+        """Forget a worker and queue its jobs again; `only`: unless it came back since."""
+        worker = self._workers.get(worker_id)
+        if worker is None or (only is not None and worker is not only):
+            return
+        del self._workers[worker_id]
+        if worker.expiry is not None:
+            worker.expiry.cancel()
+        if worker.forget is not None:
+            worker.forget()
+        self._book.worker_gone(worker_id)
+        for function_id in worker.functions:
+            self._serving[function_id] -= 1
+            if not self._serving[function_id]:
+                del self._serving[function_id]
+                self._changed(function_id)
+
+    def serve(self, function_id: str) -> bool:
+        """Say whether a worker is there that can execute this function."""
+        return self._serving[function_id] > 0
+
+    def _watch(self, worker: PublishedWorker) -> None:
+        due = worker.heard_at + limits.SEGMENT_SILENCE_US_MAX
+        worker.expiry = self._alarms.set(due, lambda: self._look_after(worker))
+
+    def _look_after(self, worker: PublishedWorker) -> None:
+        if worker.heard_at + limits.SEGMENT_SILENCE_US_MAX > self._clock.now():
+            self._watch(worker)
+        else:
+            self.leave(worker.id, only=worker)

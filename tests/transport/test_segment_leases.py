@@ -1,0 +1,131 @@
+"""Leases of jobs: what renews them, what ends them, and who may write."""
+
+from tests.transport.segment_scene import open_scene, step
+
+
+async def test_a_job_without_a_word_is_given_to_another() -> None:
+    """And the first worker may not write any more; no attempt is counted."""
+    async with open_scene() as scene:
+        first = await scene.started()
+        second = await scene.worker("w2")
+        await scene.emit()
+        [job] = await first.poll()
+
+        await scene.advance("15s")
+        again = await second.job()
+        late = await first.ack(job)
+        told_late = await first.tell(job, "completed", output=1)
+
+    assert again["job_id"] == job["job_id"]
+    assert again["execution_seq"] > job["execution_seq"]
+    assert again["attempt"] == 1
+    for answer in (late, told_late):
+        assert (answer.status, answer.document["error"]) == (409, "STALE_EXECUTION")
+
+
+async def test_a_heartbeat_renews_the_leases_of_the_jobs_it_names() -> None:
+    async with open_scene() as scene:
+        worker = await scene.started()
+        await scene.emit({"n": 1})
+        await scene.emit({"n": 2})
+        first, second = await worker.poll()
+        await worker.ack(first)
+        await worker.ack(second)
+
+        for _ in range(5):
+            await scene.advance("30s")
+            await worker.heartbeat(first)
+        kept = await worker.tell(first, "completed")
+        lost = await worker.tell(second, "completed")
+
+    assert (kept.status, lost.status) == (200, 409)
+
+
+async def test_a_checkpoint_renews_the_lease() -> None:
+    async with open_scene() as scene:
+        worker = await scene.started()
+        await scene.emit()
+        job = await worker.job()
+
+        for number in range(3):
+            await scene.advance("60s")
+            await worker.tell(job, "progress", steps=[step(job, f"s:{number}")])
+        answer = await worker.tell(job, "completed")
+
+    assert answer.status == 200
+
+
+async def test_a_wrong_token_is_refused() -> None:
+    async with open_scene() as scene:
+        worker = await scene.started()
+        await scene.emit()
+        job = await worker.job()
+
+        answer = await worker.tell(job | {"lease_token": "x"}, "completed")
+        other = await worker.tell(job | {"execution_seq": 1}, "completed")
+        unknown = await worker.tell(job | {"job_id": "run_x"}, "completed")
+
+    assert [each.status for each in (answer, other, unknown)] == [409] * 3
+
+
+async def test_a_worker_that_comes_back_has_lost_its_jobs() -> None:
+    async with open_scene() as scene:
+        worker = await scene.started()
+        await scene.emit()
+        job = await worker.job()
+
+        await scene.worker()
+        late = await worker.tell(job, "completed")
+        again = await worker.poll()
+
+    assert late.status == 409
+    assert len(again) == 1
+
+
+async def test_a_worker_that_is_silent_is_forgotten() -> None:
+    async with open_scene() as scene:
+        worker = await scene.started()
+        before = await scene.server.get("/api/v1/workers")
+
+        await scene.advance("90s")
+        after = await scene.server.get("/api/v1/workers")
+        answers = [
+            await worker.call("GET", "/jobs?available=1"),
+            await worker.heartbeat(),
+        ]
+        run_id = await scene.emit()
+        status = await scene.status(run_id)
+
+    assert [each["id"] for each in before["workers"]] == ["w1"]
+    assert after["workers"] == []
+    assert [each.status for each in answers] == [404, 404]
+    assert status == "queued"
+
+
+async def test_a_cancelled_run_takes_its_job_back() -> None:
+    async with open_scene() as scene:
+        worker = await scene.started()
+        run_id = await scene.emit()
+        job = await worker.job()
+
+        await scene.server.post(f"/api/v1/runs/{run_id}/cancel", {"reason": "enough"})
+        await scene.settle()
+        answer = await worker.tell(job, "progress", steps=[step(job, "a:0")])
+        status = await scene.status(run_id)
+
+    assert answer.status == 409
+    assert status == "cancelled"
+
+
+async def test_a_function_out_of_time_is_tried_again() -> None:
+    async with open_scene() as scene:
+        worker = await scene.started(timeoutMs=10_000)
+        await scene.emit()
+        job = await worker.job()
+
+        await scene.advance("11s")
+        late = await worker.tell(job, "completed")
+        again = await worker.job()
+
+    assert late.status == 409
+    assert again["attempt"] == 2
