@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks import (
     concurrent,
+    http,
     latency,
     packing,
     postgresql,
@@ -36,6 +37,7 @@ _ALL: dict[str, Measure] = {
     "stalls": stalls.measure,
     "replay": replay.measure,
     "packing": packing.measure,
+    "http": http.measure,
     "parking": processes.parking,
     "recovering": processes.recovering,
     "importing": processes.importing,
