@@ -23,6 +23,7 @@ PURE = [
     "ironflow/journal/apply*.py",
     "ironflow/journal/base.py",
     "ironflow/journal/documents.py",
+    "ironflow/journal/event_lists.py",
     "ironflow/journal/lists.py",
     "ironflow/journal/matching.py",
     "ironflow/journal/ready.py",

@@ -31,6 +31,13 @@ from ironflow.journal.base import (
     TimerRow,
     shown_status,
 )
+from ironflow.journal.event_lists import (
+    EventNames,
+    EventPage,
+    EventQuery,
+    EventSearch,
+    NameCount,
+)
 from ironflow.journal.lists import fits, id_range
 from ironflow.journal.memory_durable import Durable, Run
 from ironflow.journal.memory_tables import MemoryView
@@ -146,6 +153,33 @@ class MemoryStore:
         )
         return list(islice(found, limit))
 
+    def find_events_now(self, query: EventQuery) -> EventPage:
+        """Return a page of events, newest first."""
+        search = EventSearch(query)
+        for stored in reversed(self._durable.events):
+            if search.is_done or stored.position <= query.after:
+                break
+            if not query.before or stored.position < query.before:
+                search.look(stored)
+        return search.page()
+
+    def event_now(self, event_id: str) -> StoredEvent | None:
+        """Return an event by its id, or None."""
+        found = (each for each in self._durable.events if each.event.id == event_id)
+        return next(found, None)
+
+    def event_names_now(self, *, since: int, until: int, source: str) -> EventNames:
+        """Count the names of events, the newest."""
+        names = NameCount(since=since, until=until, source=source)
+        for stored in reversed(self._durable.events):
+            if names.is_done:
+                break
+            event = stored.event
+            names.look(
+                stored.position, event_id=event.id, name=event.name, source=event.source
+            )
+        return names.answer()
+
     def claim_now(self, functions: frozenset[str], *, limit: int) -> list[Claim]:
         """Take ready runs of these functions, in the order they became ready."""
         self._check_open()
@@ -249,6 +283,20 @@ class MemoryJournal(MemoryStore):
     ) -> Sequence[StoredEvent]:
         """Return a page of events by pattern, in commit order."""
         return self.events_now(pattern, after=after, limit=limit)
+
+    async def find_events(self, query: EventQuery) -> EventPage:
+        """Return a page of events, newest first."""
+        return self.find_events_now(query)
+
+    async def event(self, event_id: str) -> StoredEvent | None:
+        """Return an event by its id, or None."""
+        return self.event_now(event_id)
+
+    async def event_names(
+        self, *, since: int = 0, until: int = 0, source: str = ""
+    ) -> EventNames:
+        """Count the names of events, the newest."""
+        return self.event_names_now(since=since, until=until, source=source)
 
     async def documents(
         self, kind: str, *, after: str = "", limit: int = 100

@@ -12,6 +12,7 @@ from ironflow.testing.checks_amendments import AMENDMENT_CHECKS
 from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_claims import CLAIM_CHECKS
 from ironflow.testing.checks_documents import DOCUMENT_CHECKS
+from ironflow.testing.checks_event_lists import EVENT_LIST_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
 from ironflow.testing.checks_imports import IMPORT_CHECKS
@@ -41,6 +42,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *IMPORT_CHECKS,
     *RETENTION_CHECKS,
     *DOCUMENT_CHECKS,
+    *EVENT_LIST_CHECKS,
 )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from ironflow.errors import JournalDamaged
 from ironflow.journal.lmdb.chain import Row
-from ironflow.journal.lmdb.reads import Source
+from ironflow.journal.lmdb.reading import Source
 
 _PAGE: Final = 500
 

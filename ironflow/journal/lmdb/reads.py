@@ -5,16 +5,14 @@ keeps old pages alive. A search that must pass over many rows lets other tasks r
 between two pages.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import attrgetter
-from typing import Final, Protocol
-
-import trio
+from typing import Final
 
 from ironflow import codec, limits
-from ironflow.errors import JournalDamaged, JournalError, RunNotFound
+from ironflow.errors import JournalDamaged, RunNotFound
 from ironflow.journal.base import (
     DocumentRow,
     FunctionRow,
@@ -23,12 +21,11 @@ from ironflow.journal.base import (
     RunQuery,
     RunSummary,
     Standing,
-    StoredEvent,
     TimerRow,
 )
 from ironflow.journal.documents import name_bytes
 from ironflow.journal.lmdb import keys, rows
-from ironflow.journal.lmdb._lmdb import Environment
+from ironflow.journal.lmdb.event_reads import EventReads
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.loading import read_functions
 from ironflow.journal.lmdb.run_index import Indexed, RunIndex
@@ -37,37 +34,13 @@ from ironflow.journal.lmdb.search import (
     Search,
     read_summary,
 )
-from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
-
-SEARCHED_EVENTS_MAX: Final = 2_000  # in one snapshot, then other tasks run
-READS_IN_A_ROW_MAX: Final = 32  # of one journal, until other tasks get a turn
 
 _payload_of: Final = attrgetter("payload")
 
 
-class Source(Protocol):
-    """Where a journal reads: an owner's memory and LMDB, or another process's."""
-
-    @property
-    def environment(self) -> Environment:
-        """The LMDB file below."""
-        ...
-
-    def snapshot(self) -> Layered:
-        """Return all that is committed, to be read in a `with` block."""
-        ...
-
-
-class Reads:
+class Reads(EventReads):
     """The reading half of a journal; `environment` names the part that is read."""
-
-    def __init__(self, source: Source, *, environment: str, number: int) -> None:
-        self.environment = environment
-        self.source: Final = source
-        self._prefix: Final = keys.environment_prefix(number)
-        self._closed = False
-        self._reads = 0
 
     async def history(
         self, run_id: str, *, after: int = 0, limit: int = 10_000
@@ -160,64 +133,6 @@ class Reads:
         """Say whether somebody carries the run on: only its owner can know."""
         return False
 
-    async def events(
-        self, pattern: str = ">", *, after: int = 0, limit: int = 100
-    ) -> Sequence[StoredEvent]:
-        """Return events by pattern, in commit order, after a position.
-
-        A page has at most `limits.PAGE_EVENTS_MAX`. Who has seen position n has
-        seen all up to n.
-        """
-        segments = parse_pattern(pattern, option="pattern")
-        limit = min(limit, limits.PAGE_EVENTS_MAX)
-        plain = not {"*", ">"} & set(segments)
-        found: list[StoredEvent] = []
-        position: int | None = after
-        while position is not None and len(found) < limit:
-            await self._checkpoint()
-            with self.source.snapshot() as snapshot:
-                if plain:
-                    return list(islice(self._named(snapshot, pattern, after), limit))
-                position = self._matching(
-                    snapshot, segments, position, found=found, limit=limit
-                )
-        return found
-
-    def _named(self, snapshot: Layered, name: str, after: int) -> Iterator[StoredEvent]:
-        prefix = self._prefix + keys.text(name)
-        start = prefix + keys.number(after + 1)
-        for key, _ in snapshot.scan(keys.EVENT_NAMES, prefix, start=start):
-            place = key[len(prefix) :]
-            data = snapshot.get(keys.EVENTS, self._prefix + place)
-            if data is None:
-                raise JournalDamaged(
-                    f"event {keys.to_number(place)} is gone; 'ironflow verify' shows"
-                    " what else is damaged"
-                )
-            yield rows.decode_event(keys.to_number(place), data)
-
-    def _matching(
-        self,
-        snapshot: Layered,
-        segments: tuple[str, ...],
-        after: int,
-        *,
-        found: list[StoredEvent],
-        limit: int,
-    ) -> int | None:
-        """Look at the next events; return the last position, None if none is left."""
-        start = self._prefix + keys.number(after + 1)
-        page = snapshot.scan(keys.EVENTS, self._prefix, start=start)
-        rows_seen = list(islice(page, SEARCHED_EVENTS_MAX))
-        for key, data in rows_seen:
-            after = keys.to_number(key[keys.ENVIRONMENT_BYTES :])
-            stored = rows.decode_event(after, data)
-            if segments == (">",) or pattern_matches(segments, stored.event.name):
-                found.append(stored)
-                if len(found) == limit:
-                    break
-        return after if len(rows_seen) == SEARCHED_EVENTS_MAX else None
-
     async def functions(self) -> Sequence[FunctionRow]:
         """Return the registry: all functions that were made known, by id."""
         await self._checkpoint()
@@ -288,22 +203,6 @@ class Reads:
                     return timers, timer.due
                 timers.append(timer)
         return timers, 0
-
-    async def _checkpoint(self) -> None:
-        # A read takes microseconds, as long as a checkpoint: one now and then will do.
-        self._reads += 1
-        if self._reads % READS_IN_A_ROW_MAX == 0:
-            await trio.lowlevel.checkpoint()
-        self._check_open()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise closed()
-
-
-def closed() -> JournalError:
-    """Return the error for a call to a journal that was closed."""
-    return JournalError("this journal is closed; open it again")
 
 
 # --- pieces that the owner and `verify` use too ---------------------------------

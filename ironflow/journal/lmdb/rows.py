@@ -103,6 +103,32 @@ def decode_event(position: int, data: bytes) -> StoredEvent:
     return StoredEvent(position, body.event, body.run_ids)
 
 
+class EventHead(msgspec.Struct):
+    """What of an event is looked at by the thousand."""
+
+    id: str = ""
+    name: str = ""
+    source: str = ""
+
+
+class _HeadBody(msgspec.Struct, array_like=True):
+    event: EventHead
+
+
+class _HeadOfEvent(msgspec.Struct, array_like=True):
+    digest: bytes
+    body: _HeadBody
+
+
+_decode_head: Final[Decoder] = msgspec.msgpack.Decoder(_HeadOfEvent).decode
+
+
+def decode_event_head(data: bytes) -> EventHead:
+    """Return the head of an event; nothing is checked."""
+    row: _HeadOfEvent = decoded(_decode_head, data, name="an event")
+    return row.body.event
+
+
 def open_event(position: int, data: bytes) -> tuple[StoredEvent, bytes]:
     """Return the event and its digest, checked.
 

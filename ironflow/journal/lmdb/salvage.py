@@ -37,7 +37,8 @@ from ironflow.journal.lmdb.chain import Row
 from ironflow.journal.lmdb.checkpoint import Committed
 from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.lmdb.reads import Source, read_history, read_inbox, read_timers
+from ironflow.journal.lmdb.reading import Source
+from ironflow.journal.lmdb.reads import read_history, read_inbox, read_timers
 from ironflow.journal.lmdb.salvage_documents import save_documents
 from ironflow.journal.lmdb.salvage_events import EventSaver
 from ironflow.journal.lmdb.store import open_lmdb

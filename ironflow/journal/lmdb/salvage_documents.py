@@ -6,7 +6,7 @@ from ironflow.errors import JournalDamaged
 from ironflow.journal.base import DocumentRow, ImportDocuments, Journal, Refused
 from ironflow.journal.lmdb import apart, keys, ordered, rows
 from ironflow.journal.lmdb.chain import Row
-from ironflow.journal.lmdb.reads import Source
+from ironflow.journal.lmdb.reading import Source
 
 
 async def save_documents(source: Source, prefix: bytes, journal: Journal) -> None:

@@ -9,7 +9,7 @@ from ironflow import ids, limits
 from ironflow.errors import JournalDamaged
 from ironflow.journal.base import ImportEvents, Journal, Refused, StoredEvent
 from ironflow.journal.lmdb import apart, keys, ordered, rows
-from ironflow.journal.lmdb.reads import Source
+from ironflow.journal.lmdb.reading import Source
 from ironflow.records import EventData
 
 # Stands for an event that is lost, so that the others keep their positions.

@@ -35,7 +35,8 @@ from ironflow.journal.lmdb.known import Known, Memory
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.loading import load_memory
 from ironflow.journal.lmdb.packer import Packer, Wanted
-from ironflow.journal.lmdb.reads import Reads, Source, read_inbox, read_short_history
+from ironflow.journal.lmdb.reading import Source
+from ironflow.journal.lmdb.reads import Reads, read_inbox, read_short_history
 from ironflow.journal.lmdb.run_index import RunIndex
 from ironflow.journal.lmdb.tables import read_run
 from ironflow.journal.lmdb.writer import Writer

@@ -23,7 +23,8 @@ from ironflow.journal.lmdb.follower import Follower
 from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.ordered import ordered
-from ironflow.journal.lmdb.reads import Reads, Source, with_blob
+from ironflow.journal.lmdb.reading import Source
+from ironflow.journal.lmdb.reads import Reads, with_blob
 from ironflow.records import Entry
 
 __all__ = ["Finding", "Progress", "Report", "verify"]

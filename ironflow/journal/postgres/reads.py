@@ -12,7 +12,6 @@ from ironflow.journal.base import (
     RunQuery,
     RunSummary,
     Standing,
-    StoredEvent,
     TimerRow,
     shown_status,
 )
@@ -21,12 +20,9 @@ from ironflow.journal.lists import id_range
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Row, Statement
-from ironflow.journal.postgres.link import Readers
+from ironflow.journal.postgres.event_reads import EventReads
 from ironflow.journal.postgres.queries import REGISTRY
-from ironflow.policy.match import parse_pattern, pattern_matches
 from ironflow.records import Entry
-
-SEARCHED_EVENTS_MAX: Final = 1_000  # in one statement
 
 _HISTORY: Final = Statement(
     "history",
@@ -78,18 +74,6 @@ _COUNTS: Final = Statement(
     FROM runs r LEFT JOIN ready y ON y.environment = $1 AND y.run = r.run
     WHERE r.environment = $1 AND r.status = 'open' GROUP BY 1, 2""",
 )
-_EVENTS: Final = Statement(
-    "events_after",
-    """SELECT position, data FROM events
-    WHERE environment = $1::integer AND position > $2::bigint
-    ORDER BY position LIMIT $3::bigint""",
-)
-_EVENTS_NAMED: Final = Statement(
-    "events_named_after",
-    """SELECT position, data FROM events
-    WHERE environment = $1::integer AND name = $4::text AND position > $2::bigint
-    ORDER BY position LIMIT $3::bigint""",
-)
 _DOCUMENTS: Final = Statement(
     "documents_of_kind",
     """SELECT kind, id, revision, updated_at, data FROM documents
@@ -119,13 +103,8 @@ _NEXT_DUE: Final = Statement(
 )
 
 
-class Reads:
+class Reads(EventReads):
     """The reading half of a journal; `number` is its environment."""
-
-    def __init__(self, readers: Readers, *, environment: str, number: int) -> None:
-        self.environment = environment
-        self._readers: Final = readers
-        self._number: Final = pg.int4(number)
 
     async def history(
         self, run_id: str, *, after: int = 0, limit: int = 10_000
@@ -219,38 +198,6 @@ class Reads:
         ]
         timers = tuple(_timers([row[4:] for row in parts[2]]))
         return Standing(_summary(parts[0][0][:4]), tuple(inbox), timers)
-
-    async def events(
-        self, pattern: str = ">", *, after: int = 0, limit: int = 100
-    ) -> Sequence[StoredEvent]:
-        """Return events by pattern, in commit order, after a position.
-
-        A page has at most `limits.PAGE_EVENTS_MAX`. Who has seen position n has seen
-        all up to n.
-        """
-        segments = parse_pattern(pattern, option="pattern")
-        limit = min(limit, limits.PAGE_EVENTS_MAX)
-        if not {"*", ">"} & set(segments):
-            return await self._page(_EVENTS_NAMED, after, limit, pattern)
-        found: list[StoredEvent] = []
-        while len(found) < limit:
-            page = await self._page(_EVENTS, after, SEARCHED_EVENTS_MAX)
-            found += [
-                stored
-                for stored in page
-                if segments == (">",) or pattern_matches(segments, stored.event.name)
-            ]
-            if len(page) < SEARCHED_EVENTS_MAX:
-                break
-            after = page[-1].position
-        return found[:limit]
-
-    async def _page(
-        self, statement: Statement, after: int, limit: int, *name: str
-    ) -> list[StoredEvent]:
-        params = [self._number, pg.int8(after), pg.int8(limit), *map(pg.text, name)]
-        [found] = await self._readers.run([(statement, params)])
-        return [rows.decode_event(pg.to_int(place), data) for place, data in found]
 
     async def functions(self) -> Sequence[FunctionRow]:
         """Return the registry: all functions that were made known, by id."""

@@ -272,7 +272,18 @@ COMMENT ON COLUMN documents.revision IS 'It grows with every change and is not u
     ' again.';
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4)
+# Events by id, and by the times in ids.
+_TABLES_5: Final = """
+CREATE INDEX events_by_id ON events (environment, id);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    _TABLES_1,
+    _TABLES_2,
+    _TABLES_3,
+    _TABLES_4,
+    _TABLES_5,
+)
 VERSION: Final = len(MIGRATIONS)
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"

@@ -7,7 +7,7 @@ import pytest
 
 from ironflow.errors import ConfigurationError, JournalError
 from ironflow.journal.base import RunQuery
-from ironflow.journal.lmdb import reads, search
+from ironflow.journal.lmdb import event_reads, search
 from ironflow.journal.lmdb.store import LmdbJournal, open_reader
 from ironflow.records import Draft, SleepStarted, StepCompleted
 from ironflow.testing.checks_scene import Scene, encoded
@@ -129,7 +129,7 @@ async def test_a_search_goes_on_over_many_pages(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "SEARCHED_ROWS_MAX", 3)
-    monkeypatch.setattr(reads, "SEARCHED_EVENTS_MAX", 3)
+    monkeypatch.setattr(event_reads, "SEARCHED_EVENTS_MAX", 3)
     async with scene.open() as journal:
         await scene.register(scene.function("a", "go"), scene.function("b", "rare"))
         for number in range(20):

@@ -8,7 +8,15 @@ import pytest
 import trio
 
 from ironflow.journal.base import RunQuery
-from ironflow.journal.postgres import batch, claims, flush, memory, queries, reads
+from ironflow.journal.postgres import (
+    batch,
+    claims,
+    event_reads,
+    flush,
+    memory,
+    queries,
+    reads,
+)
 from ironflow.journal.postgres._psycopg import (
     Database,
     Statement,
@@ -22,6 +30,7 @@ from tests.journal.postgres.server import Server as PostgresServer
 MODULES: tuple[ModuleType, ...] = (
     batch,
     claims,
+    event_reads,
     flush,
     memory,
     queries,
