@@ -46,6 +46,7 @@ _HOMES = {
     "NonRetryableError": "ironflow.errors",
     "NondeterminismError": "ironflow.errors",
     "PayloadRejected": "ironflow.errors",
+    "ProtocolError": "ironflow.errors",
     "Receipt": "ironflow.engine.handles",
     "Retry": "ironflow.policy.retry",
     "RetryAfterError": "ironflow.errors",

@@ -48,6 +48,7 @@ from ironflow.errors import NondeterminismError as NondeterminismError
 from ironflow.errors import NonRetryableError as NonRetryableError
 from ironflow.errors import NoRunCreated as NoRunCreated
 from ironflow.errors import PayloadRejected as PayloadRejected
+from ironflow.errors import ProtocolError as ProtocolError
 from ironflow.errors import RetryAfterError as RetryAfterError
 from ironflow.errors import RevisionConflict as RevisionConflict
 from ironflow.errors import RunExists as RunExists
@@ -100,6 +101,7 @@ __all__ = [
     "NonRetryableError",
     "NondeterminismError",
     "PayloadRejected",
+    "ProtocolError",
     "Receipt",
     "Retry",
     "RetryAfterError",

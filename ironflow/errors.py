@@ -27,6 +27,7 @@
     |   |-- NoRunCreated            emit_sync of an event that no function takes
     |   |-- EventConflict           an idempotency key used again inside one batch
     |   `-- EngineClosed
+    |-- ProtocolError               a server or worker sent what the protocol does not allow
     `-- JournalError
         |-- Conflict                somebody else appended first
         |-- RevisionConflict        somebody else changed the document first
@@ -291,6 +292,13 @@ class EngineClosed(EngineError):
     """The engine is closed or closing; open it again."""
 
     code = "ENGINE_CLOSED"
+
+
+@final
+class ProtocolError(IronflowError):
+    """A server or a worker sent what the protocol does not allow; the connection ends."""
+
+    code = "PROTOCOL_ERROR"
 
 
 class JournalError(IronflowError):

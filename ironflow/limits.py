@@ -90,6 +90,20 @@ RETENTION_RUNS_PER_COMMIT_MAX: Final = 100  # looked at, and deleted if they are
 LOOP_BLOCKED_US_MIN: Final = 100_000  # a step that blocks so long is named
 SHUTDOWN_US_DEFAULT: Final = 10 * 1_000_000
 
+# Workers
+WORKERS_MAX: Final = 1_000  # that are connected at once
+WORKER_FUNCTIONS_MAX: Final = 1_000
+WORKER_CREDIT_DEFAULT: Final = 100  # runs that a worker carries on at once
+WORKER_CREDIT_MAX: Final = 1_000
+WORKER_COMMITS_MAX: Final = 16  # of one worker that are under way
+WORKER_PING_US_DEFAULT: Final = 1_000_000
+WORKER_SILENCE_US_MAX: Final = 5 * 1_000_000  # then it is lost
+MOVED_RUNS_MAX: Final = 10_000  # that a worker lost and nobody carries on yet
+CLAIM_HISTORY_RECORDS_MAX: Final = 200  # of a longer history it asks for pages
+WIRE_TEXT_CHARS_MAX: Final = 25_000  # of an id, a name, a place in code
+WIRE_PAGE_BYTES_MAX: Final = 4 * 1024 * 1024  # but at least one record
+WIRE_MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+
 # Transport
 HTTP_CONNECTIONS_MAX: Final = 4_096
 HTTP_HEADER_BYTES_MAX: Final = 64 * 1024  # request line and headers
@@ -145,5 +159,8 @@ assert LOOK_BACK_SCAN_EVENTS_MAX < LOOK_BACK_EVENTS_PER_COMMIT_MAX <= PAGE_EVENT
 assert RETENTION_RUNS_PER_COMMIT_MAX <= PAGE_RUNS_MAX
 assert PACKED_BYTES_MIN < PACKED_BYTES_PER_COMMIT_MAX < SEGMENT_BYTES_MAX
 assert DELIVERIES_PER_COMMIT_MAX <= PAGE_EVENTS_MAX
+assert WORKER_CREDIT_DEFAULT <= WORKER_CREDIT_MAX <= RUNS_ACTIVE_MAX
+assert WORKER_PING_US_DEFAULT * 3 < WORKER_SILENCE_US_MAX  # two may come late
+assert WIRE_PAGE_BYTES_MAX + VALUE_BYTES_MAX < WIRE_MESSAGE_BYTES_MAX
 assert VALUE_BYTES_MAX < HTTP_BODY_BYTES_DEFAULT  # as JSON it is longer
 assert HTTP_BODY_UNREAD_BYTES_MAX < HTTP2_UNREAD_BYTES_MAX

@@ -36,6 +36,7 @@ from ironflow.journal.base import (
     ImportEvents,
     ImportRun,
     JournalCommand,
+    NoteWorker,
     PauseRun,
     PutDocument,
     Refused,
@@ -78,6 +79,7 @@ def _keep(
     | FireTimer
     | CountClaims
     | ForgiveClaims
+    | NoteWorker
     | DeleteRuns
     | DeleteEvents
     | PutDocument
@@ -100,7 +102,8 @@ def _keep_going(
     | DeliverEvents
     | FireTimer
     | CountClaims
-    | ForgiveClaims,
+    | ForgiveClaims
+    | NoteWorker,
 ) -> Answer:
     """Carry out a command that comes from the engine itself."""
     match command:
@@ -110,10 +113,8 @@ def _keep_going(
             return Done(events.deliver(view))
         case FireTimer():
             return _fire(view, command)
-        case CountClaims():
-            return claims.count(view, command)
-        case ForgiveClaims():
-            return claims.forgive(view, command)
+        case CountClaims() | ForgiveClaims() | NoteWorker():
+            return claims.carry_out(view, command)
         case _:
             assert_never(command)
 
@@ -247,4 +248,5 @@ def _pause(view: View, row: RunRow, command: PauseRun) -> Done | Refused:
         view.put_inbox(row.run_id, draft)
     view.put_run(replace(row, status="paused", pause=command.pause))
     runs.leave(view, row)
+    view.hint.ended.add(row.run_id)
     return Done()

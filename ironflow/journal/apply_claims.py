@@ -5,7 +5,7 @@ length of the history at which it began: a new record makes it start over, witho
 write of its own.
 """
 
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec.structs import replace
 
@@ -17,12 +17,29 @@ from ironflow.journal.base import (
     Done,
     ForgiveClaims,
     Hold,
+    Lost,
+    NoteWorker,
     Pause,
     RunRow,
 )
 from ironflow.journal.view import View
 
 POISON: Final = "poison"
+
+
+def carry_out(
+    view: View, command: CountClaims | ForgiveClaims | NoteWorker
+) -> Counted | Done:
+    """Carry out a command about claims."""
+    match command:
+        case CountClaims():
+            return count(view, command)
+        case ForgiveClaims():
+            return forgive(view, command)
+        case NoteWorker():
+            return note(view, command)
+        case _:
+            assert_never(command)
 
 
 def count(view: View, command: CountClaims) -> Counted:
@@ -33,6 +50,9 @@ def count(view: View, command: CountClaims) -> Counted:
         if hold.epoch != epoch:
             continue
         fruitless = _fruitless(row, hold)
+        if command.lost:
+            lost = Lost(command.lost, command.why, command.now, hold.length)
+            row = replace(row, lost=lost)
         if fruitless < limits.POISON_CLAIMS_MAX:
             view.put_run(replace(row, claims=fruitless + 1, claimed_at=hold.length))
         else:
@@ -49,6 +69,18 @@ def forgive(view: View, command: ForgiveClaims) -> Done:
         fruitless = _fruitless(row, hold)
         if hold.epoch == epoch and fruitless:
             view.put_run(replace(row, claims=fruitless - 1))
+            changed = True
+    return Done(changed)
+
+
+def note(view: View, command: NoteWorker) -> Done:
+    """Say who carries on what a worker lost, where one did and nobody is named yet."""
+    changed = False
+    for run_id, epoch in command.claims:
+        row, hold = runs.existing(view, run_id), view.hold(run_id)
+        lost = row.lost
+        if hold.epoch == epoch and lost is not None and not lost.by:
+            view.put_run(replace(row, lost=replace(lost, by=command.worker)))
             changed = True
     return Done(changed)
 

@@ -131,7 +131,9 @@ def _ending(entries: Sequence[Entry]) -> Entry | None:
 def _row(view: View, command: ImportRun) -> RunRow:
     length = view.log().length
     position = length if command.position is None else min(command.position, length)
-    row = replace(command.row, trigger_position=position, claims=0, claimed_at=0)
+    row = replace(
+        command.row, trigger_position=position, claims=0, claimed_at=0, lost=None
+    )
     if row.status in CLOSED:
         return row
     if command.resume:

@@ -36,6 +36,7 @@ from ironflow.journal.rows import (
     FunctionRow,
     Hold,
     InboxRow,
+    Lost,
     MatchPath,
     Pause,
     RunRow,
@@ -45,25 +46,30 @@ from ironflow.journal.rows import (
     TimerRow,
     WaitRow,
 )
+from ironflow.journal.suspicions import CountClaims, ForgiveClaims, NoteWorker
 from ironflow.records import Draft, Entry, EventData, Record
 
 # Rows, lists and the commands of other files are part of the contract: import them
 # from here.
 __all__ = [
     "CLOSED",
+    "CountClaims",
     "DeleteDocument",
     "DeleteEvents",
     "DeleteRuns",
     "Delivery",
     "DocumentRow",
     "EventLog",
+    "ForgiveClaims",
     "FunctionRow",
     "Hold",
     "ImportDocuments",
     "ImportEvents",
     "ImportRun",
     "InboxRow",
+    "Lost",
     "MatchPath",
+    "NoteWorker",
     "Pause",
     "PutDocument",
     "RunCount",
@@ -204,26 +210,6 @@ class ResumeRun:
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CountClaims:
-    """Count claims, by run id and epoch, whose runs may have ended a process before.
-
-    Whoever claimed them says so before it carries them on. Answer: `Counted`. A run that
-    recorded nothing in `limits.POISON_CLAIMS_MAX` counted claims is paused as
-    `poison` instead. Claims that have ended are passed over.
-    """
-
-    claims: tuple[tuple[str, int], ...]
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForgiveClaims:
-    """Take back the count of these claims: the process ends in order. Answer: `Done`."""
-
-    claims: tuple[tuple[str, int], ...]
-
-
 JournalCommand = (
     RegisterFunctions
     | EmitEvents
@@ -235,6 +221,7 @@ JournalCommand = (
     | ResumeRun
     | CountClaims
     | ForgiveClaims
+    | NoteWorker
     | ImportRun
     | ImportEvents
     | DeleteRuns
@@ -309,7 +296,7 @@ class Hint:
     """What may be worth a look after a commit: never data, may be too much.
 
     `ready`: runs were made ready. `inbox`: runs that got inbox rows.
-    `ended`: runs that ended, or were paused as poison. `due`: the earliest timer set, 0 for none.
+    `ended`: runs that ended, or were paused. `due`: the earliest timer set, 0 for none.
     `undelivered`: `DeliverEvents` has work. `room`: a lane that was full may have
     room for runs that are ready. `everything`: hints were lost; look at all there is.
     """

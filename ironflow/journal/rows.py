@@ -58,6 +58,20 @@ class Pause:
     paused_at: int
 
 
+class Lost(msgspec.Struct, frozen=True, array_like=True):
+    """The worker that a run was taken from, because it was lost, and the one after it.
+
+    `why` is a sentence. The history had `length` records then. `by` is who carries the run
+    on, empty while nobody does.
+    """
+
+    worker: str
+    why: str
+    at: int
+    length: int
+    by: str = ""
+
+
 class RunRow(msgspec.Struct, frozen=True, array_like=True):
     """The durable state of a run that is not in its history.
 
@@ -69,7 +83,8 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True):
     in that run itself: a parent knows its child by it. A run with a `parent_run`
     but no `parent_step` tells nobody when it ends. `lane` is what `policy.concurrency`
     said when the run started, and stays. `claims` counts those that ended with their
-    process, as far as they are counted, since the history has had `claimed_at` records.
+    process, as far as they are counted, since the history has had `claimed_at` records. `lost` is the last worker that was lost
+    while it held the run.
     """
 
     run_id: str
@@ -91,6 +106,7 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True):
     lane: bytes = b""
     claims: int = 0
     claimed_at: int = 0
+    lost: Lost | None = None
 
 
 class WaitRow(msgspec.Struct, frozen=True, array_like=True):

@@ -1,11 +1,15 @@
 """Checks of a journal: claims that bring nothing are counted, and pause a run."""
 
+from msgspec.structs import replace
+
 from ironflow import limits
 from ironflow.journal.base import (
     CountClaims,
     Counted,
     ForgiveClaims,
     Hint,
+    Lost,
+    NoteWorker,
     ResumeRun,
 )
 from ironflow.testing.checks_asks import completed
@@ -101,8 +105,40 @@ async def check_a_claim_is_forgiven(open_journal: OpenJournal) -> None:
         require(not changed, what="a claim that has ended is not forgiven")
 
 
+async def check_a_run_says_which_worker_was_lost(open_journal: OpenJournal) -> None:
+    """And who carries it on: the first that is named, until one is lost again."""
+    scene = Scene("lost_worker", open_journal)
+    async with scene.open():
+        holder = await scene.start()
+        await holder.append(completed("a:0", 1))
+        old = _claims(holder)
+        await scene.commit(CountClaims(old, scene.now, lost="one", why="silent"))
+        lost = Lost("one", "silent", scene.now, 2)
+        expect(await _lost(scene, holder), lost, what="a worker that was lost")
+        holder = await _again(scene, holder)
+        wrong = await scene.done(NoteWorker(old, "three"), what="an ended claim")
+        named = await scene.done(NoteWorker(_claims(holder), "two"), what="another")
+        again = await scene.done(NoteWorker(_claims(holder), "three"), what="a third")
+        expect((wrong, named, again), (False, True, False), what="what was changed")
+    async with scene.open():
+        carried_on = replace(lost, by="two")
+        expect(await _lost(scene, holder), carried_on, what="the worker after it")
+        holder = await scene.hold("job")
+        await scene.commit(CountClaims(_claims(holder), 7, lost="two", why="closed"))
+        lost = Lost("two", "closed", 7, 2)
+        expect(await _lost(scene, holder), lost, what="the last that was lost")
+        others = await scene.start("other")
+        changed = await scene.done(NoteWorker(_claims(others), "two"), what="no loss")
+        require(not changed, what="nothing is said of a run that no worker has lost")
+
+
+async def _lost(scene: Scene, holder: Holder) -> Lost | None:
+    return (await scene.summary(holder.run_id)).row.lost
+
+
 CLAIM_CHECKS = (
     check_claims_that_bring_nothing_pause_a_run,
     check_a_record_makes_the_count_begin_anew,
     check_a_claim_is_forgiven,
+    check_a_run_says_which_worker_was_lost,
 )

@@ -186,7 +186,7 @@ async def check_a_cancel_comes_once(open_journal: OpenJournal) -> None:
 async def check_a_paused_run_stands_still(open_journal: OpenJournal) -> None:
     """Timers and events reach its inbox; it is ready when it is resumed."""
     scene = Scene("pause", open_journal)
-    async with scene.open():
+    async with scene.open() as journal:
         holder = await scene.start()
         await holder.append(
             wait("w:0", scene.name("e")), sleep("nap:0", until=scene.now + SECOND_US)
@@ -201,7 +201,14 @@ async def check_a_paused_run_stands_still(open_journal: OpenJournal) -> None:
             RunNotFound,
             what="a pause of no run",
         )
+        hints: list[Hint] = []
+        stop = journal.watch(hints.append)
         require(await scene.done(pause, what=_WHAT), what="a pause changes something")
+        stop()
+        require(
+            any(holder.run_id in hint.ended for hint in hints),
+            what="a hint for those who wait for the run",
+        )
         refused(await scene.commit(pause), LeaseLost, what="a second pause")
         late = holder.command(completed("a:0", 1))
         refused(await scene.commit(late), LeaseLost, what="an append after the pause")

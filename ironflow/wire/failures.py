@@ -60,6 +60,7 @@ _CODES: Final[dict[type[IronflowError], str]] = {
     errors.NoRunCreated: "failed_precondition",
     errors.EventConflict: "already_exists",
     errors.EngineClosed: "unavailable",
+    errors.ProtocolError: "invalid_argument",
     errors.JournalError: "internal",
     errors.Conflict: "aborted",
     errors.RevisionConflict: "aborted",

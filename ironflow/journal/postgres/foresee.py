@@ -23,6 +23,7 @@ from ironflow.journal.base import (
     ImportEvents,
     ImportRun,
     JournalCommand,
+    NoteWorker,
     PauseRun,
     PutDocument,
     RegisterFunctions,
@@ -101,6 +102,7 @@ def _of_engine(
     command: RegisterFunctions
     | CountClaims
     | ForgiveClaims
+    | NoteWorker
     | DeliverEvents
     | DeleteRuns
     | DeleteEvents,
@@ -108,7 +110,7 @@ def _of_engine(
     match command:
         case RegisterFunctions():
             yield from (PausedOf(function.id) for function in command.functions)
-        case CountClaims() | ForgiveClaims():
+        case CountClaims() | ForgiveClaims() | NoteWorker():
             yield from (RunOf(pg.run(run_id)) for run_id, _ in command.claims)
         case DeliverEvents():
             yield Seeking(pg.NO_RUN, 0)

@@ -10,6 +10,7 @@ import pytest
 from ironflow.errors import JournalDamaged
 from ironflow.journal.base import (
     FunctionRow,
+    Lost,
     Pause,
     PauseRun,
     RunRow,
@@ -91,6 +92,7 @@ async def test_any_messagepack_reader_reads_every_table(
                 3,
                 4,
                 pause=Pause("a", "b", "c", 5),
+                lost=Lost("worker", "silent", 6, 7, "other"),
             ),
         ),
         (rows.TIMER, TimerRow("run_1", "s:0", "retry", 2**62)),
