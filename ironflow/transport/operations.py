@@ -5,6 +5,7 @@ client is said in `wire/failures.py`. Nothing here knows HTTP or a codec.
 """
 
 import heapq
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
@@ -12,7 +13,7 @@ from typing import Any, Final, final
 import msgspec
 
 import ironflow
-from ironflow import ids, limits
+from ironflow import ids, limits, values
 from ironflow.engine.clock import Clock
 from ironflow.engine.engine import Engine
 from ironflow.engine.handles import Emission, Receipt
@@ -25,15 +26,18 @@ from ironflow.errors import (
 from ironflow.interpreter import failures
 from ironflow.interpreter.fold import RunState, fold
 from ironflow.journal.base import (
+    EmitEvents,
+    Emitted,
     FunctionRow,
     Refused,
     RegisterFunctions,
     RunQuery,
     RunSummary,
 )
+from ironflow.journal.base import Receipt as Published
 from ironflow.journal.served import ServedJournal
 from ironflow.policy.duration import Duration, parse_duration
-from ironflow.policy.names import check_text
+from ironflow.policy.names import TOPIC, check_text, check_topic
 from ironflow.records import (
     COMPLETED,
     NO_PAYLOAD,
@@ -50,6 +54,8 @@ from ironflow.wire.functions import FunctionConfig, registered
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 # Reading and folding are done in pieces: nothing else goes on meanwhile.
 _PAGE: Final = 1_000
+# Seeded by the system once: asking it for every message costs more than the message.
+_random = random.Random()
 _ENDED: Final = frozenset({"completed", "failed", "cancelled", "paused"})
 
 
@@ -173,6 +179,38 @@ class Operations:
         return await self._engine.invoke(
             function_id, data, idempotency_key=idempotency_key, metadata=metadata
         )
+
+    async def publish(
+        self,
+        topic: str,
+        data: Any = None,
+        *,
+        idempotency_key: str = "",
+        source: str = "",
+    ) -> Published:
+        """Store a message to a topic; wake the runs that wait for it, start none.
+
+        A second one with the same topic and idempotency key gives the first one's.
+
+        Raises:
+            ConfigurationError: the topic is no name.
+            ValueRejected: `data` cannot be stored; the message names the path.
+            JournalFull: there is no space; nothing was stored.
+        """
+        now = self._clock.now()
+        event = EventData(
+            id=ids.event_id(ids.uuid7(now, _random.randbytes(ids.ENTROPY_BYTES))),
+            name=TOPIC + check_topic(topic),
+            data=msgspec.Raw(values.encode(data)),
+            timestamp=now,
+            idempotency_key=idempotency_key,
+            source=source,
+        )
+        [answer] = await self._journal.commit([EmitEvents((event,), now)])
+        if isinstance(answer, Refused):
+            raise answer.error
+        assert isinstance(answer, Emitted)
+        return answer.receipts[0]
 
     async def results(
         self, run_ids: Sequence[str], timeout: Duration

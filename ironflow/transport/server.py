@@ -15,9 +15,10 @@ from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.router import Router
 from ironflow.transport.metrics import Metrics
 from ironflow.transport.operations import Operations
+from ironflow.transport.rpc import routes as rpc
 from ironflow.transport.segment_part import Segments
 
-PARTS: Sequence[Part] = (rest.routes, Segments().routes)
+PARTS: Sequence[Part] = (rest.routes, rpc.routes, Segments().routes)
 
 
 @asynccontextmanager
