@@ -22,6 +22,7 @@ from benchmarks import (
     processes,
     replay,
     sequential,
+    server,
     size,
     stalls,
 )
@@ -38,6 +39,7 @@ _ALL: dict[str, Measure] = {
     "replay": replay.measure,
     "packing": packing.measure,
     "http": http.measure,
+    "server": server.measure,
     "parking": processes.parking,
     "recovering": processes.recovering,
     "importing": processes.importing,

@@ -1,15 +1,25 @@
 """Figures of a server for Prometheus.
 
 Labels are bounded: paths become one of a few surfaces, and only so many functions have
-lines of their own. Counting costs a dictionary and an addition; the text is made by a thread.
+lines of their own. To count an answer is an addition in a dictionary; what Prometheus wants
+is made of that when it asks, by a thread.
 """
 
+from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, final
 
 import prometheus_client as prometheus
 import trio
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
 import ironflow
 from ironflow import limits
@@ -17,8 +27,8 @@ from ironflow.journal.base import CountedJournal, RunCount
 from ironflow.transport.http.messages import Request
 from ironflow.transport.workers import Workers
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OTHERS: Final = "(others)"
+OTHER: Final = "other"
 _API: Final = "/api/v1/"
 _CONNECT: Final = "/ironflow.v1."
 _GROUPS: Final = frozenset(
@@ -28,90 +38,113 @@ _ALONE: Final = frozenset({"health", "ready", "metrics", "ws"})
 _METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 )
-_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 
 @final
-class Metrics:
+class Metrics(Collector):
     """The figures of one server, in a registry of its own."""
 
     def __init__(self) -> None:
-        self._registry = prometheus.CollectorRegistry()
-        prometheus.ProcessCollector(registry=self._registry)
-        self._requests = prometheus.Counter(
-            "ironflow_http_requests",
-            "Requests that were answered.",
-            ("surface", "method", "status"),
-            registry=self._registry,
-        )
-        self._seconds = prometheus.Histogram(
-            "ironflow_http_request_seconds",
-            "From the headers of a request to its answer.",
-            ("surface",),
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
-        self._runs = prometheus.Gauge(
-            "ironflow_runs",
-            "Runs in the journal, by function and status.",
-            ("function", "status"),
-            registry=self._registry,
-        )
-        self._workers = prometheus.Gauge(
-            "ironflow_workers", "Workers that are connected.", registry=self._registry
-        )
-        prometheus.Info(
-            "ironflow_server", "What the server is.", registry=self._registry
-        ).info({"version": ironflow.__version__})
-        self._known: dict[tuple[str, str, int], prometheus.Counter] = {}
-        self._timers: dict[str, prometheus.Histogram] = {}
+        self._answers: dict[tuple[str, str, int], int] = {}
+        self._times: dict[str, _Times] = {}
+        self._runs: dict[tuple[str, str], int] = {}
+        self._workers = 0
         self._lock = trio.Lock()  # one text is made at a time
+        self._registry = prometheus.CollectorRegistry()
+        self._registry.register(self)
+        prometheus.ProcessCollector(registry=self._registry)
 
     def observe(self, request: Request, status: int, seconds: float) -> None:
         """Count an answer."""
         surface = surface_of(request.path)
-        key = (surface, request.method, status)
-        counter = self._known.get(key)
-        if counter is None:
-            counter = self._counter(surface, request.method, status)
-        counter.inc()
-        timer = self._timers.get(surface)
-        if timer is None:
-            timer = self._timers[surface] = self._seconds.labels(surface)
-        timer.observe(seconds)
+        method = request.method if request.method in _METHODS else OTHER
+        key = (surface, method, status)
+        self._answers[key] = self._answers.get(key, 0) + 1
+        times = self._times.get(surface)
+        if times is None:
+            times = self._times[surface] = _Times()
+        times.add(seconds)
 
     async def text(self, journal: CountedJournal, workers: Workers) -> bytes:
         """Return all figures as Prometheus reads them."""
         async with self._lock:
-            self._workers.set(len(workers))
-            await self._count_runs(journal)
+            self._workers = len(workers)
+            self._runs = bounded(await journal.counts())
             return await trio.to_thread.run_sync(
                 prometheus.generate_latest, self._registry
             )
 
-    def _counter(self, surface: str, method: str, status: int) -> prometheus.Counter:
-        shown = method if method in _METHODS else "other"
-        counter = self._requests.labels(surface, shown, str(status))
-        if shown == method:  # what clients invent is not remembered
-            self._known[surface, method, status] = counter
-        return counter
+    def collect(self) -> Iterable[Metric]:
+        """Give the figures of this moment: called by Prometheus, in a thread."""
+        yield InfoMetricFamily(
+            "ironflow_server",
+            "What the server is.",
+            value={"version": ironflow.__version__},
+        )
+        answers = CounterMetricFamily(
+            "ironflow_http_requests",
+            "Requests that were answered.",
+            labels=("surface", "method", "status"),
+        )
+        for (surface, method, status), count in list(self._answers.items()):
+            answers.add_metric((surface, method, str(status)), count)
+        yield answers
+        seconds = HistogramMetricFamily(
+            "ironflow_http_request_seconds",
+            "From the headers of a request to its answer.",
+            labels=("surface",),
+        )
+        for surface, times in list(self._times.items()):
+            seconds.add_metric((surface,), times.buckets(), times.sum)
+        yield seconds
+        runs = GaugeMetricFamily(
+            "ironflow_runs",
+            "Runs in the journal, by function and status.",
+            labels=("function", "status"),
+        )
+        for (function_id, status_), count in self._runs.items():
+            runs.add_metric((function_id, status_), count)
+        yield runs
+        yield GaugeMetricFamily(
+            "ironflow_workers", "Workers that are connected.", value=self._workers
+        )
 
-    async def _count_runs(self, journal: CountedJournal) -> None:
-        counts = await journal.counts()
-        self._runs.clear()
-        for (function_id, status), count in bounded(counts).items():
-            self._runs.labels(function_id, status).set(count)
+
+@final
+class _Times:
+    """How long requests took: how many up to each bound, and all together."""
+
+    __slots__ = ("_counts", "sum")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_BOUNDS) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(_BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return each bound with how many took no longer."""
+        found: list[tuple[str, float]] = []
+        total = 0
+        names = [*map(str, _BOUNDS), "+Inf"]
+        for name, count in zip(names, self._counts, strict=True):
+            total += count
+            found.append((name, total))
+        return found
 
 
 def surface_of(path: str) -> str:
     """Return which of a few surfaces a path belongs to."""
     if path.startswith(_API):
         group = path[len(_API) :].partition("/")[0]
-        return group if group in _GROUPS else "other"
+        return group if group in _GROUPS else OTHER
     if path.startswith(_CONNECT):
         return "connect"
     name = path[1:]
-    return name if name in _ALONE else "other"
+    return name if name in _ALONE else OTHER
 
 
 def bounded(counts: Sequence[RunCount]) -> dict[tuple[str, str], int]:
