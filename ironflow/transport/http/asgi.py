@@ -70,7 +70,7 @@ async def _serve_lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-def _request(scope: Message, exchange: "_Exchange") -> Request:
+def _request(scope: Message, body: "_Exchange | bytes") -> Request:
     client = scope.get("client")
     return Request(
         scope.get("method", "GET"),
@@ -80,7 +80,7 @@ def _request(scope: Message, exchange: "_Exchange") -> Request:
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in scope["headers"]
         ),
-        body=exchange,
+        body=body,
         client=f"{client[0]}:{client[1]}" if client else "",
         scheme=scope.get("scheme", "http"),
         http_version="asgi",
@@ -213,9 +213,9 @@ async def _pump(request: Request, body: AsyncIterator[bytes], send: Send) -> boo
 async def _serve_websocket(
     service: Service, scope: Message, receive: Receive, send: Send
 ) -> None:
-    request = _request(scope, _Exchange(receive))
-    answer = await service.call(request)
+    request = _request(scope, b"")
     await receive()  # websocket.connect
+    answer = await service.call(request)
     if isinstance(answer, Response):
         await _deny(scope, answer, send)
         return

@@ -12,7 +12,6 @@ import trio
 from ironflow.transport.http.bounds import Bounds
 from ironflow.transport.http.messages import (
     Answer,
-    ClientGone,
     Handler,
     HttpError,
     Request,
@@ -120,7 +119,7 @@ async def next_piece(request: Request, body: AsyncIterator[bytes]) -> bytes | No
         async for piece in body:
             if piece:
                 return piece
-    except ClientGone as error:
+    except HttpError as error:  # what the client sent; it is told by the end
         raise BrokenBody from error
     except Exception as error:
         LOGGER.exception("%s %s: the response broke off", request.method, request.path)

@@ -177,6 +177,7 @@ async def shouting(request: Request) -> Answer:
         while True:
             await socket.send((await socket.receive()).upper())
 
+    assert await request.read() == b""
     if request.path != "/ws":
         raise HttpError(404, "not_found", "no")
     return WebSocketUpgrade(serve, subprotocol="loud")
