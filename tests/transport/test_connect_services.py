@@ -354,7 +354,7 @@ async def test_functions_are_listed_in_pages(server: Server) -> None:
             found.total_count,
         )
 
-    names = sorted([*server.harness.engine.functions, "pushed"])
+    names = sorted({*server.harness.engine.functions, "pushed"})
     count = len(names)
     assert await listed() == (names, "", count)
     assert await listed(limit=2) == (names[:2], names[1], count)
