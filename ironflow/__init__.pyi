@@ -13,12 +13,11 @@ from ironflow.authoring.function import function as function
 from ironflow.authoring.logger import RunLogger as RunLogger
 from ironflow.authoring.saga import Saga as Saga
 from ironflow.authoring.step import StepClient as StepClient
+from ironflow.client.asynchronous.client import AsyncClient as AsyncClient
+from ironflow.client.synchronous.client import Client as Client
 from ironflow.engine.current import CurrentStep as CurrentStep
 from ironflow.engine.current import current_step as current_step
 from ironflow.engine.engine import Engine as Engine
-from ironflow.engine.handles import Emission as Emission
-from ironflow.engine.handles import Receipt as Receipt
-from ironflow.engine.handles import Run as Run
 from ironflow.engine.open import open_engine as open_engine
 from ironflow.engine.start import start as start
 from ironflow.errors import Cancelled as Cancelled
@@ -56,19 +55,27 @@ from ironflow.errors import RunFailure as RunFailure
 from ironflow.errors import RunNotFound as RunNotFound
 from ironflow.errors import RunTimedOut as RunTimedOut
 from ironflow.errors import RunUnsuccessful as RunUnsuccessful
+from ironflow.errors import ServerError as ServerError
+from ironflow.errors import ServerUnavailable as ServerUnavailable
 from ironflow.errors import StepError as StepError
 from ironflow.errors import StepInDoubt as StepInDoubt
 from ironflow.errors import UndeclaredPatch as UndeclaredPatch
 from ironflow.errors import ValueRejected as ValueRejected
 from ironflow.errors import WaitTimedOut as WaitTimedOut
+from ironflow.handles import Emission as Emission
+from ironflow.handles import Receipt as Receipt
+from ironflow.handles import Run as Run
+from ironflow.handles import SyncRun as SyncRun
 from ironflow.interpreter.operations import StepOutcome as StepOutcome
 from ironflow.policy.retry import Retry as Retry
 
 __version__: Final[str]
 __all__ = [
     "App",
+    "AsyncClient",
     "Cancelled",
     "ChildRun",
+    "Client",
     "CodeError",
     "ConfigurationError",
     "Conflict",
@@ -115,10 +122,13 @@ __all__ = [
     "RunTimedOut",
     "RunUnsuccessful",
     "Saga",
+    "ServerError",
+    "ServerUnavailable",
     "StepClient",
     "StepError",
     "StepInDoubt",
     "StepOutcome",
+    "SyncRun",
     "UndeclaredPatch",
     "ValueRejected",
     "WaitTimedOut",

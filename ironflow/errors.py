@@ -26,7 +26,9 @@
     |   |-- RunUnsuccessful         `.unwrap()` of a run that did not complete
     |   |-- NoRunCreated            emit_sync of an event that no function takes
     |   |-- EventConflict           an idempotency key used again inside one batch
-    |   `-- EngineClosed
+    |   |-- EngineClosed
+    |   |-- ServerError             a server refused a request, or failed at it
+    |   `-- ServerUnavailable       no server answers, or not now
     |-- ProtocolError               a server or worker sent what the protocol does not allow
     `-- JournalError
         |-- Conflict                somebody else appended first
@@ -292,6 +294,42 @@ class EngineClosed(EngineError):
     """The engine is closed or closing; open it again."""
 
     code = "ENGINE_CLOSED"
+
+
+@final
+class ServerError(EngineError):
+    """A server refused a request, or failed at it, and no other class says why.
+
+    `status` is that of HTTP, `server_code` the code of Connect that the server gave, empty
+    if it gave none; `why` is what it said itself.
+    """
+
+    code = "SERVER_ERROR"
+
+    def __init__(
+        self, message: str, *, status: int = 500, server_code: str = "", why: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.server_code = server_code
+        self.why = why
+
+
+@final
+class ServerUnavailable(EngineError):
+    """No server answers, or it takes no requests now; the message says what to do.
+
+    `is_sent`: the request may have reached it, so nobody knows whether it was carried out.
+    `why` is what the network, or the server, said itself.
+    """
+
+    code = "SERVER_UNAVAILABLE"
+    retryable = True
+
+    def __init__(self, message: str, *, is_sent: bool = False, why: str = "") -> None:
+        super().__init__(message)
+        self.is_sent = is_sent
+        self.why = why
 
 
 @final

@@ -142,6 +142,9 @@ SEGMENT_ANSWER_US_MAX: Final = 20 * 1_000_000  # until what a worker reports is 
 SEGMENT_STEP_ID_CHARS_MAX: Final = 4_000
 SEGMENT_WORKERS_MAX: Final = 10_000
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
+CLIENT_WAIT_US_MAX: Final = 20 * 1_000_000  # of one request of ours: proxies cut longer
+CLIENT_RETRY_AFTER_US_MAX: Final = 60 * 1_000_000
+RECORDS_ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024  # of one answer, if they are several
 
 # Wire
 WIRE_DEPTH_MAX: Final = 100  # messages and values inside each other

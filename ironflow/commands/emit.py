@@ -8,6 +8,7 @@ from typing import IO, Any, Final, cast
 import click
 
 from ironflow.client import calls
+from ironflow.client.answers import EmittedAnswer
 from ironflow.commands import output
 from ironflow.commands.json_input import given
 from ironflow.commands.options import DURATION, CommandT, json_option
@@ -133,11 +134,15 @@ def invoke(
 
 
 def _carry_out(
-    server: Server, call: Callable[..., calls.Call], timeout: float, *, as_json: bool
+    server: Server,
+    call: Callable[..., calls.Call[EmittedAnswer]],
+    timeout: float,
+    *,
+    as_json: bool,
 ) -> None:
     """Send a call that starts runs; wait for these, print them, and fail if one did."""
     deadline = time.monotonic() + timeout
-    found = send(server, call(wait=timeout), wait=timeout)
+    found = send(server, call(wait=timeout))
     if timeout:
         found["runs"] = [_waited(server, run, deadline) for run in found["runs"]]
     if as_json:
@@ -155,9 +160,7 @@ def _waited(server: Server, run: Document, deadline: float) -> Document:
         left = deadline - time.monotonic()
         if left <= 0:
             break
-        run = cast(
-            "Document", send(server, calls.get_run(run["id"], wait=left), wait=left)
-        )
+        run = cast("Document", send(server, calls.get_run(run["id"], wait=left)))
     return run
 
 

@@ -1,20 +1,21 @@
 """A server, as commands talk to it: where it is, the key, and what its answers become."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
-from ironflow.client.calls import JSON, Call, refusal_of
+from ironflow.client.answers import Answer
+from ironflow.client.calls import Call
+from ironflow.client.settings import URL_DEFAULT
 from ironflow.commands.options import CommandT
+from ironflow.errors import ServerError, ServerUnavailable
 
-_DEFAULT: Final = "http://127.0.0.1:9123"
-_SECONDS: Final = 30.0  # beyond what a call itself waits for
-_SUCCESS: Final = range(200, 300)
 _UNAUTHENTICATED: Final = 401
-
-T = TypeVar("T")
+_SECONDS: Final = "30s"  # beyond what a call itself waits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,73 +26,78 @@ class Server:
     api_key: str
 
 
-def server_options(command: CommandT) -> CommandT:
-    """Add `--server` and `--api-key`."""
-    key: Callable[[CommandT], CommandT] = click.option(
+def key_option(command: CommandT) -> CommandT:
+    """Add `--api-key`."""
+    return click.option(
         "--api-key",
         default="",
         envvar="IRONFLOW_API_KEY",
         show_envvar=True,
         help="The key that the server asks for.",
-    )
+    )(command)
+
+
+def server_options(command: CommandT) -> CommandT:
+    """Add `--server` and `--api-key`."""
     server: Callable[[CommandT], CommandT] = click.option(
         "--server",
-        default=_DEFAULT,
+        default=URL_DEFAULT,
         envvar="IRONFLOW_SERVER_URL",
         show_default=True,
         show_envvar=True,
         help="The URL of the server.",
     )
-    return server(key(command))
+    return server(key_option(command))
 
 
-def send(server: Server, call: Call, *, wait: float = 0) -> Any:
+def send(server: Server, call: Call[Answer]) -> Any:
     """Send a call and return the document that it gives.
 
     Raises:
-        ClickException: there is no such server, or it refuses; the message says why.
+        ClickException: there is no such server, or it asks for a key.
+        IronflowError: it refuses; the message says why.
     """
-    import httpx
+    from ironflow.client.synchronous.client import Client
+    from ironflow.policy.retry import NO_RETRY
 
-    headers = {"accept": JSON}
-    if call.body:
-        headers["content-type"] = JSON
-    if server.api_key:
-        headers["authorization"] = f"Bearer {server.api_key}"
-    try:
-        answer = httpx.request(
-            call.method,
-            server.url.rstrip("/") + call.path,
-            params=dict(call.query),
-            content=call.body,
-            headers=headers,
-            timeout=wait + _SECONDS,
+    with explained(server):
+        client = Client(
+            server.url, api_key=server.api_key, timeout=_SECONDS, retry=NO_RETRY
         )
-    except (httpx.TransportError, httpx.InvalidURL, ValueError) as error:
-        raise _unreachable(server, error) from error
-    if answer.status_code not in _SUCCESS:
-        raise _refused(server, answer.status_code, answer.content)
+        with client:
+            answer = client.answered(call)
     try:
-        return answer.json()
+        return json.loads(answer) if answer else {}
     except ValueError as error:
         raise click.ClickException(
             f"{server.url} answers, but not as a server of ironflow; correct --server"
         ) from error
 
 
-def _unreachable(server: Server, error: Exception) -> click.ClickException:
-    why = str(error) or type(error).__name__
+@contextmanager
+def explained(server: Server) -> Generator[None]:
+    """Say what to do on the command line where a server does not answer as it should."""
+    try:
+        yield
+    except ServerUnavailable as error:
+        raise _unavailable(server, error) from error
+    except ServerError as error:
+        raise _refused(server, error) from error
+
+
+def _unavailable(server: Server, error: ServerUnavailable) -> click.ClickException:
+    if error.is_sent:
+        return click.ClickException(str(error))
     return click.ClickException(
-        f"no server answers at {server.url} ({why}); start one with 'ironflow serve', or"
-        " say with --server where it is"
+        f"no server answers at {server.url} ({error.why}); start one with 'ironflow serve',"
+        " or say with --server where it is"
     )
 
 
-def _refused(server: Server, status: int, body: bytes) -> click.ClickException:
-    refusal = refusal_of(status, body)
-    if status == _UNAUTHENTICATED:
+def _refused(server: Server, error: ServerError) -> click.ClickException:
+    if error.status == _UNAUTHENTICATED:
         return click.ClickException(
-            f"{server.url} asks for a key: {refusal.message}; give one with --api-key, or"
-            " set IRONFLOW_API_KEY"
+            f"{server.url} asks for a key: {error.why}; give one with --api-key, or set"
+            " IRONFLOW_API_KEY"
         )
-    return click.ClickException(refusal.message)
+    return click.ClickException(str(error))

@@ -1,102 +1,17 @@
-"""What users get of runs: plain values that may be kept."""
+"""Runs of a journal as the values that users get (`ironflow.handles`)."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from ironflow import values
-from ironflow.errors import RunUnsuccessful, ValueRejected
+from ironflow.errors import ValueRejected
+from ironflow.handles import Emission, Receipt, Run, Status, moment
 from ironflow.interpreter import failures
 from ironflow.journal.base import RunSummary
 from ironflow.policy.duration import Duration
 from ironflow.records import COMPLETED, Entry, ErrorInfo, Payload, RunEnded
 
-Status = Literal[
-    "queued",
-    "running",
-    "waiting",
-    "paused",
-    "completed",
-    "failed",
-    "cancelled",
-    "continued",
-]
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Emission:
-    """An event to be emitted with others, as `Engine.emit` takes it."""
-
-    name: str
-    data: Any = None
-    idempotency_key: str = ""
-    metadata: Mapping[str, str] | None = None
-    version: int = 1
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of an event that was emitted.
-
-    `duplicate`: its idempotency key was used before, and this is the first receipt.
-    """
-
-    event_id: str
-    run_ids: tuple[str, ...]
-    duplicate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run as it stood when it was asked for; a value, not a live view.
-
-    `error` has `type`, `message`, `code` of a failure, or of why the run is paused or
-    cannot go on. An `output` that does not fit the function any more is plain data.
-    """
-
-    id: str
-    function_id: str
-    status: Status
-    output: Any
-    error: ErrorInfo | None
-    attempt: int
-    started_at: datetime
-    ended_at: datetime | None
-    continued_from: str
-    continued_to: str
-    _follow: Callable[[str, Duration | None], Awaitable["Run"]] = field(
-        repr=False, compare=False
-    )
-
-    async def result(self, timeout: Duration | None = None) -> "Run":
-        """Return the run when it has ended or is paused; follows continue_as_new.
-
-        Never raises for a failed run. After `timeout` (seconds, or "5m") it returns
-        the run as it then is.
-        """
-        return await self._follow(self.id, timeout)
-
-    def unwrap(self) -> Any:
-        """Return the output of a completed run.
-
-        Raises:
-            RunUnsuccessful: it is not completed; the message says how it stands.
-        """
-        if self.status == "completed":
-            return self.output
-        why = f": {self.error.type}: {self.error.message}" if self.error else ""
-        raise RunUnsuccessful(
-            f"run {self.id} of {self.function_id!r} is {self.status}{why}"
-        )
-
-
-def moment(time_us: int) -> datetime:
-    """Return a time in microseconds as an aware datetime."""
-    return _EPOCH + timedelta(microseconds=time_us)
+__all__ = ["Emission", "Receipt", "Run", "Status", "moment", "run_of"]
 
 
 def _output(payload: Payload, output_type: Any) -> Any:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import UNSET
+
 from ironflow.engine.log import SafeLogger
 from ironflow.errors import IronflowError
 from ironflow.transport.handlers.endpoint import reply
@@ -111,6 +113,7 @@ def _failed(failure: Failure) -> Response:
         code=failure.code,
         message=failure.message,
         retryable=failure.retryable,
+        reason=failure.reason or UNSET,
     )
     return reply(document, failure.status)
 

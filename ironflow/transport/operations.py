@@ -31,6 +31,7 @@ from ironflow.journal.base import (
     FunctionRow,
     Refused,
     RegisterFunctions,
+    RunCount,
     RunQuery,
     RunSummary,
 )
@@ -300,6 +301,25 @@ class Operations:
                 break
             entries.extend(page)
         return fold(entries)
+
+    async def history(
+        self, run_id: str, *, after: int = 0, limit: int = _PAGE
+    ) -> Sequence[Entry]:
+        """Return records of a run after one, in order; `_PAGE` of them at most.
+
+        Raises:
+            ConfigurationError: this is no run id, or a number is wrong.
+            RunNotFound: there is none with this id.
+        """
+        if after < 0:
+            raise ConfigurationError(f"after={after} must be 0 or more")
+        size = page_size(limit, _PAGE)
+        await self.get_summary(run_id)
+        return await self._journal.history(run_id, after=after, limit=size)
+
+    async def counts(self) -> Sequence[RunCount]:
+        """Return how many runs there are of each function and status."""
+        return await self._journal.counts()
 
     async def cancel_run(
         self, run_id: str, *, reason: str = "", actor: str = ""

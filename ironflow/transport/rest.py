@@ -4,7 +4,14 @@ from typing import Any, Final
 
 from ironflow.transport import openapi
 from ironflow.transport.context import Context
-from ironflow.transport.handlers import events, functions, runs, status
+from ironflow.transport.handlers import (
+    batches,
+    events,
+    functions,
+    records,
+    runs,
+    status,
+)
 from ironflow.transport.handlers.endpoint import JSON, Endpoint, add
 from ironflow.transport.http.messages import Request, Response
 from ironflow.transport.http.router import Parameters, Router
@@ -14,6 +21,8 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     *events.ENDPOINTS,
     *functions.ENDPOINTS,
     *runs.ENDPOINTS,
+    *records.ENDPOINTS,
+    *batches.ENDPOINTS,
 )
 _PROMETHEUS: Final = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
 

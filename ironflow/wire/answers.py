@@ -26,12 +26,16 @@ def moment(time_us: int) -> str | None:
 
 
 class FailureDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request was not met, in both forms that clients read."""
+    """Why a request was not met, in both forms that clients read.
+
+    `reason` is the code of the error in ironflow, where it may be told.
+    """
 
     error: str
     code: str
     message: str
     retryable: bool
+    reason: str | UnsetType = UNSET
 
 
 # --- runs -----------------------------------------------------------------------------
@@ -141,6 +145,37 @@ class RunStepsDocument(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[OperationDocument]
 
 
+class RecordDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A record: `record` is what is stored, MessagePack as base64, with its payload."""
+
+    sequence: int
+    kind: str
+    record: bytes
+
+
+class RecordListDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of a run, in order; `has_next`: there are more after the last of them."""
+
+    run_id: str
+    records: list[RecordDocument]
+    has_next: bool
+
+
+class RunCountDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How many runs of a function stand so."""
+
+    function_id: str
+    status: str
+    runs: int
+
+
+class RunCountsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How many runs there are of each function and status."""
+
+    counts: list[RunCountDocument]
+    total: int
+
+
 # --- events ---------------------------------------------------------------------------
 
 
@@ -156,6 +191,12 @@ class EmittedDocument(msgspec.Struct, frozen=True, kw_only=True):
     run_ids: list[str]
     duplicate: bool
     runs: list[RunDetailsDocument] | UnsetType = UNSET
+
+
+class EmittedBatchDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of each event of a batch, in order."""
+
+    events: list[EmittedDocument]
 
 
 class InvokedDocument(EmittedDocument, frozen=True, kw_only=True):

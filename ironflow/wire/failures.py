@@ -61,6 +61,8 @@ _CODES: Final[dict[type[IronflowError], str]] = {
     errors.EventConflict: "already_exists",
     errors.EngineClosed: "unavailable",
     errors.ProtocolError: "invalid_argument",
+    errors.ServerError: "unknown",
+    errors.ServerUnavailable: "unavailable",
     errors.JournalError: "internal",
     errors.Conflict: "aborted",
     errors.RevisionConflict: "aborted",
@@ -80,12 +82,17 @@ _HIDDEN: Final = "the server cannot do this now; its log says why"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An error as a client may see it. `code` is Connect's, `status` that of HTTP."""
+    """An error as a client may see it. `code` is Connect's, `status` that of HTTP.
+
+    `reason` is the code of our own class (`RUN_NOT_FOUND`), empty where that is nobody's
+    business.
+    """
 
     code: str
     status: int
     message: str
     retryable: bool = False
+    reason: str = ""
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -93,12 +100,19 @@ def failure_of(error: BaseException) -> Failure:
     if not isinstance(error, IronflowError):
         return failure("internal", _HIDDEN)
     code = _code_of(type(error))
-    message = _HIDDEN if code in _NOT_PUBLIC else str(error)
+    is_public = code not in _NOT_PUBLIC
     retryable = error.retryable or code == "unavailable"
-    return failure(code, message, retryable=retryable)
+    return failure(
+        code,
+        str(error) if is_public else _HIDDEN,
+        retryable=retryable,
+        reason=error.code if is_public else "",
+    )
 
 
-def failure(code: str, message: str, *, retryable: bool = False) -> Failure:
+def failure(
+    code: str, message: str, *, retryable: bool = False, reason: str = ""
+) -> Failure:
     """Return a failure with the status of its code; the message can be encoded."""
     return Failure(
         code=code,
@@ -108,6 +122,7 @@ def failure(code: str, message: str, *, retryable: bool = False) -> Failure:
             :ERROR_MESSAGE_CHARS_MAX
         ],
         retryable=retryable,
+        reason=reason,
     )
 
 

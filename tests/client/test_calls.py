@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from ironflow.client import calls
-from ironflow.client.calls import Call, refusal_of
+from ironflow.client.answers import Answer
+from ironflow.client.calls import Call
+from ironflow.client.refusals import refusal_of
 from ironflow.errors import ConfigurationError, ValueRejected
+from ironflow.handles import Emission
 from tests.transport.conftest import open_server
 
 RUN = "run_" + "0" * 32
 
 
-def body(call: Call) -> Any:
+def body(call: Call[Answer]) -> Any:
     return json.loads(call.body)
 
 
@@ -29,7 +32,7 @@ def test_an_event_is_sent_with_what_it_has() -> None:
     )
 
     assert (call.method, call.path) == ("POST", "/api/v1/events")
-    assert call.query == {"wait": "30"}
+    assert call.query == {"wait": "30.000"}
     assert body(call) == {
         "name": "order.placed",
         "data": {"id": 1},
@@ -56,7 +59,18 @@ def test_a_call_with_a_key_may_be_sent_again() -> None:
 
 
 def test_no_request_waits_longer_than_one_may() -> None:
-    assert calls.get_run(RUN, wait=10_000).query == {"wait": "300"}
+    assert calls.get_run(RUN, wait=10_000).query == {"wait": "300.000"}
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_what_a_path_would_lose_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        calls.get_function(name)
+
+
+def test_a_batch_has_a_bound() -> None:
+    with pytest.raises(ConfigurationError, match="send several"):
+        calls.emit_batch([Emission("a")] * 1_001)
 
 
 def test_a_name_cannot_lead_elsewhere() -> None:
@@ -72,7 +86,7 @@ def test_only_filters_that_are_given_are_sent() -> None:
 def test_a_wrong_name_or_value_is_refused_before_it_is_sent() -> None:
     with pytest.raises(ConfigurationError):
         calls.emit("two words")
-    with pytest.raises(ValueRejected, match="cannot be sent as JSON"):
+    with pytest.raises(ValueRejected, match="object"):
         calls.emit("a", object())
 
 
@@ -113,10 +127,20 @@ def test_any_refusal_is_read(
         calls.register_function({"id": "x"}),
         calls.list_workers(),
         calls.invoke("ask", {"a": 1}),
+        calls.emit_batch([Emission("a")]),
+        calls.list_runs(is_detailed=True),
+        calls.count_runs(),
+        calls.get_records(RUN),
+        calls.retry_run(RUN),
+        calls.delete_run(RUN),
+        calls.patch_step(RUN, "a:0", 1),
+        calls.health(),
+        calls.ready(),
+        calls.capabilities(),
     ],
     ids=lambda call: f"{call.method} {call.path}",
 )
-async def test_the_server_knows_every_call(call: Call) -> None:
+async def test_the_server_knows_every_call(call: Call[Answer]) -> None:
     query = "&".join(f"{name}={value}" for name, value in call.query.items())
     async with open_server() as server:
         found = await server.request(call.method, f"{call.path}?{query}", call.body)

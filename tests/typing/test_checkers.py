@@ -24,7 +24,9 @@ def check(*command: str) -> None:
 
 @pytest.mark.slow
 def test_mypy_infers_the_types_of_user_code() -> None:
-    check("mypy", str(HERE / "steps.py"), str(HERE / "functions.py"))
+    files = ("steps.py", "functions.py", "clients.py")
+
+    check("mypy", *(str(HERE / name) for name in files))
 
 
 @pytest.mark.slow

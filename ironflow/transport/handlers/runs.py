@@ -1,15 +1,16 @@
 """Runs over REST: lists, one with its steps, and what changes it."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
-from ironflow.errors import ConfigurationError
+from ironflow.errors import ConfigurationError, RunNotFound
 from ironflow.policy.duration import parse_time
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
 from ironflow.transport.handlers.patience import WaitQuery, results
-from ironflow.transport.operations import RunDetails, RunFilter
+from ironflow.transport.operations import Operations, RunDetails, RunFilter
 from ironflow.transport.rendering import (
     operation_document,
     run_details_document,
@@ -18,6 +19,7 @@ from ironflow.transport.rendering import (
 from ironflow.wire.answers import (
     PatchedDocument,
     RunDetailsDocument,
+    RunDocument,
     RunListDocument,
     RunStepsDocument,
 )
@@ -25,7 +27,10 @@ from ironflow.wire.statuses import run_status
 
 
 class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs. `status` may name several, with commas; times are RFC 3339."""
+    """Which runs. `status` may name several, with commas; times are RFC 3339.
+
+    `details`: each with its event, output and error, as `GET /api/v1/runs/{id}` has it.
+    """
 
     status: str = ""
     function_id: str = ""
@@ -35,6 +40,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     until: str = ""
     cursor: str = ""
     limit: int = 50
+    details: bool = False
 
 
 class CancelBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,12 +89,23 @@ async def list_runs(call: Call[RunsQuery, Nothing]) -> RunListDocument:
             limit=query.limit,
         )
     )
+    runs = [run_document(each) for each in page.runs]
     return RunListDocument(
-        runs=[run_document(each) for each in page.runs],
+        runs=await _detailed(call.operations, runs) if query.details else runs,
         count=len(page.runs),
         has_next=bool(page.next_cursor),
         next_cursor=page.next_cursor or UNSET,
     )
+
+
+async def _detailed(
+    operations: Operations, runs: list[RunDocument]
+) -> list[RunDocument]:
+    found: list[RunDocument] = []
+    for run in runs:
+        with suppress(RunNotFound):  # deleted since it was listed
+            found.append(details_document(await operations.get_run(run.id)))
+    return found
 
 
 async def get_run(call: Call[WaitQuery, Nothing]) -> RunDetailsDocument:

@@ -1,0 +1,1 @@
+"""The client for plain programs, made by `scripts/sync-client`: never edited."""

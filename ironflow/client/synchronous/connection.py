@@ -1,0 +1,121 @@
+# Made by scripts/sync-client from asynchronous/connection.py: change that, then run it.
+
+"""Sends calls to one server, again where that is safe."""
+
+import random
+from typing import TypeVar, final
+
+import httpx
+import msgspec
+
+from ironflow.client.answers import Answer
+from ironflow.client.calls import JSON, Call, read
+from ironflow.client.pausing import sleep
+from ironflow.client.refusals import foreign, lost, refused, unreachable
+from ironflow.client.retrying import Answered, Lost, delay_us, is_success
+from ironflow.client.settings import Settings
+from ironflow.errors import IronflowError
+from ironflow.policy.retry import Retry
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+# Nothing was sent: no connection, or none in time.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.ProxyError,
+)
+
+
+@final
+class Connection:
+    """Connections to one server, kept for the next call. `timeout` is in seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float,
+        retry: Retry,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
+        self.url = settings.url
+        self._timeout = timeout
+        self._retry = retry
+        self._random = random.Random()
+        self._http = httpx.Client(
+            base_url=settings.url,
+            headers=settings.headers,
+            timeout=timeout,
+            transport=transport,
+        )
+
+    def send(self, call: Call[AnswerT]) -> AnswerT:
+        """Send a call and return what it gives.
+
+        Raises:
+            ServerUnavailable: nobody answered; the message says what to do.
+            ServerError: the answer is none of ours.
+            IronflowError: the server refused it.
+        """
+        body = self.answered(call)
+        try:
+            return read(call, body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise foreign(self.url, call) from error
+
+    def answered(self, call: Call[Answer]) -> bytes:
+        """Send a call and return what it gives as it came.
+
+        Raises:
+            ServerUnavailable: nobody answered; the message says what to do.
+            IronflowError: the server refused it.
+        """
+        attempt = 1
+        while True:
+            found = self._sent(call)
+            if isinstance(found, Answered) and is_success(call, found, attempt=attempt):
+                return found.body
+            delay = delay_us(
+                call,
+                found,
+                policy=self._retry,
+                attempt=attempt,
+                draw=self._random.random(),
+            )
+            if delay is None:
+                raise self._error(call, found)
+            sleep(delay / 1_000_000)
+            attempt += 1
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._http.close()
+
+    def _sent(self, call: Call[Answer]) -> Answered | Lost:
+        try:
+            answer = self._http.request(
+                call.method,
+                self.url + call.path,
+                params=dict(call.query) or None,
+                content=call.body or None,
+                headers={"content-type": JSON} if call.body else None,
+                timeout=self._timeout + call.wait,
+            )
+        except httpx.TransportError as error:
+            why = str(error) or type(error).__name__
+            return Lost(why, is_sent=not isinstance(error, _NOT_SENT))
+        except (httpx.DecodingError, httpx.TooManyRedirects) as error:
+            return Lost(str(error), is_sent=True)
+        return Answered(answer.status_code, answer.headers, answer.content)
+
+    def _error(self, call: Call[Answer], found: Answered | Lost) -> IronflowError:
+        match found:
+            case Answered(status=status, body=body):
+                return refused(self.url, status, body)
+            case Lost(why=why, is_sent=True):
+                return lost(self.url, call, why)
+            case Lost(why=why):
+                return unreachable(self.url, why)
