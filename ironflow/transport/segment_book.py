@@ -156,15 +156,23 @@ class Book:
     # --- the side of the workers --------------------------------------------------------
 
     def take(
-        self, worker: str, functions: Collection[str], *, limit: int, sdk: str = ""
+        self,
+        worker: str,
+        functions: Collection[str],
+        *,
+        limit: int,
+        takes_failures: bool = True,
     ) -> list[Assignment]:
-        """Give a worker the jobs that have waited longest, at most `limit`."""
+        """Give a worker the jobs that have waited longest, at most `limit`.
+
+        `takes_failures`: it can be told that a child did not complete.
+        """
         found: list[Assignment] = []
         while len(found) < limit:
             job = self._queues.oldest(functions)
             if job is None:
                 break
-            if _refuses(job, sdk):
+            if not takes_failures and _fails_by_child(job):
                 continue
             found.append(self._assign(job, worker))
         return found
@@ -176,12 +184,14 @@ class Book:
         *,
         limit: int,
         wait_us: int,
-        sdk: str = "",
+        takes_failures: bool = True,
     ) -> list[Assignment]:
         """Give a worker jobs, as `take` does, when there are any or `wait_us` is over."""
         over = self._clock.now() + wait_us
         while True:
-            found = self.take(worker, functions, limit=limit, sdk=sdk)
+            found = self.take(
+                worker, functions, limit=limit, takes_failures=takes_failures
+            )
             if found or self._clock.now() >= over or limit < 1:
                 return found
             await self._queues.wait(functions, until=over)
@@ -340,10 +350,8 @@ class Book:
         self._queues.remove(job)
 
 
-def _refuses(job: Job, sdk: str) -> bool:
-    """Fail a run whose worker cannot be told that a child did not complete."""
-    if not is_javascript(sdk):
-        return False
+def _fails_by_child(job: Job) -> bool:
+    """Fail a run with a failed child, whose worker would take it for a completed one."""
     failed = next((row for row in job.player.segment().rows if row.error), None)
     if failed is None or failed.error is None:
         return False
@@ -351,7 +359,7 @@ def _refuses(job: Job, sdk: str) -> bool:
         type="InvokeError",
         message=(
             f"child run {failed.child_run} of {failed.function_id!r} did not complete:"
-            f" {failed.error.message}; a worker of {sdk!r} cannot be told so"
+            f" {failed.error.message}; the SDK of the worker cannot be told so"
         ),
         code="INVOKE_FAILED",
         retryable=False,
@@ -359,11 +367,6 @@ def _refuses(job: Job, sdk: str) -> bool:
     job.reports.append((Report(News(error=error), retryable=False), Receipt()))
     job.heard.set()
     return True
-
-
-def is_javascript(sdk: str) -> bool:
-    """Say whether a worker's SDK takes every row for a completed one."""
-    return bool(sdk) and "python" not in sdk.lower()
 
 
 def _merged(reports: list[Report]) -> Report:

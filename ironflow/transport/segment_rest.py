@@ -84,7 +84,7 @@ class _Rest:
                 worker.functions,
                 limit=room,
                 wait_us=wait_s * 1_000_000,
-                sdk=worker.sdk,
+                takes_failures=worker.takes_failures,
             )
             nursery.cancel_scope.cancel()
         worker.heard_at = self._host.now()

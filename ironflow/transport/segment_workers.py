@@ -40,6 +40,14 @@ class PublishedWorker:
     expiry: Alarm | None = None
     forget: Callable[[], None] | None = None
 
+    @property
+    def takes_failures(self) -> bool:
+        """Say whether it can be told that a child did not complete.
+
+        The older SDK, which is not Python's, takes every row for a completed one.
+        """
+        return not self.runtime or "python" in self.runtime.lower()
+
     def info(self) -> WorkerInfo:
         """Return it as the table of all workers shows it."""
         return WorkerInfo(

@@ -17,7 +17,7 @@ HELLO = {
     "preferredMode": "EXECUTION_MODE_PULL",
     "retry": {"maxAttempts": 3, "initialDelayMs": 1000, "onExhausted": "pause"},
 }
-PYTHON = {"sdk": "python/0.53.0", "runtime": "python 3.11"}
+PYTHON = {"sdk": "0.53.0", "runtime": "python-3.11.7"}
 
 
 @asynccontextmanager

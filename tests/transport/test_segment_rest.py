@@ -166,7 +166,7 @@ async def test_a_worker_that_cannot_be_told_of_a_failed_child_fails_the_run() ->
     """The older SDK takes every row for a completed one."""
     async with open_scene() as scene:
         await scene.function()
-        version = {"sdk": "0.29.0", "runtime": "node"}
+        version = {"sdk": "0.29.0", "runtime": "node-20"}
         worker = await scene.worker(version=version)
         run_id = await scene.emit()
         job = await worker.job()

@@ -1,0 +1,148 @@
+"""A published SDK, unmodified: what its workers and endpoints make of our server."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.interop.conftest import Stage
+
+pytestmark = pytest.mark.e2e
+
+Start = Callable[[Stage], object]
+
+
+def polling(stage: Stage) -> object:
+    return stage.program("worker")
+
+
+def pushed(stage: Stage) -> object:
+    return stage.endpoint()
+
+
+HOSTS = pytest.mark.parametrize("start", [polling, pushed])
+
+
+@HOSTS
+def test_every_primitive_in_one_function(stage: Stage, start: Start) -> None:
+    """Steps, sleeps, nested parallel and map, children, a message and a wait."""
+    start(stage)
+    run_id = everything(stage)
+    stage.emit("all.approved", {"orderId": "o2"})
+    stage.emit("all.approved", {"orderId": "o1", "by": "me"})
+
+    run = stage.result(run_id)
+
+    assert run["status"] == "completed", stage.told()
+    output = run["output"]
+    assert output["greeting"] == "greet"
+    assert output["fan"] == ["after doze", ["a:item 0", "b:item 1"]]
+    assert output["doubled"] == 42
+    assert output["approved"] == {"orderId": "o1", "by": "me"}
+    assert output["message"].startswith("evt_")
+    assert stage.result(output["later"])["output"] == 2
+    assert sorted(stage.effects()) == ["after doze", "greet", "item 0", "item 1"]
+    steps = stage.get(f"/api/v1/runs/{run_id}/steps")["steps"]
+    assert {each["id"] for each in steps} == {
+        "greet:0",
+        "nap:0",
+        "fan:0:doze:0",
+        "fan:0:after:0",
+        "fan:1:inner:0:w\\:x:0",
+        "fan:1:inner:1:w\\:x:0",
+        "double:0",
+        "double:1",
+        "publish:news:0",
+        "ok:0",
+    }
+
+
+def everything(stage: Stage) -> str:
+    return stage.emit("all.asked", {"orderId": "o1"})
+
+
+@HOSTS
+def test_a_step_that_fails_is_tried_again_and_no_other(
+    stage: Stage, start: Start
+) -> None:
+    start(stage)
+
+    run = stage.result(stage.emit("flaky.asked"))
+
+    assert run["output"] == {"before": "before", "work": "done"}, stage.told()
+    assert stage.effects() == ["before", "tried", "tried", "tried"]
+
+
+@HOSTS
+def test_a_run_that_cannot_go_on_is_compensated_and_fails(
+    stage: Stage, start: Start
+) -> None:
+    start(stage)
+
+    run = stage.result(stage.emit("undone.asked"))
+
+    assert run["status"] == "failed", stage.told()
+    assert "no stock" in run["error"]["message"]
+    assert stage.effects() == ["charge", "refund"]
+    steps = stage.get(f"/api/v1/runs/{run['id']}/steps")["steps"]
+    assert "compensate:charge:0" in [each["id"] for each in steps]
+
+
+@HOSTS
+def test_the_failure_of_a_child_is_raised_in_its_parent(
+    stage: Stage, start: Start
+) -> None:
+    start(stage)
+
+    run = stage.result(stage.emit("child.asked"))
+
+    assert run["status"] == "completed", stage.told()
+    assert run["output"].startswith("caught: ")
+
+
+def test_a_run_goes_on_when_the_server_was_killed(stage: Stage) -> None:
+    """A worker registers again; what was reported before is not executed again."""
+    stage.program("worker")
+    run_id = everything(stage)
+    child = stage.result(stage.emit("flaky.asked"))  # it is at work
+
+    stage.kill_server()
+    stage.serve()
+    stage.emit("all.approved", {"orderId": "o1"})
+    run = stage.result(run_id)
+
+    assert child["status"] == "completed"
+    assert run["status"] == "completed", stage.told()
+    assert stage.effects().count("greet") == 1
+
+
+def test_a_worker_that_is_killed_is_taken_over(stage: Stage) -> None:
+    """By one that registers under its id: the steps that were reported stay."""
+    first = stage.program("worker", "w1", HANG="1")
+    run_id = stage.emit("slow.asked")
+    assert first.stdout is not None
+    while "hang" not in stage.effects():
+        assert first.stdout.readline()
+
+    first.kill()
+    first.wait()
+    stage.program("worker", "w1")
+    run = stage.result(run_id)
+
+    assert run["output"] == "woke", stage.told()
+    assert stage.effects().count("hang") == 2
+    assert stage.effects().count("before") in {1, 2}
+
+
+def test_a_cancelled_run_is_dropped_by_its_worker(stage: Stage) -> None:
+    worker = stage.program("worker", "w1", HANG="1")
+    run_id = stage.emit("slow.asked")
+    assert worker.stdout is not None
+    while "hang" not in stage.effects():
+        assert worker.stdout.readline()
+
+    stage.cancel(run_id)
+    run = stage.result(run_id)
+    other = stage.result(stage.emit("flaky.asked"))
+
+    assert run["status"] == "cancelled"
+    assert other["status"] == "completed", stage.told()
