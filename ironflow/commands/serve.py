@@ -83,6 +83,13 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     help="The private key of the certificate (PEM).",
 )
 @click.option(
+    "--signing-key",
+    default="",
+    envvar="IRONFLOW_SIGNING_KEY",
+    show_envvar=True,
+    help="Sign requests to endpoints with this key; better kept in the variable.",
+)
+@click.option(
     "--retention",
     type=DURATION,
     envvar="IRONFLOW_RETENTION",
@@ -124,6 +131,7 @@ def serve(
     is_dev: bool,
     tls_cert: Path | None,
     tls_key: Path | None,
+    signing_key: str,
     retention: float | None,
     pack_after: float | None,
     log_format: str | None,
@@ -157,6 +165,7 @@ def serve(
         environment=environment,
         is_dev=is_dev,
         tls=tls_context(tls_cert, tls_key) if tls_cert and tls_key else None,
+        signing_key=signing_key,
         retention=retention,
         pack_after=pack_after,
     )

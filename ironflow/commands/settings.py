@@ -38,6 +38,7 @@ NAMES: Final = {
     "server": "server",
     "tls-cert": "tls_cert",
     "tls-key": "tls_key",
+    "signing-key": "signing_key",
 }
 Defaults = Mapping[str, Any]
 

@@ -61,3 +61,14 @@ class Hosting:
     def drop(self, function_id: str) -> None:
         """Claim no more runs of this function; those that are held go on."""
         self._runtime.drop(function_id)
+
+    def abandon(self, run_id: str) -> None:
+        """Let a run stand as it is in the journal, until this engine is opened again.
+
+        What it does not know to have ended is done again then. For the end of a server,
+        whose runs may wait for others longer than anybody wants to wait for them.
+        """
+        carried = self._runtime.active.get(run_id)
+        if carried is not None:
+            self._runtime.let_go(run_id)
+            carried.drop()

@@ -25,6 +25,7 @@ class Context:
 
     `stopping` is set when the server takes no more work: whoever holds a connection for
     long lets go of it. `is_dev`: requests need no key, and only this machine can send any.
+    `signing_key` signs what the server sends to endpoints; empty for none.
     """
 
     engine: Engine
@@ -34,6 +35,7 @@ class Context:
     nursery: trio.Nursery
     stopping: trio.Event
     is_dev: bool = False
+    signing_key: str = ""
 
 
 Part = Callable[[Router, Context], None]

@@ -106,6 +106,7 @@ class Book:
         )
         self._number = 0
         self._sequence = 0
+        self._is_closed = False
 
     # --- the side of the runs -----------------------------------------------------------
 
@@ -153,6 +154,12 @@ class Book:
         if job is not None and job.player is player:
             self._drop(job)
 
+    def close(self) -> list[str]:
+        """Hand out no job any more; return the runs that wait for news."""
+        self._is_closed = True
+        self._queues.wake_all()
+        return [each.run_id for each in self._jobs.values() if each.is_awaited]
+
     # --- the side of the workers --------------------------------------------------------
 
     def take(
@@ -168,7 +175,7 @@ class Book:
         `takes_failures`: it can be told that a child did not complete.
         """
         found: list[Assignment] = []
-        while len(found) < limit:
+        while len(found) < limit and not self._is_closed:
             job = self._queues.oldest(functions)
             if job is None:
                 break
@@ -192,7 +199,7 @@ class Book:
             found = self.take(
                 worker, functions, limit=limit, takes_failures=takes_failures
             )
-            if found or self._clock.now() >= over or limit < 1:
+            if found or self._clock.now() >= over or limit < 1 or self._is_closed:
                 return found
             await self._queues.wait(functions, until=over)
 

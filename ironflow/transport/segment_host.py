@@ -98,6 +98,11 @@ class SegmentHost:
             )
         self._stand(row.id)
 
+    def close(self) -> None:
+        """Take all jobs back: their runs go on at the next start, from what is durable."""
+        for run_id in self.book.close():
+            self._hosting.abandon(run_id)
+
     async def durable(self, receipt: Receipt) -> bool:
         """Return whether a report is durable; after a while the answer is no."""
         alarm = self._alarms.set(

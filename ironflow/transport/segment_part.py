@@ -15,18 +15,11 @@ from ironflow.transport.segment_push import PushCaller
 
 @final
 class Segments:
-    """The part; `signing_key` signs requests to endpoints, empty for none.
-
-    `client` makes what they are sent with.
-    """
+    """The part; `client` makes what requests to endpoints are sent with."""
 
     def __init__(
-        self,
-        *,
-        signing_key: str = "",
-        client: Callable[[], httpx.AsyncClient] = httpx.AsyncClient,
+        self, *, client: Callable[[], httpx.AsyncClient] = httpx.AsyncClient
     ) -> None:
-        self._key = signing_key
         self._client = client
 
     def routes(self, router: Router, context: Context) -> None:
@@ -34,7 +27,7 @@ class Segments:
         hosting = context.engine.hosting
         alarms = Alarms(hosting.clock)
         push = PushCaller(
-            hosting.clock, alarms, signing_key=self._key, client=self._client
+            hosting.clock, alarms, signing_key=context.signing_key, client=self._client
         )
         host = SegmentHost(hosting, alarms, context.operations.workers, push)
         segment_rest.routes(router, host)
@@ -43,3 +36,10 @@ class Segments:
         context.nursery.start_soon(alarms.run)
         context.nursery.start_soon(push.run)
         context.nursery.start_soon(host.look)
+        context.nursery.start_soon(_close_in_time, context, host)
+
+
+async def _close_in_time(context: Context, host: SegmentHost) -> None:
+    """Let workers go when the server stops: a job may take longer than anybody waits."""
+    await context.stopping.wait()
+    host.close()

@@ -89,6 +89,11 @@ class JobQueues(Generic[_J]):
             alarm.cancel()
             self._polls.pop(poll, None)
 
+    def wake_all(self) -> None:
+        """Let everybody who waits look."""
+        for poll in self._polls:
+            poll.woken.set()
+
     def _pass_on(self, functions: Collection[str]) -> None:
         for function_id in functions:
             if self._queues.get(function_id):

@@ -30,10 +30,12 @@ async def open_handler(
     parts: Sequence[Part] = PARTS,
     guard: Guard | None = None,
     is_dev: bool = False,
+    signing_key: str = "",
 ) -> AsyncGenerator[tuple[Handler, Context]]:
     """Run the parts of a server around an open engine; give what answers requests.
 
-    `guard` stands before all routes; without one, nobody is asked for a key.
+    `guard` stands before all routes; without one, nobody is asked for a key. Requests to
+    endpoints are signed with `signing_key`, if there is one.
     """
     async with trio.open_nursery() as nursery:
         context = Context(
@@ -44,6 +46,7 @@ async def open_handler(
             nursery=nursery,
             stopping=trio.Event(),
             is_dev=is_dev,
+            signing_key=signing_key,
         )
         context.operations.capabilities.auth_required = guard is not None
         yield handler_of(context, parts, guard=guard), context

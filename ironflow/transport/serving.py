@@ -38,7 +38,8 @@ STOPPING: Final = "the server is stopping"
 class Serving:
     """What a server is started with.
 
-    `url` is that of the journal. `is_dev`: no keys are asked for. `retention` and
+    `url` is that of the journal. `is_dev`: no keys are asked for. Requests to
+    endpoints are signed with `signing_key`, if there is one. `retention` and
     `pack_after` are those of `open_engine`.
     """
 
@@ -49,6 +50,7 @@ class Serving:
     environment: str = "default"
     is_dev: bool = False
     tls: ssl.SSLContext | None = None
+    signing_key: str = ""
     retention: Duration | None = None
     pack_after: Duration | None = None
 
@@ -89,7 +91,13 @@ async def _opened(serving: Serving) -> AsyncGenerator[tuple[Handler, Context]]:
             retention=serving.retention,
             pack_after=serving.pack_after,
         ) as engine,
-        open_handler(engine, journal, clock, is_dev=serving.is_dev) as opened,
+        open_handler(
+            engine,
+            journal,
+            clock,
+            is_dev=serving.is_dev,
+            signing_key=serving.signing_key,
+        ) as opened,
     ):
         yield opened
 

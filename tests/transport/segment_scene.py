@@ -21,9 +21,9 @@ PYTHON = {"sdk": "0.53.0", "runtime": "python-3.11.7"}
 
 
 @asynccontextmanager
-async def open_scene(**options: Any) -> AsyncGenerator["Scene"]:
+async def open_scene() -> AsyncGenerator["Scene"]:
     """Open a server that takes published workers."""
-    parts = (rest.routes, Segments(**options).routes)
+    parts = (rest.routes, Segments().routes)
     async with open_server(parts=parts) as server:
         yield Scene(server)
 

@@ -1,6 +1,9 @@
 """Leases of jobs: what renews them, what ends them, and who may write."""
 
-from tests.transport.segment_scene import open_scene, step
+import trio
+
+from tests.transport.conftest import Answered
+from tests.transport.segment_scene import forever, open_scene, step
 
 
 async def test_a_job_without_a_word_is_given_to_another() -> None:
@@ -129,3 +132,22 @@ async def test_a_function_out_of_time_is_tried_again() -> None:
 
     assert late.status == 409
     assert again["attempt"] == 2
+
+
+async def test_a_server_that_stops_lets_its_workers_go() -> None:
+    """At once: a held poll ends, and no engine waits for a job to end."""
+    async with open_scene() as scene:
+        worker = await scene.started()
+        await scene.emit()
+        job = await worker.job()
+        found: list[Answered] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(forever, worker, found, "available=1&wait=20")
+            await scene.settle()
+            scene.server.context.stopping.set()
+        late = await worker.tell(job, "progress", steps=[step(job, "a:0")])
+        idle = scene.server.harness.engine.hosting.is_closing
+
+    assert found[0].status == 204
+    assert late.status == 409
+    assert not idle

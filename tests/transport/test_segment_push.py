@@ -50,8 +50,8 @@ async def open_endpoint(
 ) -> AsyncGenerator[tuple[Scene, Endpoint]]:
     """A server with a push function and its endpoint."""
     endpoint = Endpoint()
-    part = Segments(signing_key="sk_test", client=endpoint.client)
-    async with open_server(parts=(rest.routes, part.routes)) as server:
+    parts = (rest.routes, Segments(client=endpoint.client).routes)
+    async with open_server(parts=parts, signing_key="sk_test") as server:
         scene = Scene(server)
         await scene.function(preferredMode="push", endpointUrl=URL, **changes)
         yield scene, endpoint
