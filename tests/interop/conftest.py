@@ -22,6 +22,13 @@ PYTHON = ROOT / ".interop/bin/python"
 PROGRAM = ROOT / "tests/interop/published.py"
 SIGNING_KEY = "sk_test"
 PATIENCE_S = 60
+TRIGGERS = {
+    "everything": "all.asked",
+    "flaky": "flaky.asked",
+    "undone": "undone.asked",
+    "bad-child": "child.asked",
+    "slow": "slow.asked",
+}
 
 
 @final
@@ -52,6 +59,12 @@ class Stage:
         assert self.server is not None
         self.server.kill()
         self.server.wait()
+
+    def declare(self) -> None:
+        """Register the functions, so that events start them before a worker is there."""
+        for function_id, event in TRIGGERS.items():
+            body = {"id": function_id, "triggers": [{"event": event}]}
+            assert self._client().post("/api/v1/functions", json=body).is_success
 
     def program(
         self, how: str, *rest: str, **variables: str
@@ -119,19 +132,20 @@ class Stage:
     ) -> "subprocess.Popen[str]":
         log = self.directory / f"log-{len(self.logs)}"
         self.logs.append(log)
+        errors = self.processes.enter_context(log.open("w"))
         process = self.processes.enter_context(
             subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
-                stderr=log.open("w") if "uvicorn" not in command else subprocess.STDOUT,
+                stderr=subprocess.STDOUT if "uvicorn" in command else errors,
                 text=True,
                 cwd=cwd,
                 env=os.environ
                 | {"EFFECTS": str(self.directory / "effects"), "PYTHONUNBUFFERED": "1"}
+                | ({"PYTHONPATH": ""} if str(PYTHON) in command else {})
                 | variables,
             )
         )
-        log.touch()
         self.processes.callback(process.kill)
         return process
 
@@ -145,4 +159,5 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     with ExitStack() as processes:
         stage = Stage(tmp_path, processes)
         stage.serve()
+        stage.declare()
         yield stage
