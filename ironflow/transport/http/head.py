@@ -88,11 +88,13 @@ def http2_head(
 
 
 def length_framing(response: Response, length: int, *, is_head: bool) -> str:
-    """Return the line with the length of a body that is there."""
+    """Return the line with the length of a body that is there, or would be."""
     if response.status in BODYLESS:
         return ""
     if is_head and not length:  # a handler may know the length without the body
         for name, value in response.headers:
             if name.lower() == "content-length":
                 return f"content-length: {value}\r\n"
+        if not isinstance(response.body, bytes):
+            return ""
     return f"content-length: {length}\r\n"

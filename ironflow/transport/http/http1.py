@@ -113,9 +113,7 @@ class Http1Connection:
                 whole_by = trio.current_time() + self._bounds.headers_us_max / SECOND_US
             elif self._service.is_draining and not parser.is_begun:
                 return None
-            self._link.deadline = (
-                min(whole_by, begun_by) if parser.is_begun else begun_by
-            )
+            self._link.deadline = whole_by if parser.is_begun else begun_by
             if not await self.fill():
                 return None
         self._link.deadline = math.inf

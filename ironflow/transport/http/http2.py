@@ -327,7 +327,10 @@ class Http2Connection:
             return
         try:
             head = http2_head(
-                response, length=None, date=self._service.date, is_head=is_head
+                response,
+                length=0 if is_head else None,
+                date=self._service.date,
+                is_head=is_head,
             )
             has_body = not is_head and response.status not in BODYLESS
             if self._outbox.send_head(stream, head, ends=not has_body) and has_body:

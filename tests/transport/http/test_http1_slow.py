@@ -44,6 +44,20 @@ async def drip(stream: trio.abc.Stream, step: bytes) -> None:
             return
 
 
+async def test_a_request_after_a_long_pause_has_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with served(bounds=SLOW) as peer:
+        await peer.send(ASK % b"a")
+        await peer.receive(b"GET /a")
+        await trio.sleep(57)
+        await peer.send(b"GET /b HTTP/1.1\r\n")
+        await trio.sleep(8)
+        await peer.send(HOST + b"\r\n")
+
+        assert b"200 OK" in await peer.receive(b"GET /b")
+
+
 @pytest.mark.parametrize("first", [b"", b"G", b"PRI * HT", b"\r\n"])
 async def test_a_client_that_says_nothing_is_closed(
     first: bytes, autojump_clock: MockClock
