@@ -8,7 +8,7 @@ import trio
 
 from ironflow.transport.http.http1 import Http1Connection
 from ironflow.transport.http.http2 import Http2Connection
-from ironflow.transport.http.link import GONE, SECOND_US, Link
+from ironflow.transport.http.link import FRAMES_BYTES, GONE, SECOND_US, Link
 from ironflow.transport.http.service import Peer, Service
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -66,9 +66,9 @@ class _Arrival:
     async def _read(self, stream: trio.abc.Stream) -> bytes:
         if isinstance(stream, trio.SSLStream):
             await stream.do_handshake()
-        data = await self._link.receive()
+        data = await self._link.receive(FRAMES_BYTES)
         while len(data) < len(PREFACE) and PREFACE.startswith(data) and data:
-            more = await self._link.receive()
+            more = await self._link.receive(FRAMES_BYTES)
             if not more:
                 break
             data += more

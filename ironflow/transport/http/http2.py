@@ -32,7 +32,7 @@ from ironflow.transport.http.bounds import Bounds
 from ironflow.transport.http.head import BODYLESS, http2_head
 from ironflow.transport.http.http2_outbox import Outbox
 from ironflow.transport.http.http2_stream import Http2Stream
-from ironflow.transport.http.link import SECOND_US, Link
+from ironflow.transport.http.link import FRAMES_BYTES, SECOND_US, Link
 from ironflow.transport.http.messages import (
     Headers,
     HttpError,
@@ -192,7 +192,7 @@ class Http2Connection:
             for event in self._h2.receive_data(data):
                 self._take(event)
             self._outbox.flush()
-            data = await self._link.receive()
+            data = await self._link.receive(FRAMES_BYTES)
 
     def _take(self, event: Event) -> None:
         match event:

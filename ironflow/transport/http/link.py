@@ -8,6 +8,9 @@ import trio
 GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 SECOND_US: Final = 1_000_000
 _RECEIVE_BYTES: Final = 64 * 1024
+# Of a protocol that Python takes apart: frames of a few bytes in one read of 64 KiB would
+# stop the loop for a tenth of a second.
+FRAMES_BYTES: Final = 16 * 1024
 _SEND_BYTES: Final = 64 * 1024
 
 
@@ -22,10 +25,10 @@ class Link:
         self._stall = write_stall_us_max / SECOND_US
         self.deadline = math.inf
 
-    async def receive(self) -> bytes:
-        """Return what has come; empty when no more will."""
+    async def receive(self, limit: int = _RECEIVE_BYTES) -> bytes:
+        """Return what has come, up to so many bytes; empty when no more will."""
         try:
-            return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+            return bytes(await self._stream.receive_some(limit))
         except GONE:
             return b""
 

@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from ironflow import limits
-from ironflow.transport.http.link import GONE, SECOND_US, Link
+from ironflow.transport.http.link import FRAMES_BYTES, GONE, SECOND_US, Link
 from ironflow.transport.http.messages import (
     Request,
     WebSocketClosed,
@@ -277,7 +277,9 @@ class _Socket:
             if data:
                 await self._take(data)
             # The protocol ends its side when it has the peer's close, or an error.
-            while not self._protocol.eof_sent and (data := await self._link.receive()):
+            while not self._protocol.eof_sent and (
+                data := await self._link.receive(FRAMES_BYTES)
+            ):
                 await self._take(data)
         self._end()
 

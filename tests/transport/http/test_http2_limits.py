@@ -270,3 +270,28 @@ async def test_what_is_no_http_2_ends_the_connection(
 
     assert peer.goodbye() not in {None, ErrorCodes.NO_ERROR}
     assert not caplog.records
+
+
+async def test_a_flood_of_tiny_frames_does_not_stop_the_loop(
+    autojump_clock: MockClock,
+) -> None:
+    """They are as many as fit into a read; so a read is small."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with http2_served() as peer:
+        await peer.settle()
+        size = 16 * 16 * 1024
+        await peer.connection.send(b"\0\0\4\x08\0\0\0\0\0\0\0\0\1" * (size // 13))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            stream = await peer.ask()
+            await peer.until_ended(stream)
+            nursery.cancel_scope.cancel()
+
+    assert turns >= 16
