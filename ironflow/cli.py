@@ -25,6 +25,10 @@ COMMANDS: Final = {
         "ironflow.commands.functions:functions",
         "List, show and register the functions of a server.",
     ),
+    "worker": LazyCommand(
+        "ironflow.commands.worker:worker",
+        "Carry out the functions of an app for a server, until a signal ends it.",
+    ),
     "workers": LazyCommand(
         "ironflow.commands.workers:workers", "List the workers of a server."
     ),

@@ -16,7 +16,7 @@ from ironflow.commands.options import (
     json_option,
 )
 from ironflow.commands.runs_list import took
-from ironflow.commands.standing import IN_BUNDLE, SHARED, reasons
+from ironflow.commands.standing import IN_BUNDLE, SHARED, moved, reasons
 from ironflow.interpreter.fold import RunState, fold
 from ironflow.journal.base import Journal, RunSummary
 from ironflow.records import Entry
@@ -95,6 +95,8 @@ def _write_header(
         lines.append(("Continues", row.continued_from))
     if row.continued_to:
         lines.append(("Goes on", row.continued_to))
+    if row.lost is not None:
+        lines.append(("Moved", output.plain(moved(summary))))
     if state.error is not None:
         lines.append(("Error", f"{state.error.type}: {state.error.message}"))
     elif state.payload:

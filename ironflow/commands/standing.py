@@ -6,7 +6,7 @@ from typing import Final
 from ironflow.commands import output
 from ironflow.interpreter import states
 from ironflow.interpreter.fold import OperationState, RunState
-from ironflow.journal.base import RunSummary
+from ironflow.journal.base import CLOSED, RunSummary
 from ironflow.policy.duration import format_duration
 
 SHARED: Final = 0  # in place of an owner: any engine may carry the runs on
@@ -33,6 +33,21 @@ def reasons(
         return
     if summary.status in {"queued", "running"}:
         yield _ready(summary, owner)
+
+
+def moved(summary: RunSummary) -> str:
+    """Return which worker lost the run, and what became of it; empty if none did."""
+    lost = summary.row.lost
+    if lost is None:
+        return ""
+    if lost.by:
+        then = f"carried on by {lost.by}"
+    elif summary.row.status in CLOSED or summary.length > lost.length:
+        then = "carried on since"
+    else:
+        then = "it waits for another"
+    when = output.local(lost.at)
+    return f"worker {lost.worker} was lost at {when} ({lost.why}): {then}"
 
 
 def _ready(summary: RunSummary, owner: int | None) -> str:

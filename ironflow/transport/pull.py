@@ -6,7 +6,7 @@ that is lost, by a closed connection or by silence, loses its runs at once.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, final
 
 import trio
@@ -17,6 +17,7 @@ from ironflow.engine.log import log
 from ironflow.errors import JournalError, ProtocolError
 from ironflow.journal.base import FunctionRow, Hint, Journal, RegisterFunctions
 from ironflow.transport.admitted import function_row
+from ironflow.transport.context import Context
 from ironflow.transport.holding import Holding
 from ironflow.transport.http.messages import (
     Request,
@@ -24,9 +25,12 @@ from ironflow.transport.http.messages import (
     WebSocketClosed,
     WebSocketUpgrade,
 )
+from ironflow.transport.http.router import Router
 from ironflow.transport.moved import Moved
-from ironflow.transport.pull_session import PullSession, WorkerInfo, refuse
+from ironflow.transport.pull_session import PullSession, refuse
+from ironflow.transport.workers import WorkerInfo, Workers
 from ironflow.wire.frames import (
+    BUSY,
     PROTOCOL,
     Bye,
     Hello,
@@ -44,13 +48,45 @@ _FAIR: Final = 16  # runs that a worker gets before the next one's turn
 _END_S: Final = limits.SHUTDOWN_US_DEFAULT / 1_000_000
 
 
+def routes(router: Router, context: Context) -> None:
+    """Let workers of ours connect: the part of a server."""
+    hosting = context.engine.hosting
+    host = PullHost(
+        hosting.journal,
+        hosting.now,
+        hosted=lambda: context.engine.functions,
+        workers=context.operations.workers,
+    )
+    router.add("GET", PATH, host.handle)
+    context.operations.capabilities.transports.add("worker-2")
+    context.nursery.start_soon(host.run)
+    context.nursery.start_soon(_close_when, context.stopping, host)
+
+
+async def _close_when(stopping: trio.Event, host: "PullHost") -> None:
+    await stopping.wait()
+    host.close()
+
+
 @final
 class PullHost:
-    """Gives ready runs to workers that are connected. `run` is its task."""
+    """Gives ready runs to workers that are connected. `run` is its task.
 
-    def __init__(self, journal: Journal, now: Callable[[], int]) -> None:
+    `hosted` are the functions of the server's own app, which no worker may have.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        now: Callable[[], int],
+        *,
+        hosted: Callable[[], Collection[str]] = tuple,
+        workers: Workers | None = None,
+    ) -> None:
         self._journal: Final = journal
         self.now: Final = now
+        self._hosted: Final = hosted
+        self._workers: Final = Workers() if workers is None else workers
         self._sessions: Final[dict[str, PullSession]] = {}
         self._moved: Final = Moved()
         self._look = trio.Event()
@@ -99,13 +135,14 @@ class PullHost:
             session = await self._welcome(link)
         except ProtocolError as error:
             log.error("a worker is refused: %s", error)
-            await refuse(link, error)
+            await refuse(link, error.code, str(error))
             return
         except LinkClosed:
             return
         if session is None:
             return
         self._sessions[session.id] = session
+        forget = self._workers.add(session.worker, session.info)
         self.room_in(session)
         log.info("worker %s is connected: %s", session.worker, _names(session))
         try:
@@ -115,6 +152,7 @@ class PullHost:
             raise
         finally:
             del self._sessions[session.id]
+            forget()
             session.is_over = True
             with trio.CancelScope(shield=True):
                 await self._ended(session)
@@ -126,11 +164,11 @@ class PullHost:
             hello = worker_frame(await link.receive())
             if not isinstance(hello, Hello):
                 raise ProtocolError("the first frame of a worker is hello")
-            rows = _checked(hello)
+            rows = _checked(hello, hosted=self._hosted())
             if len(self._sessions) >= limits.WORKERS_MAX:
-                raise ProtocolError(
-                    f"{limits.WORKERS_MAX} workers are connected; try again later"
-                )
+                many = f"{limits.WORKERS_MAX} workers are connected; come again later"
+                await refuse(link, BUSY, many)
+                return None
             now = self.now()
             await self._journal.commit([RegisterFunctions(rows, now)])
             session_id = secrets.token_hex(8)
@@ -247,7 +285,7 @@ def _names(session: PullSession) -> str:
     return ", ".join(sorted(session.functions))
 
 
-def _checked(hello: Hello) -> tuple[FunctionRow, ...]:
+def _checked(hello: Hello, *, hosted: Collection[str]) -> tuple[FunctionRow, ...]:
     if PROTOCOL not in hello.versions:
         raise ProtocolError(
             f"this server speaks version {PROTOCOL} of the protocol, the worker"
@@ -266,6 +304,12 @@ def _checked(hello: Hello) -> tuple[FunctionRow, ...]:
             f" {len(hello.functions)}"
         )
     rows = [function_row(bytes(row)) for row in hello.functions]
+    both = ", ".join(sorted({row.id for row in rows}.intersection(hosted)))
+    if both:
+        raise ProtocolError(
+            f"the server carries out {both} by itself: give the functions of the worker other"
+            " ids, or take these out of its app"
+        )
     return tuple(replace(row, host="pull") for row in rows)
 
 

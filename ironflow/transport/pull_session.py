@@ -1,10 +1,8 @@
 """One worker that is connected: frames in, frames out, until the link ends."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol, final
+from typing import Final, Protocol, final
 
-import msgspec
 import trio
 
 from ironflow import limits
@@ -12,6 +10,7 @@ from ironflow.engine.log import log
 from ironflow.errors import ProtocolError
 from ironflow.journal.base import Claim, FunctionRow
 from ironflow.transport.holding import Holding
+from ironflow.transport.workers import WorkerInfo
 from ironflow.wire.frames import (
     Bye,
     Claimed,
@@ -37,24 +36,6 @@ _PING_S: Final = limits.WORKER_PING_US_DEFAULT / 1_000_000
 _SILENCE_S: Final = limits.WORKER_SILENCE_US_MAX / 1_000_000
 _BYE: Final = 1000
 _BROKEN: Final = 1002
-
-WorkerState = Literal["connected", "draining"]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """A worker as lists show it. Times are microseconds."""
-
-    id: str
-    session: str
-    hostname: str
-    sdk: str
-    functions: tuple[str, ...]
-    credit: int
-    runs: tuple[str, ...]
-    connected_at: int
-    last_seen_at: int
-    state: WorkerState
 
 
 class Host(Protocol):
@@ -125,15 +106,14 @@ class PullSession:
         """Return the worker as it is now."""
         return WorkerInfo(
             id=self.worker,
-            session=self.id,
+            transport="worker-2",
+            function_ids=tuple(sorted(self.functions)),
+            registered_at=self._connected_at,
+            last_heartbeat=self._last_seen,
+            active_jobs=len(self.holding.runs),
+            max_concurrent=self._credit,
             hostname=self._hostname,
             sdk=self._sdk,
-            functions=tuple(sorted(self.functions)),
-            credit=self._credit,
-            runs=tuple(sorted(self.holding.runs)),
-            connected_at=self._connected_at,
-            last_seen_at=self._last_seen,
-            state="connected" if self._credit else "draining",
         )
 
     def give(self, claims: Sequence[Claim]) -> None:
@@ -290,16 +270,15 @@ class PullSession:
         """End the connection of a worker that broke the protocol."""
         log.error("worker %s is sent away: %s", self.worker, error)
         self.why_lost = f"it broke the protocol: {error}"
-        await refuse(self._link, error)
+        await refuse(self._link, error.code, str(error))
         self._scope.cancel()
 
 
-async def refuse(link: Link, error: ProtocolError) -> None:
-    """Say what was wrong, and close."""
-    failure = Failure(error.code, str(error))
+async def refuse(link: Link, code: str, message: str) -> None:
+    """Say what is wrong, and close."""
     try:
         with trio.move_on_after(_PING_S):
-            await link.send(msgspec.msgpack.encode(failure))
-            await link.close(_BROKEN, error.code.lower())
+            await link.send(encode(Failure(code, message)))
+            await link.close(_BROKEN, code.lower())
     except LinkClosed:
         pass

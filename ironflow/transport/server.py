@@ -8,7 +8,7 @@ import trio
 from ironflow.engine.clock import Clock
 from ironflow.engine.engine import Engine
 from ironflow.journal.served import ServedJournal
-from ironflow.transport import rest
+from ironflow.transport import pull, rest
 from ironflow.transport.answering import answering
 from ironflow.transport.context import Context, Guard, Part
 from ironflow.transport.http.messages import Handler
@@ -18,7 +18,12 @@ from ironflow.transport.operations import Operations
 from ironflow.transport.rpc import routes as rpc
 from ironflow.transport.segment_part import Segments
 
-PARTS: Sequence[Part] = (rest.routes, rpc.routes, Segments().routes)
+PARTS: Sequence[Part] = (
+    rest.routes,
+    rpc,
+    pull.routes,
+    Segments().routes,
+)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from ironflow.errors import ProtocolError
 from ironflow.records import Record
 
 PROTOCOL: Final = 2
+BUSY: Final = "UNAVAILABLE"  # the code of a failure after which one may come again
 
 _NIL: Final = 0xC0
 _NONE: Final = msgspec.Raw(bytes([_NIL]))

@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from ironflow import limits
+from ironflow.engine.log import log
 from ironflow.errors import (
     JournalError,
     JournalFull,
@@ -45,6 +46,7 @@ from ironflow.journal.base import (
 )
 from ironflow.records import Entry
 from ironflow.wire.frames import (
+    BUSY,
     PROTOCOL,
     Answers,
     Bye,
@@ -122,11 +124,13 @@ class RemoteJournal:
 
     # --- the link -------------------------------------------------------------------------
 
-    async def serve(self, link: Link) -> str:
+    async def serve(
+        self, link: Link, connected: Callable[[str], None] = lambda environment: None
+    ) -> str:
         """Be a worker over this link until it ends; return why it did.
 
         Raises:
-            ProtocolError: the server refused this worker, or sent what is no frame.
+            ProtocolError: the server does not take this worker.
         """
         connection = Connection(link)
         try:
@@ -134,8 +138,8 @@ class RemoteJournal:
             await self._welcomed(await self._received(link))
             self._connection = connection
             self.connected.set()
-            while True:
-                await self._take(await self._received(link), connection)
+            connected(self._environment)
+            return await self._serve(link, connection)
         except LinkClosed as error:
             return error.reason or "the connection was closed"
         finally:
@@ -144,6 +148,14 @@ class RemoteJournal:
             self._claims.clear()
             self._news.clear()
             connection.lose()
+
+    async def _serve(self, link: Link, connection: Connection) -> str:
+        try:
+            while True:
+                await self._take(await self._received(link), connection)
+        except ProtocolError as error:
+            log.error("the connection to the server ends: %s", error)
+            return str(error)
 
     def _hello(self) -> Hello:
         own = self._identity
@@ -165,6 +177,8 @@ class RemoteJournal:
 
     async def _welcomed(self, frame: ServerFrame) -> None:
         if isinstance(frame, Failure):
+            if frame.code == BUSY:
+                raise LinkClosed(1013, frame.message)
             raise ProtocolError(frame.message)
         if not isinstance(frame, Welcome) or frame.version != PROTOCOL:
             raise ProtocolError("the server does not say welcome; it is something else")

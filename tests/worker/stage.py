@@ -19,7 +19,7 @@ from tests.engine.bench import HandClock, settle
 from tests.worker.links import MemoryLink, pair
 
 Functions = Sequence[Function[Any, Any]]
-PATIENCE = 20
+PATIENCE = 300  # of the clock of a test
 
 
 class Worker:

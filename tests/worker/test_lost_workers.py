@@ -216,7 +216,7 @@ async def test_runs_are_shared_by_workers_within_their_credit(steps: Steps) -> N
         one = await stage.start(steps.flow(), name="one", credit=3)
         two = await stage.start(steps.flow(), name="two", credit=3)
         run_ids = [await stage.emit("go") for _ in range(8)]
-        shares = [len(info.runs) for info in stage.host.workers()]
+        shares = [info.active_jobs for info in stage.host.workers()]
         steps.gate.set()
         results = {await result(stage, run_id) for run_id in run_ids}
 

@@ -40,4 +40,4 @@ async def test_a_worker_carries_a_run_from_its_event_to_its_end() -> None:
             "EventReceived",
             "RunEnded",
         ]
-        assert stage.host.workers()[0].runs == ()
+        assert stage.host.workers()[0].active_jobs == 0
