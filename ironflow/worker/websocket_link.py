@@ -59,27 +59,34 @@ async def connect(
         ConfigurationError: the server refuses the key, or knows no such path.
         LinkClosed: it cannot be reached, or answers otherwise; try again later.
     """
+    try:
+        with trio.fail_after(_OPEN_S):
+            link = await _opened(server, api_key, tls)
+    except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+        raise LinkClosed(_NO_STATUS, f"{server} cannot be reached: {error}") from error
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def _opened(
+    server: str, api_key: str, tls: ssl.SSLContext | None
+) -> "WebSocketLink":
     uri = parse_uri(socket_url(server))
     protocol = ClientProtocol(
         uri,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         max_size=limits.WIRE_MESSAGE_BYTES_MAX,
     )
-    link: WebSocketLink | None = None
+    stream = await _stream(uri.host, uri.port, _tls(uri.secure, tls))
+    link = WebSocketLink(stream, protocol)
     try:
-        with trio.fail_after(_OPEN_S):
-            stream = await _stream(uri.host, uri.port, _tls(uri.secure, tls))
-            link = WebSocketLink(stream, protocol)
-            await link.shake_hands(server, api_key)
-    except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-        raise LinkClosed(_NO_STATUS, f"{server} cannot be reached: {error}") from error
-    finally:
-        if link is not None and protocol.state is not State.OPEN:
-            await link.give_up()
-    try:
-        yield link
-    finally:
-        await link.close()
+        await link.shake_hands(server, api_key)
+    except BaseException:
+        await link.give_up()
+        raise
+    return link
 
 
 async def _stream(
