@@ -20,7 +20,7 @@ from ironflow.transport.segment_part import Segments
 
 PARTS: Sequence[Part] = (
     rest.routes,
-    rpc,
+    rpc.routes,
     pull.routes,
     Segments().routes,
 )
