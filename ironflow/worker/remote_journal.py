@@ -38,10 +38,6 @@ from ironflow.journal.base import (
     JournalCommand,
     Refused,
     RegisterFunctions,
-    RunQuery,
-    RunSummary,
-    Standing,
-    StoredEvent,
     TimerRow,
 )
 from ironflow.records import Entry
@@ -77,8 +73,8 @@ from ironflow.worker.translating import (
     claim_of,
     command_of,
     entries_of,
-    only_carries_on,
 )
+from ironflow.worker.unanswered import Unanswered
 
 _SILENCE_S: Final = limits.WORKER_SILENCE_US_MAX / 1_000_000
 _LOST: Final = LeaseLost(
@@ -99,7 +95,7 @@ class Identity:
 
 
 @final
-class RemoteJournal:
+class RemoteJournal(Unanswered):
     """The journal of a worker. `serve` it over one link after the other."""
 
     def __init__(
@@ -353,30 +349,6 @@ class RemoteJournal:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.send(Bye("the worker ends"))
-
-    # --- what only the server answers -------------------------------------------------------
-
-    async def find(self, query: RunQuery) -> Sequence[RunSummary]:
-        """Refuse: ask the server."""
-        only_carries_on(f"find runs ({query})")
-
-    async def run(self, run_id: str) -> RunSummary | None:
-        """Refuse: ask the server."""
-        only_carries_on(f"look at run {run_id}")
-
-    async def standing(self, run_id: str) -> Standing | None:
-        """Refuse: ask the server."""
-        only_carries_on(f"look at run {run_id}")
-
-    async def events(
-        self, pattern: str = ">", *, after: int = 0, limit: int = 100
-    ) -> Sequence[StoredEvent]:
-        """Refuse: ask the server."""
-        only_carries_on(f"read {limit} events {pattern!r} after {after}")
-
-    async def timers(self, run_id: str) -> Sequence[TimerRow]:
-        """Refuse: ask the server."""
-        only_carries_on(f"look at the timers of run {run_id}")
 
 
 def _reply(frame: Answers | NotStored | HistoryPage) -> Reply:
