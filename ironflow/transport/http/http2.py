@@ -215,6 +215,8 @@ class Http2Connection:
 
     def _begin(self, event: RequestReceived) -> None:
         """Start the handler of a request, unless there are too many."""
+        if event.priority_updated is not None:  # an event of its own, and no flood
+            self._controls -= 1
         if self._is_draining or len(self._streams) >= self._bounds.streams_max:
             self._h2.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
             return

@@ -87,6 +87,26 @@ async def test_empty_pieces_of_a_body_are_a_flood(autojump_clock: MockClock) -> 
     assert peer.goodbye() == ErrorCodes.ENHANCE_YOUR_CALM
 
 
+async def test_a_priority_that_comes_with_a_request_is_no_flood(
+    autojump_clock: MockClock,
+) -> None:
+    """Some clients send one with each."""
+    async with http2_served(bounds=Bounds(controls_max=10)) as peer:
+        for _ in range(50):
+            stream = peer.h2.get_next_available_stream_id()
+            head = [
+                (":method", "GET"),
+                (":scheme", "http"),
+                (":authority", "a"),
+                (":path", "/"),
+            ]
+            peer.h2.send_headers(stream, head, end_stream=True, priority_weight=16)
+            await peer.flush()
+            await peer.until_ended(stream)
+
+        assert peer.status(stream) == "200"
+
+
 async def test_requests_beyond_the_limit_are_refused(
     autojump_clock: MockClock,
 ) -> None:
