@@ -40,7 +40,8 @@ class HttpStatistics:
 class HttpServer:
     """A handler behind listeners: HTTP/1.1, HTTP/2 and WebSocket.
 
-    HTTP/2 is spoken with clients that know it (prior knowledge) or ask for it by TLS.
+    HTTP/2 is spoken with clients that know it (prior knowledge) or ask for it by TLS, whose
+    context is told so.
     `serve` runs until it is cancelled, which cuts everything off, or until `drain`.
     """
 
@@ -133,6 +134,8 @@ class HttpServer:
         """
         self._accepting.cancel()
         self._service.drain()
+        if not self.addresses:  # it does not serve, and now it will not
+            return
         with trio.move_on_after(seconds):
             await self._has_ended.wait()
         self._serving.cancel()

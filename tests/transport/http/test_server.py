@@ -184,6 +184,16 @@ async def test_what_is_not_done_in_time_is_cut_off(
     assert await rest_of(stream) == b""
 
 
+async def test_a_server_that_was_drained_does_not_begin() -> None:
+    server = HttpServer(echo)
+    await server.drain()
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    with trio.fail_after(5):
+        await server.serve(listeners)
+
+    assert [listener.socket.fileno() for listener in listeners] == [-1]
+
+
 async def test_a_cancelled_server_leaves_nothing(
     connect: Connect, nursery: trio.Nursery
 ) -> None:
