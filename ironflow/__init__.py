@@ -27,6 +27,7 @@ _HOMES = {
     "EngineError": "ironflow.errors",
     "Event": "ironflow.authoring.event",
     "EventConflict": "ironflow.errors",
+    "EventNotFound": "ironflow.errors",
     "ForeignAwaitError": "ironflow.errors",
     "Function": "ironflow.authoring.definition",
     "FunctionNotFound": "ironflow.errors",

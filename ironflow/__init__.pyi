@@ -27,6 +27,7 @@ from ironflow.errors import Conflict as Conflict
 from ironflow.errors import EngineClosed as EngineClosed
 from ironflow.errors import EngineError as EngineError
 from ironflow.errors import EventConflict as EventConflict
+from ironflow.errors import EventNotFound as EventNotFound
 from ironflow.errors import ForeignAwaitError as ForeignAwaitError
 from ironflow.errors import FunctionNotFound as FunctionNotFound
 from ironflow.errors import HistoryLimitExceeded as HistoryLimitExceeded
@@ -87,6 +88,7 @@ __all__ = [
     "EngineError",
     "Event",
     "EventConflict",
+    "EventNotFound",
     "ForeignAwaitError",
     "Function",
     "FunctionNotFound",

@@ -21,6 +21,7 @@
     |   `-- MisusedOperation        an operation where it cannot stand
     |-- EngineError
     |   |-- RunNotFound
+    |   |-- EventNotFound
     |   |-- FunctionNotFound        nobody has registered a function of this id
     |   |-- RunExists               a run that was to be imported is there
     |   |-- RunUnsuccessful         `.unwrap()` of a run that did not complete
@@ -252,6 +253,13 @@ class FunctionNotFound(EngineError):
     """No function of this id is registered in this journal and environment."""
 
     code = "FUNCTION_NOT_FOUND"
+
+
+@final
+class EventNotFound(EngineError):
+    """No event has this id in this journal and environment, or none any more."""
+
+    code = "EVENT_NOT_FOUND"
 
 
 @final

@@ -70,6 +70,20 @@ def check_run_id(text: str) -> str:
     return text
 
 
+def check_event_id(text: str) -> str:
+    """Return `text` if it is an event id.
+
+    Raises:
+        ConfigurationError: it is not; the message shows what one looks like.
+    """
+    if not (text.startswith("evt_") and _PREFIXED.match(text)):
+        raise ConfigurationError(
+            f"{text[:80]!r} is not an event id: one looks like 'evt_' and 32 hexadecimal"
+            " digits"
+        )
+    return text
+
+
 def triggered_run_id(event: str, function_id: str) -> str:
     """Return the id of the run that this event starts of this function."""
     return run_id(derived(time_us(event), "trigger", event, function_id))

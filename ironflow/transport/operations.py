@@ -48,6 +48,7 @@ from ironflow.records import (
     Payload,
     RunEnded,
 )
+from ironflow.transport.event_pages import EventReads, page_size
 from ironflow.transport.registry import check_host, config_of, row_of
 from ironflow.transport.workers import Workers
 from ironflow.wire.functions import FunctionConfig, registered
@@ -124,7 +125,7 @@ class Capabilities:
 class Operations:
     """The operations of one engine, in the environment of its journal.
 
-    `workers`, `capabilities`, `registered` and `issues` are filled by the parts of the
+    `events` reads the log of events; `workers`, `capabilities`, `registered` and `issues` are filled by the parts of the
     server.
     """
 
@@ -132,6 +133,7 @@ class Operations:
         self._engine = engine
         self._journal = journal
         self._clock = clock
+        self.events = EventReads(journal)
         self.workers = Workers()
         self.capabilities = Capabilities()
         self.registered: list[Callable[[FunctionRow], None]] = []  # told of new ones
@@ -424,19 +426,6 @@ class Operations:
     def health(self) -> Health:
         """Return the version of the server and its time."""
         return Health(ironflow.__version__, self._clock.now())
-
-
-def page_size(limit: int, most: int) -> int:
-    """Return how many to look for: as asked, but no more than there may be on a page.
-
-    Raises:
-        ConfigurationError: the limit is less than one.
-    """
-    if limit < 1:
-        raise ConfigurationError(
-            f"limit={limit} must be 1 or more; at most {most} are given at once"
-        )
-    return min(limit, most)
 
 
 def _details(

@@ -222,6 +222,42 @@ class EventDocument(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | UnsetType = UNSET
 
 
+class EventListDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of events, newest first.
+
+    `next_cursor` leads to older ones (as `cursor`), `prev_cursor` to newer (as `before`).
+    """
+
+    events: list[EventDocument]
+    count: int
+    limit: int
+    has_next: bool
+    has_prev: bool
+    next_cursor: str | UnsetType = UNSET
+    prev_cursor: str | UnsetType = UNSET
+
+
+class EventNameDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events of a name were counted, and when the first and last were made."""
+
+    name: str
+    count: int
+    first_at: str | None
+    last_at: str | None
+
+
+class EventNamesDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The names of events, in order, among the newest `scanned`, at most `scan_cap`.
+
+    `truncated`: there are older events that were not looked at.
+    """
+
+    names: list[EventNameDocument]
+    scanned: int
+    scan_cap: int
+    truncated: bool
+
+
 # --- functions ------------------------------------------------------------------------
 
 

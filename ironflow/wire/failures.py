@@ -55,6 +55,7 @@ _CODES: Final[dict[type[IronflowError], str]] = {
     errors.EngineError: "failed_precondition",
     errors.RunNotFound: "not_found",
     errors.FunctionNotFound: "not_found",
+    errors.EventNotFound: "not_found",
     errors.RunExists: "already_exists",
     errors.RunUnsuccessful: "failed_precondition",
     errors.NoRunCreated: "failed_precondition",

@@ -184,3 +184,159 @@ async def test_what_is_wrong_is_said(
     assert document["error"] == document["message"]
     assert document["retryable"] is False
     assert says in document["message"]
+
+
+# --- lists ----------------------------------------------------------------------------
+
+
+async def fill(server: Server, count: int) -> list[str]:
+    """Emit events, a second apart; return their ids, newest first."""
+    made = []
+    for number in range(count):
+        name = "order.shipped" if number % 2 else "order.packed"
+        source = "shop" if number % 3 else "api"
+        found = await server.post(
+            EVENTS, {"name": name, "data": {"number": number}, "source": source}
+        )
+        made.append(found["id"])
+        await server.harness.advance("1s")
+    return made[::-1]
+
+
+async def test_events_are_listed_newest_first(server: Server) -> None:
+    made = await fill(server, 3)
+
+    found = await server.get(EVENTS)
+
+    assert [each["id"] for each in found["events"]] == made
+    assert (found["count"], found["limit"]) == (3, 20)
+    assert (found["has_next"], found["has_prev"]) == (False, False)
+    assert "next_cursor" not in found
+    assert "prev_cursor" not in found
+    newest = found["events"][0]
+    assert newest["data"] == {"number": 2}
+    assert newest["processed"] is True
+    assert newest["timestamp"] == newest["created_at"]
+    assert newest["position"] == 3
+
+
+async def test_pages_of_events_lead_to_older_ones_and_back(server: Server) -> None:
+    made = await fill(server, 7)
+
+    first = await server.get(f"{EVENTS}?limit=3")
+    second = await server.get(f"{EVENTS}?limit=3&cursor={first['next_cursor']}")
+    third = await server.get(f"{EVENTS}?limit=3&cursor={second['next_cursor']}")
+    back = await server.get(f"{EVENTS}?limit=3&before={third['prev_cursor']}")
+    start = await server.get(f"{EVENTS}?limit=3&before={back['prev_cursor']}")
+
+    pages = [[each["id"] for each in page["events"]] for page in (first, second, third)]
+    assert pages == [made[:3], made[3:6], made[6:]]
+    assert third["has_next"] is False
+    assert back["events"] == second["events"]
+    assert start["events"] == first["events"]
+    assert (start["has_prev"], start["has_next"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ("name=order.packed", [4, 2, 0]),
+        ("name=order.*", [4, 3, 2, 1, 0]),
+        ("names=order.shipped,order.lost", [3, 1]),
+        ("source=api", [3, 0]),
+        ("search=SHIPPED", [3, 1]),
+        ("search=number%22:4", [4]),
+        ("until=2001-01-01T00:00:00Z", []),
+        ("name=order.packed&limit=2", [4, 2]),
+        ("name=order.packed&limit=1&before=1", [2]),
+        ("before=4", [4]),
+        ("before=5", []),
+    ],
+)
+async def test_events_are_found_by_what_they_are(
+    server: Server, query: str, numbers: list[int]
+) -> None:
+    await fill(server, 5)
+
+    found = await server.get(f"{EVENTS}?{query}")
+
+    assert [each["data"]["number"] for each in found["events"]] == numbers
+
+
+async def test_newer_events_are_sought_through_many_others(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ironflow.transport.event_pages._WINDOW", 2)
+    await fill(server, 9)
+
+    found = await server.get(f"{EVENTS}?name=order.packed&limit=2&before=1")
+
+    assert [each["data"]["number"] for each in found["events"]] == [4, 2]
+    assert found["has_prev"] is True
+
+
+async def test_no_page_looks_at_too_many_events(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ironflow.transport.event_pages._WINDOW", 2)
+    monkeypatch.setattr("ironflow.limits.EVENTS_SEARCHED_MAX", 4)
+    await fill(server, 9)
+
+    found = await server.get(f"{EVENTS}?name=order.lost&before=1")
+    more = await server.get(f"{EVENTS}?name=order.lost&before={found['prev_cursor']}")
+
+    assert found["events"] == []
+    assert found["prev_cursor"] == "5"
+    assert "prev_cursor" not in more
+
+
+async def test_an_event_is_found_by_its_id(server: Server) -> None:
+    [event_id] = await fill(server, 1)
+
+    found = await server.get(f"{EVENTS}/{event_id}")
+
+    assert found["id"] == event_id
+    assert found["name"] == "order.packed"
+
+
+async def test_an_event_that_is_not_there_is_not_found(server: Server) -> None:
+    found = await server.request("GET", f"{EVENTS}/evt_{'0' * 32}")
+
+    assert found.status == 404
+    assert found.document["code"] == "not_found"
+
+
+async def test_names_of_events_are_counted(server: Server) -> None:
+    await fill(server, 3)
+
+    found = await server.get(f"{EVENTS}/names")
+
+    assert [(each["name"], each["count"]) for each in found["names"]] == [
+        ("order.packed", 2),
+        ("order.shipped", 1),
+    ]
+    assert found["names"][0]["first_at"] < found["names"][0]["last_at"]
+    assert (found["scanned"], found["truncated"]) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (f"{EVENTS}?cursor=x", "is no cursor"),
+        (f"{EVENTS}?before=-1", "is no cursor"),
+        (f"{EVENTS}?cursor=1234567890123456789", "is no cursor"),
+        (f"{EVENTS}?limit=0", "1 or more"),
+        (f"{EVENTS}?name=a..b", "name="),
+        (f"{EVENTS}?names=%00", "cannot be shown"),
+        (f"{EVENTS}?since=now", "not a time"),
+        (f"{EVENTS}/names?until=now", "not a time"),
+        (f"{EVENTS}/evt_1", "not an event id"),
+    ],
+)
+async def test_what_is_wrong_in_a_question_is_said(
+    server: Server, path: str, says: str
+) -> None:
+    found = await server.request("GET", path)
+
+    assert found.status == 400
+    assert says in found.document["message"]
