@@ -1,6 +1,7 @@
 """The server: it listens, counts connections, and ends them in good order."""
 
 import logging
+import resource
 import socket
 import ssl
 from collections.abc import Sequence
@@ -57,6 +58,7 @@ class HttpServer:
         if tls is not None:
             tls.set_alpn_protocols(["h2", "http/1.1"])
         self._open = 0
+        self._connections_max = _connections_max(self._service.bounds)
         self._accepting = trio.CancelScope()
         self._serving = trio.CancelScope()
         self._has_ended = trio.Event()
@@ -102,7 +104,7 @@ class HttpServer:
         """Serve one client; whatever it does, the server goes on."""
         if self._service.is_draining:
             return
-        if self._open >= self._service.bounds.connections_max:
+        if self._open >= self._connections_max:
             await self._turn_away(stream)
             return
         self._open += 1
@@ -171,6 +173,14 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     return context
+
+
+def _connections_max(bounds: Bounds) -> int:
+    """Return how many connections may be open: a journal needs files, too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return bounds.connections_max
+    return min(bounds.connections_max, files // 2)
 
 
 def _address(stream: trio.abc.Stream) -> str:

@@ -1,5 +1,6 @@
 """A server on a real port: who is served, and how it ends."""
 
+import resource
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -116,6 +117,26 @@ async def test_a_client_too_many_is_turned_away(
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b'"code":"unavailable"' in answer
     assert b"200 OK" in await other.receive_some()
+    await server.drain()
+
+
+async def test_connections_leave_files_for_the_journal(
+    connect: Connect, nursery: trio.Nursery
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2, hard))
+    try:
+        server = HttpServer(echo)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    await nursery.start(server.serve, listeners)
+    first = await connect(server)
+    await first.send_all(ASK % b"a")
+    await first.receive_some()
+    second = await connect(server)
+
+    assert (await rest_of(second)).startswith(b"HTTP/1.1 503 ")
     await server.drain()
 
 
