@@ -9,9 +9,8 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final, final
 
-import trio
-
 from ironflow import limits
+from ironflow.engine.attempting import outcome_of
 from ironflow.engine.bugs import sentence
 from ironflow.engine.guard import OutsideTrio
 from ironflow.engine.loading import load
@@ -23,7 +22,7 @@ from ironflow.engine.under_way import UnderWay
 from ironflow.engine.work import Work
 from ironflow.errors import Conflict, JournalError, LeaseLost
 from ironflow.interpreter import outcomes
-from ironflow.interpreter.player import Move, Player
+from ironflow.interpreter.player import Move
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.session import player_of
 from ironflow.interpreter.turn import PerformStep, StopChild, StopStep
@@ -69,6 +68,7 @@ class ActiveRun:
         self._under_way = UnderWay(self._attempts)
         self._later: dict[str, PerformStep] = {}  # backing off for long: not in memory
         self._exhausted: dict[str, str] = {}  # steps whose policy holds the run
+        self._asked_pause: Pause | None = None  # somebody wants it to stand still
         self._fresh = True  # the code may have something to say without news
         self._armed = True  # what the loaded history waits for has its rows
         self._peek = False  # somebody wrote inbox rows
@@ -149,7 +149,7 @@ class ActiveRun:
         """Return, to be awaited, what comes of an attempt, made or not."""
         if attempt.is_simple and not self._session.is_rewound:  # as nearly all are
             return attempt.make()
-        return _outcome(attempt, self._session, self._runtime)
+        return outcome_of(attempt, self._session, self._runtime)
 
     def noted(self, attempt: Attempt, outcome: Draft) -> None:
         """Go on with what came of an attempt, unless it does not matter any more."""
@@ -207,7 +207,7 @@ class ActiveRun:
             self._leave()
             _tell_end(self._runtime, self.run_id)
             return
-        if self._exhausted:
+        if self._exhausted or self._asked_pause is not None:
             asked = self._stand_still(asked)
         if asked and not self._parking:
             self._due += asked
@@ -233,21 +233,25 @@ class ActiveRun:
         What a cancel stops meanwhile is given up: such a run does not stand still. What
         is on record as started would be in doubt, so it is made.
         """
+        fresh, self._due = [*self._due, *fresh], []
         for attempt in fresh:
             perform = attempt.perform
             if perform.started:
                 continue
-            del self._attempts[perform.id]
+            self._attempts.pop(perform.id, None)  # it may have been put away to park
             if attempt.stopped:
                 self._exhausted.pop(perform.id, None)
                 self._outcomes.append(outcomes.given_up(perform))
             else:
                 self._later[perform.id] = perform
         if not (self._attempts or self._outcomes or self._inbox):
-            names = ", ".join(map(repr, self._exhausted.values()))
-            message = f"step {names} used up its attempts"
+            pause = self._asked_pause
+            if self._exhausted or pause is None:
+                names = ", ".join(map(repr, self._exhausted.values()))
+                message = f"step {names} used up its attempts"
+                pause = _why(self._runtime, self._program, "step", message)
             self._moving = True
-            self._runtime.start(self._pause, "step", message)
+            self._runtime.start(self._pause, pause)
         return [attempt for attempt in fresh if attempt.perform.started]
 
     def _absorb(self) -> tuple[Move, Draft | None]:
@@ -338,6 +342,7 @@ class ActiveRun:
     def _appended(self, answer: Answer, move: Move) -> None:
         assert isinstance(answer, Appended)
         self._armed = True
+        self._asked_pause = answer.asked
         seen, self._inbox_through = self._inbox_through, 0
         if answer.inbox and not self._inbox:
             self._inbox = tuple(row for row in answer.inbox if row.number > seen)
@@ -366,6 +371,7 @@ class ActiveRun:
         self._claim = None
         self._hold = claim
         self._inbox = claim.inbox
+        self._asked_pause = claim.asked
         self._fresh = True
 
     # --- the ways to stop carrying it on ------------------------------------------------------
@@ -414,14 +420,11 @@ class ActiveRun:
                     self.pump()
                     return
         if not self.is_closed:
-            await self._pause("code", message, kept=tuple(self._outcomes))
+            pause = _why(self._runtime, self._program, "code", message)
+            await self._pause(pause, kept=tuple(self._outcomes))
 
-    async def _pause(
-        self, reason: str, message: str, *, kept: tuple[Draft, ...] = ()
-    ) -> None:
+    async def _pause(self, pause: Pause, *, kept: tuple[Draft, ...] = ()) -> None:
         runtime = self._runtime
-        now = runtime.clock.now()
-        pause = Pause(reason, message, self._program.version, now)
         answer = await runtime.commit_surely(
             PauseRun(self.run_id, self._hold.epoch, pause, self._inbox_through, kept)
         )
@@ -433,7 +436,10 @@ class ActiveRun:
             self.pump()
         else:
             log.warning(
-                "run %s of %s is paused: %s", self.run_id, self._program.id, message
+                "run %s of %s is paused: %s",
+                self.run_id,
+                self._program.id,
+                pause.message,
             )
             self._leave()
             runtime.wake(self.run_id)
@@ -450,25 +456,8 @@ class ActiveRun:
         self._runtime.start(self._runtime.give_back, self._claim or self._hold)
 
 
-async def _outcome(attempt: Attempt, session: Player, runtime: Runtime) -> Draft:
-    perform = attempt.perform
-    if 0 < perform.started <= session.loaded:
-        return outcomes.in_doubt(
-            perform, "the process that performed it ended before it was recorded"
-        )
-    if perform.not_before or attempt.stopped or runtime.threads_left:
-        foreign = session.may_have_begun(perform.id)
-        settled = await attempt.wait_for_turn(is_ours=not foreign)
-        if settled is not None:
-            return settled
-    reused = session.reusable(perform)
-    if reused is not None:
-        return reused
-    if runtime.closing and not perform.started:
-        await trio.sleep_forever()  # its turn comes at the next start
-    if perform.at_most_once and not perform.started:
-        return outcomes.started(perform)
-    return await attempt.make()
+def _why(runtime: Runtime, program: Program, reason: str, message: str) -> Pause:
+    return Pause(reason, message, program.version, runtime.clock.now())
 
 
 def _tell_end(runtime: Runtime, run_id: str) -> None:

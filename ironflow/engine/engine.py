@@ -28,6 +28,7 @@ from ironflow.journal.base import (
     EmitEvents,
     Emitted,
     RequestCancel,
+    RequestPause,
     ResumeRun,
     RunQuery,
     StoredEvent,
@@ -250,6 +251,24 @@ class Engine:
         actor, reason = _said(actor, reason)
         await self._runtime.commit_one(
             RequestCancel(ids.check_run_id(run_id), actor, reason, now)
+        )
+        return await self.get_run(run_id)
+
+    async def pause(self, run_id: str, *, reason: str = "", actor: str = "") -> Run:
+        """Ask a run to stand still; return it as it is now. `resume` lets it go on.
+
+        One that waits is paused at once. One that is being carried on begins no step any
+        more, and is paused when those that run have ended. A cancel comes first, and so
+        does the deadline of the run; a run that has ended stays as it is.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        self._check_open()
+        now = self._runtime.clock.now()
+        actor, reason = _said(actor, reason)
+        await self._runtime.commit_one(
+            RequestPause(ids.check_run_id(run_id), actor, reason, now)
         )
         return await self.get_run(run_id)
 

@@ -4,18 +4,17 @@
 command checks everything before its first write, so `Refused` means that
 nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
 `apply_records.py`, `apply_claims.py`, `apply_retention.py`, `apply_runs.py`,
-`apply_imports.py`, `apply_documents.py`.
+`apply_imports.py`, `apply_pauses.py`, `apply_documents.py`.
 """
 
 from typing import assert_never
-
-from msgspec.structs import replace
 
 from ironflow import limits
 from ironflow.journal import apply_claims as claims
 from ironflow.journal import apply_documents as documents
 from ironflow.journal import apply_events as events
 from ironflow.journal import apply_imports as imports
+from ironflow.journal import apply_pauses as pauses
 from ironflow.journal import apply_records as records
 from ironflow.journal import apply_retention as retention
 from ironflow.journal import apply_runs as runs
@@ -42,6 +41,7 @@ from ironflow.journal.base import (
     Refused,
     RegisterFunctions,
     RequestCancel,
+    RequestPause,
     ResumeRun,
     RunRow,
     TimerRow,
@@ -53,7 +53,6 @@ from ironflow.records import (
     Draft,
     SleepFired,
     WaitTimedOut,
-    ends_run,
 )
 
 
@@ -66,7 +65,7 @@ def apply(view: View, command: JournalCommand, *, environment: str) -> Answer:
             return events.emit(view, command, environment=environment)
         case ImportRun() | ImportEvents():
             return imports.take(view, command, environment=environment)
-        case RequestCancel() | PauseRun() | ResumeRun():
+        case RequestCancel() | RequestPause() | PauseRun() | ResumeRun():
             return _steer(view, command)
         case _:
             return _keep(view, command)
@@ -119,22 +118,18 @@ def _keep_going(
             assert_never(command)
 
 
-def _steer(view: View, command: RequestCancel | PauseRun | ResumeRun) -> Answer:
+def _steer(
+    view: View, command: RequestCancel | RequestPause | PauseRun | ResumeRun
+) -> Answer:
     """Carry out a command about a run from outside its function code."""
     row = view.run(command.run_id)
     if row is None:
         return Refused(runs.not_found(command.run_id))
-    match command:
-        case RequestCancel():
-            return _cancel(view, _latest(view, row), command)
-        case PauseRun():
-            return _pause(view, row, command)
-        case ResumeRun():
-            if row.status == "paused":
-                runs.resume(view, row)
-            return Done(row.status == "paused")
-        case _:
-            assert_never(command)
+    if isinstance(command, RequestCancel | RequestPause):
+        row = _latest(view, row)
+    if isinstance(command, RequestCancel):
+        return _cancel(view, row, command)
+    return pauses.change(view, row, command)
 
 
 def _register(view: View, command: RegisterFunctions) -> Done:
@@ -174,8 +169,8 @@ def _fire(view: View, command: FireTimer) -> Done:
         return Done(delivered)
     row = runs.existing(view, timer.run_id)
     draft = _fired(view, timer)
-    if timer.kind == "run" and row.status == "paused" and not imports.is_kept(row):
-        row = runs.resume(view, row)  # it ends, as by a cancel
+    if timer.kind == "run" and not imports.is_kept(row):
+        row = runs.before_end(view, row)  # it ends, as by a cancel
     if draft is None:
         runs.make_ready(view, row)
     else:
@@ -199,7 +194,7 @@ def _fired(view: View, timer: TimerRow) -> Draft | None:
             assert_never(timer.kind)
 
 
-# --- cancel and pause -------------------------------------------------------------
+# --- cancel -------------------------------------------------------------
 
 
 def _latest(view: View, row: RunRow) -> RunRow:
@@ -215,8 +210,7 @@ def _latest(view: View, row: RunRow) -> RunRow:
 def _cancel(view: View, row: RunRow, command: RequestCancel) -> Done:
     if row.status in CLOSED or _cancel_waits(view, row):
         return Done(changed=False)
-    if row.status == "paused":
-        row = runs.resume(view, row)
+    row = runs.before_end(view, row)
     cancel = CancelRequested(
         asked_at=command.now, actor=command.actor, reason=command.reason
     )
@@ -229,24 +223,3 @@ def _cancel_waits(view: View, row: RunRow) -> bool:
         isinstance(waiting.draft.record, CancelRequested)
         for waiting in view.inbox(row.run_id)
     )
-
-
-def _end_waits(view: View, row: RunRow, *, after: int) -> bool:
-    return any(
-        waiting.number > after and ends_run(waiting.draft.record)
-        for waiting in view.inbox(row.run_id)
-    )
-
-
-def _pause(view: View, row: RunRow, command: PauseRun) -> Done | Refused:
-    epoch = view.hold(row.run_id).epoch
-    if not epoch or epoch != command.epoch:
-        return Refused(records.lease_lost(row.run_id, command.epoch))
-    if _end_waits(view, row, after=command.inbox_through):
-        return Done(changed=False)
-    for draft in command.kept:
-        view.put_inbox(row.run_id, draft)
-    view.put_run(replace(row, status="paused", pause=command.pause))
-    runs.leave(view, row)
-    view.hint.ended.add(row.run_id)
-    return Done()

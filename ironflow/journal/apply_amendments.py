@@ -160,6 +160,7 @@ def _reopened(view: View, row: RunRow, record: Record) -> RunRow:
         row,
         status="open",
         pause=None,
+        asked=None,
         ended_at=0,
         claims=0,
         parent_step="" if told else row.parent_step,

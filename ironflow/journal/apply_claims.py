@@ -98,6 +98,4 @@ def _pause(view: View, row: RunRow, fruitless: int, *, now: int) -> None:
     )
     version = view.functions()[row.function_id].version
     pause = Pause(POISON, message, version, now)
-    view.put_run(replace(row, status="paused", pause=pause))
-    runs.leave(view, row)
-    view.hint.ended.add(row.run_id)
+    runs.stand_still(view, row, pause)

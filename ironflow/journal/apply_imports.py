@@ -29,6 +29,7 @@ from ironflow.journal.base import (
     Pause,
     Refused,
     RunRow,
+    RunStatus,
 )
 from ironflow.journal.view import View
 from ironflow.records import (
@@ -137,10 +138,11 @@ def _row(view: View, command: ImportRun) -> RunRow:
     if row.status in CLOSED:
         return row
     if command.resume:
-        pause = None if is_kept(row) else row.pause
+        pause = None if is_kept(row) else row.pause or row.asked
     else:
         pause = row.pause if is_kept(row) else _pause(row, now=command.now)
-    return replace(row, status="open" if pause is None else "paused", pause=pause)
+    status: RunStatus = "open" if pause is None else "paused"
+    return replace(row, status=status, pause=pause, asked=None)
 
 
 def _pause(row: RunRow, *, now: int) -> Pause:

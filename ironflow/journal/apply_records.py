@@ -190,8 +190,12 @@ def _appended(view: View, row: RunRow, command: AppendRecords) -> Appended:
         return Appended(length, (), parked=True)
     inbox: tuple[InboxRow, ...] = tuple(view.inbox(row.run_id))
     parked = command.park and not inbox
-    if parked:
+    if not parked:
+        return Appended(length, inbox, parked, row.asked)
+    if row.asked is None:
         runs.leave(view, row)
+    else:
+        runs.stand_still(view, row, row.asked)
     return Appended(length, inbox, parked)
 
 
@@ -353,7 +357,7 @@ def _end(under_way: _Append, record: RunEnded, payload: Payload) -> None:
 def _continue(under_way: _Append, record: RunContinued, payload: Payload) -> None:
     """End this run and start its successor, which answers to the same parent.
 
-    A cancel that nobody has read yet goes over to the successor.
+    A cancel that nobody has read yet goes over to the successor, and so does a pause.
     """
     view, row = under_way.view, under_way.row
     cancels = [
@@ -393,3 +397,6 @@ def _continue(under_way: _Append, record: RunContinued, payload: Payload) -> Non
     runs.start(view, successor, function, event, environment=under_way.environment)
     for draft in cancels:
         runs.wake(view, successor, draft)
+    if row.asked is not None:
+        successor = runs.existing(view, successor.run_id)
+        runs.stand_still(view, successor, row.asked)

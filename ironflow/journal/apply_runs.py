@@ -10,7 +10,14 @@ from msgspec.structs import replace
 
 from ironflow import codec
 from ironflow.errors import RunNotFound
-from ironflow.journal.base import CLOSED, FunctionRow, RunRow, RunStatus, TimerRow
+from ironflow.journal.base import (
+    CLOSED,
+    FunctionRow,
+    Pause,
+    RunRow,
+    RunStatus,
+    TimerRow,
+)
 from ironflow.journal.view import View
 from ironflow.policy.concurrency import lane_of
 from ironflow.records import (
@@ -114,8 +121,16 @@ def leave(view: View, row: RunRow) -> None:
     _make_room(view, row)
 
 
+def stand_still(view: View, row: RunRow, pause: Pause) -> None:
+    """Pause a run that is open, whether it was held, ready or parked."""
+    view.put_run(replace(row, status="paused", pause=pause, asked=None))
+    leave(view, row)
+    view.hint.ended.add(row.run_id)
+
+
 def _make_room(view: View, row: RunRow) -> None:
-    if view.functions()[row.function_id].concurrency:
+    function = view.functions().get(row.function_id)  # of an import there may be none
+    if function is not None and function.concurrency:
         view.hint.room = True
 
 
@@ -129,10 +144,20 @@ def wake(view: View, row: RunRow, draft: Draft, *, position: int = 0) -> None:
 
 def resume(view: View, row: RunRow) -> RunRow:
     """Open a paused run again and let it be claimed; return its new row."""
-    opened = replace(row, status="open", pause=None, claims=0)
+    opened = replace(row, status="open", pause=None, claims=0, asked=None)
     view.put_run(opened)
     make_ready(view, opened)
     return opened
+
+
+def before_end(view: View, row: RunRow) -> RunRow:
+    """Let what ends a run find it going on: no pause, and none that is asked for."""
+    if row.status == "paused":
+        return resume(view, row)
+    if row.asked is not None:
+        row = replace(row, asked=None)
+        view.put_run(row)
+    return row
 
 
 def close(
@@ -144,6 +169,7 @@ def close(
             row,
             status=status,
             pause=None,
+            asked=None,
             ended_at=ended_at,
             continued_to=continued_to,
         )

@@ -29,6 +29,7 @@ from ironflow.journal.documents import (
 )
 from ironflow.journal.imports import ImportEvents, ImportRun
 from ironflow.journal.lists import RunCount, RunQuery, RunSummary, shown_status
+from ironflow.journal.pauses import PauseRun, RequestPause, ResumeRun
 from ironflow.journal.rows import (
     CLOSED,
     Delivery,
@@ -47,7 +48,7 @@ from ironflow.journal.rows import (
     WaitRow,
 )
 from ironflow.journal.suspicions import CountClaims, ForgiveClaims, NoteWorker
-from ironflow.records import Draft, Entry, EventData, Record
+from ironflow.records import Entry, EventData, Record
 
 # Rows, lists and the commands of other files are part of the contract: import them
 # from here.
@@ -71,7 +72,10 @@ __all__ = [
     "MatchPath",
     "NoteWorker",
     "Pause",
+    "PauseRun",
     "PutDocument",
+    "RequestPause",
+    "ResumeRun",
     "RunCount",
     "RunQuery",
     "RunRow",
@@ -186,30 +190,6 @@ class RequestCancel:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRun:
-    """The holder gives a run up until somebody resumes it. Answer: `Done`.
-
-    Refused with `LeaseLost` or `RunNotFound`. `inbox_through`: inbox rows that the
-    holder has seen. If a cancel or the run's deadline came after them, nothing changes
-    and the holder keeps the run (`Done(changed=False)`): an end comes before a pause.
-    `kept`: outcomes that the run's code could not be shown; they go into the inbox.
-    """
-
-    run_id: str
-    epoch: int
-    pause: Pause
-    inbox_through: int = 0
-    kept: tuple[Draft, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeRun:
-    """Make a paused run ready again. Answer: `Done`; refused with `RunNotFound`."""
-
-    run_id: str
-
-
 JournalCommand = (
     RegisterFunctions
     | EmitEvents
@@ -217,6 +197,7 @@ JournalCommand = (
     | AppendRecords
     | FireTimer
     | RequestCancel
+    | RequestPause
     | PauseRun
     | ResumeRun
     | CountClaims
@@ -250,11 +231,15 @@ class Emitted:
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """The run's length now, its waiting inbox rows, and whether it is parked."""
+    """The run's length now, its waiting inbox rows, and whether it is parked.
+
+    `asked` is a pause that somebody asks for (`RequestPause`), None for none.
+    """
 
     length: int
     inbox: tuple[InboxRow, ...]
     parked: bool
+    asked: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +305,8 @@ class Claim:
     `entries` is the history of a run, if that is short, which spares reading it; else
     it is empty.
 
+    `asked` is a pause that somebody asked a holder before for (`RequestPause`).
+
     `is_recovered`: the run may have been held by a process that died, so the claim is
     to be counted first (`CountClaims`). A process that closed its journal held nothing.
     """
@@ -331,6 +318,7 @@ class Claim:
     inbox: tuple[InboxRow, ...]
     entries: Sequence[Entry] = ()
     is_recovered: bool = False
+    asked: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)

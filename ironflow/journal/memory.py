@@ -245,6 +245,7 @@ class MemoryStore:
             inbox=tuple(run.inbox.values()),
             entries=tuple(run.entries) if len(run.entries) == 1 else (),
             is_recovered=self._view.queue.was_suspect(run.row.run_id),
+            asked=run.row.asked,
         )
 
 

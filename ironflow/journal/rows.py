@@ -48,14 +48,15 @@ class Pause:
     """Why a run stands still, and which code version would not go on.
 
     `reason` is `code` (a bug or a mismatch), `step` (one with on_exhausted="pause"),
-    `poison` (its claims end with their process) or `import` (it came from another
-    journal).
+    `poison` (its claims end with their process), `import` (it came from another
+    journal) or `asked` (`actor` asked for it).
     """
 
     reason: str
     message: str
     version: str
     paused_at: int
+    actor: str = ""
 
 
 class Lost(msgspec.Struct, frozen=True, array_like=True):
@@ -83,8 +84,9 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True):
     in that run itself: a parent knows its child by it. A run with a `parent_run`
     but no `parent_step` tells nobody when it ends. `lane` is what `policy.concurrency`
     said when the run started, and stays. `claims` counts those that ended with their
-    process, as far as they are counted, since the history has had `claimed_at` records. `lost` is the last worker that was lost
-    while it held the run.
+    process, as far as they are counted, since the history has had `claimed_at` records.
+    `lost` is the last worker that was lost while it held the run. `asked` is a pause that
+    its holder is asked for, while the run is open.
     """
 
     run_id: str
@@ -107,6 +109,7 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True):
     claims: int = 0
     claimed_at: int = 0
     lost: Lost | None = None
+    asked: Pause | None = None
 
 
 class WaitRow(msgspec.Struct, frozen=True, array_like=True):

@@ -19,6 +19,7 @@ from ironflow.testing.checks_imports import IMPORT_CHECKS
 from ironflow.testing.checks_lanes import LANE_CHECKS
 from ironflow.testing.checks_lists import LIST_CHECKS
 from ironflow.testing.checks_look_back import LOOK_BACK_CHECKS
+from ironflow.testing.checks_pauses import PAUSE_CHECKS
 from ironflow.testing.checks_retention import RETENTION_CHECKS
 from ironflow.testing.checks_runs import RUN_CHECKS
 from ironflow.testing.checks_scene import OpenJournal
@@ -34,6 +35,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *LOOK_BACK_CHECKS,
     *TIMER_CHECKS,
     *RUN_CHECKS,
+    *PAUSE_CHECKS,
     *LIST_CHECKS,
     *LANE_CHECKS,
     *CLAIM_CHECKS,

@@ -189,6 +189,8 @@ async def test_whatever_happens_every_run_ends(seeded: int) -> None:
             bench.journal.refuse = unlucky
             await stir(engine, bench, chosen)
     async with bench.engine(*functions(lives[-1])) as engine:
+        for run in await engine.list_runs(status="paused", limit=10_000):
+            await engine.resume(run.id)
         await bench.clock.advance(2 * 3600)
         runs = await engine.list_runs(limit=10_000)
         left = len(engine._runtime.active) + len(engine._runtime.parked)
@@ -222,17 +224,18 @@ class Unlucky:
 
 
 async def stir(engine: ironflow.Engine, bench: Bench, chosen: random.Random) -> None:
-    """Emit, cancel, resume and let time pass, in no order."""
+    """Emit, cancel, pause, resume and let time pass, in no order."""
     for _ in range(RUNS):
-        match chosen.randrange(6):
+        match chosen.randrange(8):
             case 0 | 1 | 2:
                 await engine.emit("go", plan(chosen))
             case 3:
                 await engine.emit("news", chosen.random())
-            case 4:
+            case 4 | 5 | 6:
                 runs = await engine.list_runs(limit=100)
+                steer = chosen.choice([engine.cancel, engine.pause, engine.resume])
                 if runs:
-                    await engine.cancel(chosen.choice(runs).id)
+                    await steer(chosen.choice(runs).id)
             case _:
                 await bench.clock.advance(chosen.choice([0, 1, 5, 60, 400]))
         for _ in range(chosen.randrange(6)):

@@ -15,8 +15,10 @@ from ironflow.journal.base import (
     FireTimer,
     Journal,
     JournalCommand,
+    Pause,
     RegisterFunctions,
     RequestCancel,
+    RequestPause,
 )
 from ironflow.journal.memory import MemoryJournal, Snapshot
 from ironflow.records import (
@@ -34,6 +36,7 @@ from ironflow.records import (
     UndoStarted,
 )
 from ironflow.testing.checks_asks import (
+    completed,
     continued,
     ended,
     failed,
@@ -41,6 +44,7 @@ from ironflow.testing.checks_asks import (
     sleep,
     wait,
 )
+from ironflow.testing.checks_imports import foreign
 from ironflow.testing.checks_scene import SECOND_US, Holder, Scene, encoded
 
 
@@ -434,3 +438,26 @@ async def test_a_child_without_input_begins_with_nil(bench: Bench) -> None:
     [entry] = bench.journal.history_now(child_run)
     event = msgspec.msgpack.decode(entry.payload, type=EventData)
     assert msgspec.msgpack.decode(event.data) is None
+
+
+async def test_a_pause_that_was_asked_for_comes_with_an_import(bench: Bench) -> None:
+    """Nobody holds the run here: it stands still, and the function may be unknown."""
+    command = foreign(bench.scene, completed("a:0", 1))
+    asked = Pause("asked", "why", "", 1, "ann")
+    row = msgspec.structs.replace(command.row, asked=asked)
+
+    await bench.scene.done(replace(command, row=row, resume=True), what="an import")
+
+    found = (await bench.scene.summary(row.run_id)).row
+    assert (found.status, found.pause, found.asked) == ("paused", asked, None)
+
+
+async def test_a_run_of_an_unknown_function_is_paused(bench: Bench) -> None:
+    command = foreign(bench.scene, completed("a:0", 1))
+    await bench.scene.done(replace(command, resume=True), what="an import")
+
+    request = RequestPause(command.row.run_id, "", "", bench.scene.now)
+    assert await bench.scene.done(request, what="a pause")
+
+    found = (await bench.scene.summary(command.row.run_id)).row
+    assert found.pause == Pause("asked", "somebody asked for it", "", bench.scene.now)

@@ -386,6 +386,7 @@ class LmdbJournal(Reads):
             known.inbox,
             entries,
             is_recovered=queue.was_suspect(run_id),
+            asked=None if known.row is None else known.row.asked,
         )
 
     async def release(self, claims: Sequence[Claim]) -> None:

@@ -9,7 +9,7 @@ run is then ready again, and an epoch is never used twice.
 from typing import Final
 
 from ironflow import codec
-from ironflow.journal.base import Claim, InboxRow
+from ironflow.journal.base import Claim, InboxRow, Pause
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Row, Statement
@@ -139,20 +139,20 @@ def made(results: list[list[Row]], epoch: int, memory: Memory) -> list[Claim] | 
     for run, number, data in waiting:
         row = rows.decode_inbox(pg.to_int(number), data)
         inboxes.setdefault(run, []).append(row)
-    histories: dict[bytes, tuple[int, Entry | None]] = {}
+    histories: dict[bytes, tuple[int, Entry | None, Pause | None]] = {}
     for run, first, data, number, *flags in found:
-        length = pg.to_int(number)
-        known = (rows.RUN.decode(data), length, epoch, True)
+        length, stored = pg.to_int(number), rows.RUN.decode(data)
+        known = (stored, length, epoch, True)
         held = Held(Run(*known, *map(pg.to_bool, flags)), inboxes.get(run, []))
         memory.hold(run, held)
-        histories[run] = length, _whole(first)
+        histories[run] = length, _whole(first), stored.asked
     # A hold that ended with its node has left its epoch.
     order = sorted(
         (pg.to_int(place), run, name, left) for run, name, left, place in taken
     )
     claims: list[Claim] = []
     for _, run, name, left in order:
-        length, only = histories[run]
+        length, only, asked = histories[run]
         claim = Claim(
             pg.shown_run(run),
             name.decode(),
@@ -161,6 +161,7 @@ def made(results: list[list[Row]], epoch: int, memory: Memory) -> list[Claim] | 
             tuple(inboxes.get(run, ())),
             entries=() if only is None else (only,),
             is_recovered=pg.to_bool(left),
+            asked=asked,
         )
         claims.append(claim)
     return claims

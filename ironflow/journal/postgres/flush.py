@@ -336,7 +336,7 @@ def _runs(changes: Changes) -> Made:
             row.created_at,
             row.ended_at,
             pg.run(row.parent_run) if row.parent_run else pg.NO_RUN,
-            row.pause.reason if row.pause else "",
+            pause.reason if (pause := row.pause or row.asked) else "",
             rows.RUN.encode(row),
         )
         for run, row in changes.runs.items()

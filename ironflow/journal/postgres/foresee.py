@@ -28,6 +28,7 @@ from ironflow.journal.base import (
     PutDocument,
     RegisterFunctions,
     RequestCancel,
+    RequestPause,
     ResumeRun,
 )
 from ironflow.journal.postgres import encoding as pg
@@ -86,7 +87,7 @@ def _foreseen(
             yield from _of_timer(command)
         case ImportRun() | ImportEvents():
             yield from _of_import(command)
-        case RequestCancel() | PauseRun() | ResumeRun():
+        case RequestCancel() | RequestPause() | PauseRun() | ResumeRun():
             yield RunOf(pg.run(command.run_id))
             yield InboxOf(pg.run(command.run_id))
         case PutDocument() | DeleteDocument():

@@ -53,6 +53,9 @@ GUARD: Final = Statement(
         OR (SELECT true FROM inbox i
             WHERE i.environment = $1 AND i.run = a.run AND i.number > a.through
             LIMIT 1)
+        -- A pause that somebody has asked for.
+        OR (SELECT r.pause_reason IS NOT NULL FROM runs r
+            WHERE r.environment = $1 AND r.run = a.run)
         LIMIT 1) IS NULL
     THEN '1' ELSE 'ironflow: {CHANGED}' END AS integer)""",  # noqa: S608 - a text of ours
 )

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from ironflow.errors import LeaseLost
-from ironflow.journal.base import Hint
+from ironflow.journal.base import Hint, RequestPause
 from ironflow.journal.postgres import batch, heartbeat
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres._psycopg import Statement, connect_plain
@@ -228,3 +228,22 @@ async def test_who_was_away_is_told_what_the_others_did(url: str) -> None:
         [receipt] = await one.scene.emit(one.scene.event("go"))
 
         await other.told("ready", receipt.run_ids[0])
+
+
+async def test_a_pause_that_another_node_asks_for_is_seen_with_the_next_append(
+    url: str,
+) -> None:
+    """What a holder knows of its run is out of date then, also before it is told."""
+    async with node(url) as one, node(url) as other:
+        holder = await one.scene.start()
+        await holder.append(completed("a:0", 1))
+        one.journal._heartbeat.stop()  # no hint reaches this node any more
+        command = RequestPause(holder.run_id, "ann", "why", one.scene.now)
+        await other.journal.commit([command])
+
+        appended = await holder.append(completed("b:0", 1))
+        await holder.park(wait("w:0", one.scene.name("e")))
+
+        assert appended.asked is not None
+        assert appended.asked.actor == "ann"
+        assert (await other.scene.summary(holder.run_id)).status == "paused"
