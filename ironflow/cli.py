@@ -32,6 +32,10 @@ COMMANDS: Final = {
     "workers": LazyCommand(
         "ironflow.commands.workers:workers", "List the workers of a server."
     ),
+    "keys": LazyCommand(
+        "ironflow.commands.keys:keys",
+        "Create, list, rotate and revoke the API keys of a server.",
+    ),
     "run": LazyCommand(
         "ironflow.commands.run:run",
         "Run the functions of APP that EVENT starts, until they end.",

@@ -146,6 +146,10 @@ CLIENT_WAIT_US_MAX: Final = 20 * 1_000_000  # of one request of ours: proxies cu
 CLIENT_RETRY_AFTER_US_MAX: Final = 60 * 1_000_000
 RECORDS_ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024  # of one answer, if they are several
 
+# Keys
+KEYS_MAX: Final = 1_000  # all are remembered
+KEYS_KNOWN_US_MAX: Final = 5 * 1_000_000
+
 # Wire
 WIRE_DEPTH_MAX: Final = 100  # messages and values inside each other
 CONNECT_MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024

@@ -170,11 +170,13 @@ def serve(
         pack_after=pack_after,
     )
 
-    def ready(address: str) -> None:
+    def ready(address: str, first_key: str | None) -> None:
         if as_json:
-            click.echo(json.dumps({"url": address}))
+            key = {"api_key": first_key} if first_key else {}
+            click.echo(json.dumps({"url": address, **key}))
         else:
             click.echo(_line(address, app, None if database_url else directory))
+            click.echo(_first(first_key), nl=bool(first_key))
 
     trio.run(lambda: run(serving, ready=ready))
 
@@ -204,6 +206,13 @@ def _app(target: str | None) -> App:
     from ironflow.authoring.load import load_app
 
     return load_app(target)
+
+
+def _first(key: str | None) -> str:
+    """Say what the first key is, if one was made; nobody can show it again."""
+    if key is None:
+        return ""
+    return f"the first API key, of an administrator; it is not shown again: {key}"
 
 
 def _line(address: str, app: App, directory: Place | None) -> str:

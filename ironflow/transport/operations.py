@@ -49,6 +49,7 @@ from ironflow.records import (
     RunEnded,
 )
 from ironflow.transport.event_pages import EventReads, page_size
+from ironflow.transport.keyring import Keyring
 from ironflow.transport.registry import check_host, config_of, row_of
 from ironflow.transport.workers import Workers
 from ironflow.wire.functions import FunctionConfig, registered
@@ -134,6 +135,7 @@ class Operations:
         self._journal = journal
         self._clock = clock
         self.events = EventReads(journal)
+        self.keys = Keyring(journal, clock)
         self.workers = Workers()
         self.capabilities = Capabilities()
         self.registered: list[Callable[[FunctionRow], None]] = []  # told of new ones

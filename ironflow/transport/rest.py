@@ -8,6 +8,7 @@ from ironflow.transport.handlers import (
     batches,
     events,
     functions,
+    keys,
     records,
     runs,
     status,
@@ -23,6 +24,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     *runs.ENDPOINTS,
     *records.ENDPOINTS,
     *batches.ENDPOINTS,
+    *keys.ENDPOINTS,
 )
 _PROMETHEUS: Final = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
 

@@ -1,6 +1,6 @@
 """Puts a server together: an engine, the parts that have routes, and one handler."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -33,14 +33,14 @@ async def open_handler(
     clock: Clock,
     *,
     parts: Sequence[Part] = PARTS,
-    guard: Guard | None = None,
+    guard: Callable[[Context], Guard] | None = None,
     is_dev: bool = False,
     signing_key: str = "",
 ) -> AsyncGenerator[tuple[Handler, Context]]:
     """Run the parts of a server around an open engine; give what answers requests.
 
-    `guard` stands before all routes; without one, nobody is asked for a key. Requests to
-    endpoints are signed with `signing_key`, if there is one.
+    `guard` makes what stands before all routes; without it, nobody is asked for a key.
+    Requests to endpoints are signed with `signing_key`, if there is one.
     """
     async with trio.open_nursery() as nursery:
         context = Context(
@@ -54,7 +54,8 @@ async def open_handler(
             signing_key=signing_key,
         )
         context.operations.capabilities.auth_required = guard is not None
-        yield handler_of(context, parts, guard=guard), context
+        made = None if guard is None else guard(context)
+        yield handler_of(context, parts, guard=made), context
         nursery.cancel_scope.cancel()
 
 

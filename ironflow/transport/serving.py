@@ -23,6 +23,7 @@ from ironflow.engine.open import run_engine
 from ironflow.errors import ConfigurationError
 from ironflow.journal.url import open_journal
 from ironflow.policy.duration import Duration
+from ironflow.transport import auth
 from ironflow.transport.context import Context
 from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.server import HttpServer
@@ -55,8 +56,11 @@ class Serving:
     pack_after: Duration | None = None
 
 
-async def serve(serving: Serving, *, ready: Callable[[str], None]) -> None:
+async def serve(serving: Serving, *, ready: Callable[[str, str | None], None]) -> None:
     """Serve until a signal ends it; `ready` is called with the URL when it listens.
+
+    It is also called with the text of a key for an administrator, if one was made because
+    the journal had no key at all.
 
     Raises:
         ConfigurationError: the port cannot be had, or an option is wrong.
@@ -71,7 +75,9 @@ async def serve(serving: Serving, *, ready: Callable[[str], None]) -> None:
             server = HttpServer(handler, tls=serving.tls)
             async with trio.open_nursery() as serving_nursery:
                 await serving_nursery.start(server.serve, listeners)
-                ready(_url(serving, listeners))
+                keys = context.operations.keys
+                first_key = None if serving.is_dev else await keys.first()
+                ready(_url(serving, listeners), first_key)
                 await stop.wait()
                 context.operations.issues.add(STOPPING)
                 context.stopping.set()
@@ -95,6 +101,7 @@ async def _opened(serving: Serving) -> AsyncGenerator[tuple[Handler, Context]]:
             engine,
             journal,
             clock,
+            guard=None if serving.is_dev else auth.guard,
             is_dev=serving.is_dev,
             signing_key=serving.signing_key,
         ) as opened,

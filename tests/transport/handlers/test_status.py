@@ -45,7 +45,7 @@ async def test_a_guard_stands_before_every_route() -> None:
 
         return guarded
 
-    async with open_server(guard=guard) as server:
+    async with open_server(guard=lambda _: guard) as server:
         found = await server.get("/api/v1/capabilities")
         await server.request("GET", "/nothing")
 
