@@ -14,6 +14,7 @@ from ironflow.commands.json_input import given
 from ironflow.commands.options import DURATION, CommandT, json_option
 from ironflow.commands.remote import Server, send, server_options
 from ironflow.errors import ConfigurationError
+from ironflow.policy.names import check_event_name
 
 _OPEN: Final = frozenset({"queued", "running", "waiting"})
 _TIMEOUT: Final = "30s"
@@ -82,22 +83,20 @@ def emit(
 
     With --wait the status is 1 unless every run that the event started has completed.
     """
-    value = given(data, data_file)
     try:
-        call = partial(
-            calls.emit,
-            event,
-            value,
-            idempotency_key=idempotency_key,
-            metadata=_metadata(metadata),
-            version=version,
-            source="cli",
-        )
-        _carry_out(
-            Server(server, api_key), call, timeout if wait else 0, as_json=as_json
-        )
+        check_event_name(event)
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="EVENT") from error
+    call = partial(
+        calls.emit,
+        event,
+        given(data, data_file),
+        idempotency_key=idempotency_key,
+        metadata=_metadata(metadata),
+        version=version,
+        source="cli",
+    )
+    _carry_out(Server(server, api_key), call, timeout if wait else 0, as_json=as_json)
 
 
 @click.command()
