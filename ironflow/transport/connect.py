@@ -209,13 +209,24 @@ def _stream(nursery: trio.Nursery, call: _Call, procedure: Streaming) -> Respons
             await procedure(call.request, partial(anext, messages, None), send)
 
     async def carry() -> None:
-        with scope, out:
-            error = await _end_of(proceed, call.request)
-            await out.send(connect.end_of_stream(error))
+        try:
+            with scope, out:
+                error = await _end_of(proceed, call.request)
+                await out.send(connect.end_of_stream(error))
+        except Exception as error:  # noqa: BLE001  it came beside the cancel; nobody is there
+            _told(_leaf(error), call.request)
 
     nursery.start_soon(carry, name=call.request.path)
     headers = [("content-type", str(call.form))]
     return Response(200, headers, _Frames(frames, scope))
+
+
+def _leaf(error: Exception) -> Exception:
+    """Return the only error of a group of tasks; the group itself, if it has more."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    group = cast("ExceptionGroup[Exception]", error)
+    return _leaf(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 async def _end_of(
@@ -227,7 +238,7 @@ async def _end_of(
             await proceed()
             return None
     except Exception as error:  # noqa: BLE001  the caller is told, the log says the rest
-        return _told(error, request)
+        return _told(_leaf(error), request)
     return _late()
 
 

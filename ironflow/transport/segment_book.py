@@ -10,9 +10,9 @@ A job that nobody reports on is queued again. That is no attempt: the run did no
 
 import secrets
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Final, Protocol, final
 from weakref import WeakKeyDictionary
 
 import trio
@@ -59,7 +59,8 @@ class Receipt:
 class Job:
     """A run that needs a segment. `worker` is empty while it is queued.
 
-    `is_awaited`: its run waits for news. `number` is its place among all jobs.
+    `is_awaited`: its run waits for news. `number` is its place among all jobs. `revoked`
+    is called with the run's id when the job is taken from a worker that has not ended it.
     """
 
     player: SegmentSession
@@ -74,6 +75,7 @@ class Job:
         default_factory=deque[tuple[Report, Receipt]]
     )
     heard: trio.Event = field(default_factory=trio.Event)
+    revoked: Callable[[str], None] | None = None
     expiry: Alarm | None = None
     deadline: Alarm | None = None
 
@@ -81,6 +83,11 @@ class Job:
     def run_id(self) -> str:
         """The run's id, which is the job's too."""
         return self.player.run_id
+
+    def hear(self, report: Report, receipt: Receipt) -> None:
+        """Let the run take a report."""
+        self.reports.append((report, receipt))
+        self.heard.set()
 
 
 @final
@@ -92,6 +99,33 @@ class Assignment:
     lease: Lease
 
 
+class Taker(Protocol):
+    """A worker, as far as its jobs go.
+
+    `takes_failures`: it can be told that a child did not complete. `revoked`: see `Job`.
+    """
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def functions(self) -> Collection[str]:
+        """What it can execute."""
+        ...
+
+    @property
+    def takes_failures(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def revoked(self) -> Callable[[str], None] | None:
+        """See above."""
+        ...
+
+
 @final
 class Book:
     """All jobs of one engine. Only its loop touches it."""
@@ -101,6 +135,7 @@ class Book:
         self._alarms = alarms
         self._jobs: dict[str, Job] = {}
         self._queues = JobQueues[Job](alarms)
+        self._held: dict[str, set[str]] = {}  # runs by worker
         self._told: WeakKeyDictionary[SegmentSession, list[Receipt]] = (
             WeakKeyDictionary()
         )
@@ -162,46 +197,26 @@ class Book:
 
     # --- the side of the workers --------------------------------------------------------
 
-    def take(
-        self,
-        worker: str,
-        functions: Collection[str],
-        *,
-        limit: int,
-        takes_failures: bool = True,
-    ) -> list[Assignment]:
-        """Give a worker the jobs that have waited longest, at most `limit`.
-
-        `takes_failures`: it can be told that a child did not complete.
-        """
+    def take(self, taker: Taker, *, limit: int) -> list[Assignment]:
+        """Give a worker the jobs that have waited longest, at most `limit`."""
         found: list[Assignment] = []
         while len(found) < limit and not self._is_closed:
-            job = self._queues.oldest(functions)
+            job = self._queues.oldest(taker.functions)
             if job is None:
                 break
-            if not takes_failures and _fails_by_child(job):
+            if not taker.takes_failures and _fails_by_child(job):
                 continue
-            found.append(self._assign(job, worker))
+            found.append(self._assign(job, taker))
         return found
 
-    async def poll(
-        self,
-        worker: str,
-        functions: Collection[str],
-        *,
-        limit: int,
-        wait_us: int,
-        takes_failures: bool = True,
-    ) -> list[Assignment]:
+    async def poll(self, taker: Taker, *, limit: int, wait_us: int) -> list[Assignment]:
         """Give a worker jobs, as `take` does, when there are any or `wait_us` is over."""
         over = self._clock.now() + wait_us
         while True:
-            found = self.take(
-                worker, functions, limit=limit, takes_failures=takes_failures
-            )
+            found = self.take(taker, limit=limit)
             if found or self._clock.now() >= over or limit < 1 or self._is_closed:
                 return found
-            await self._queues.wait(functions, until=over)
+            await self._queues.wait(taker.functions, until=over)
 
     def acknowledge(self, run_id: str, sequence: int, token: str) -> None:
         """A worker has begun a job.
@@ -209,7 +224,7 @@ class Book:
         Raises:
             Stale: it is not that worker's.
         """
-        job = self._held(run_id, sequence, token)
+        job = self._leased(run_id, sequence, token)
         job.is_acked = True
         self._extend(job, limits.SEGMENT_SILENCE_US_MAX)
 
@@ -228,10 +243,11 @@ class Book:
         Raises:
             Stale: it is not that worker's, or it has ended.
         """
-        job = self._held(run_id, sequence, token)
+        job = self._leased(run_id, sequence, token)
         receipt = Receipt()
-        self._hear(job, report, receipt)
+        job.hear(report, receipt)
         if report.is_last:
+            job.revoked = None
             self._release(job)  # nothing more is taken from this worker
         else:
             job.is_acked = True
@@ -244,21 +260,30 @@ class Book:
         Raises:
             Stale: it is not that worker's.
         """
-        self._requeue(self._held(run_id, sequence, token))
+        job = self._leased(run_id, sequence, token)
+        job.revoked = None
+        self._requeue(job)
+
+    def take_back(self, worker: str, run_id: str) -> None:
+        """Queue a job again that a worker does not know of."""
+        job = self._jobs.get(run_id)
+        if job is not None and job.worker == worker:
+            self._requeue(job)
 
     def worker_gone(self, worker: str) -> None:
         """Queue the jobs of a worker again."""
-        for job in [each for each in self._jobs.values() if each.worker == worker]:
-            self._requeue(job)
+        for run_id in self.jobs_of(worker):
+            self._jobs[run_id].revoked = None
+            self._requeue(self._jobs[run_id])
 
     def jobs_of(self, worker: str) -> list[str]:
         """Return the runs that a worker is at."""
-        return [each.run_id for each in self._jobs.values() if each.worker == worker]
+        return sorted(self._held.get(worker, ()))
 
-    def lease_of(self, run_id: str) -> Lease | None:
-        """Return the lease of a job, None if it has none."""
+    def backlog(self, run_id: str) -> int:
+        """Return how many reports of a job are not taken yet."""
         job = self._jobs.get(run_id)
-        return None if job is None else job.lease
+        return 0 if job is None else len(job.reports)
 
     # --- inside -------------------------------------------------------------------------
 
@@ -273,12 +298,13 @@ class Book:
         self._jobs[job.run_id] = job
         return job
 
-    def _assign(self, job: Job, worker: str) -> Assignment:
+    def _assign(self, job: Job, taker: Taker) -> Assignment:
         now = self._clock.now()
         # It grows over restarts, too, without being kept: no clock goes back that far.
         self._sequence = max(self._sequence + 1, now // 1_000)
         token = secrets.token_hex(_TOKEN_BYTES)
-        job.worker, job.is_acked = worker, False
+        job.worker, job.is_acked, job.revoked = taker.id, False, taker.revoked
+        self._held.setdefault(taker.id, set()).add(job.run_id)
         job.lease = Lease(self._sequence, token, 0)
         self._extend(job, limits.SEGMENT_ACK_US_MAX)
         if job.timeout_us:
@@ -312,13 +338,9 @@ class Book:
             code="TIMEOUT",
         )
         self._release(job)
-        self._hear(job, Report(News(error=error)), Receipt())
+        job.hear(Report(News(error=error)), Receipt())
 
-    def _hear(self, job: Job, report: Report, receipt: Receipt) -> None:
-        job.reports.append((report, receipt))
-        job.heard.set()
-
-    def _held(self, run_id: str, sequence: int, token: str) -> Job:
+    def _leased(self, run_id: str, sequence: int, token: str) -> Job:
         job = self._jobs.get(run_id)
         lease = None if job is None else job.lease
         if job is None or lease is None or lease.execution_seq != sequence:
@@ -329,7 +351,15 @@ class Book:
 
     def _release(self, job: Job) -> None:
         """Take a job from its worker."""
+        held = self._held.get(job.worker)
+        if held is not None:
+            held.discard(job.run_id)
+            if not held:
+                del self._held[job.worker]
+        revoked, job.revoked = job.revoked, None
         job.worker, job.lease = "", None
+        if revoked is not None:
+            revoked(job.run_id)
         for alarm in (job.expiry, job.deadline):
             if alarm is not None:
                 alarm.cancel()
@@ -371,8 +401,7 @@ def _fails_by_child(job: Job) -> bool:
         code="INVOKE_FAILED",
         retryable=False,
     )
-    job.reports.append((Report(News(error=error), retryable=False), Receipt()))
-    job.heard.set()
+    job.hear(Report(News(error=error), retryable=False), Receipt())
     return True
 
 

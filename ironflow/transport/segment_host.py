@@ -72,6 +72,10 @@ class SegmentHost:
         """Return the time in microseconds."""
         return self._hosting.now()
 
+    async def wait_until(self, time_us: int) -> None:
+        """Return at this time."""
+        await self._hosting.clock.wait_until(time_us)
+
     async def look(self) -> None:
         """Take on what the registry has: other nodes register, too."""
         for row in await self._hosting.journal.functions():

@@ -6,11 +6,15 @@ from typing import final
 import httpx
 
 from ironflow.engine.alarms import Alarms
-from ironflow.transport import segment_rest
+from ironflow.transport import connect, segment_rest
 from ironflow.transport.context import Context
+from ironflow.transport.http.messages import Request
 from ironflow.transport.http.router import Router
+from ironflow.transport.rpc.routes import PACKAGE
 from ironflow.transport.segment_host import SegmentHost
 from ironflow.transport.segment_push import PushCaller
+from ironflow.transport.segment_stream import Receive, Send, serve_stream
+from ironflow.wire.proto.worker import WorkerService
 
 
 @final
@@ -31,12 +35,25 @@ class Segments:
         )
         host = SegmentHost(hosting, alarms, context.operations.workers, push)
         segment_rest.routes(router, host)
+        _add_stream(router, context, host)
         context.operations.registered.append(host.adopt)
-        context.operations.capabilities.transports.update({"rest-worker", "push"})
+        context.operations.capabilities.transports.update(
+            {"rest-worker", "stream-worker", "push"}
+        )
         context.nursery.start_soon(alarms.run)
         context.nursery.start_soon(push.run)
         context.nursery.start_soon(host.look)
         context.nursery.start_soon(_close_in_time, context, host)
+
+
+def _add_stream(router: Router, context: Context, host: SegmentHost) -> None:
+    async def serve(request: Request, receive: Receive, send: Send) -> None:
+        """Serve the stream of a worker."""
+        del request
+        await serve_stream(host, receive, send, stopping=context.stopping)
+
+    service = (PACKAGE + "WorkerService", WorkerService)
+    connect.add(router, context.nursery, service, {"Connect": serve})
 
 
 async def _close_in_time(context: Context, host: SegmentHost) -> None:

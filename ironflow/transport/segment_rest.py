@@ -52,7 +52,9 @@ class _Rest:
         """A worker says who it is; it may do so again."""
         source = segments.parsed(await request.read())
         await self._host.look()
-        self._host.workers.register(parameters["id"], source, transport="rest")
+        worker_id = parameters["id"]
+        self._host.workers.leave(worker_id)
+        self._host.workers.register(worker_id, source, transport="rest")
         return _answer(200, {"status": "registered"})
 
     async def heartbeat(self, request: Request, parameters: Parameters) -> Response:
@@ -80,11 +82,7 @@ class _Rest:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_when_gone, request, nursery.cancel_scope)
             found = await self._host.book.poll(
-                worker.id,
-                worker.functions,
-                limit=room,
-                wait_us=wait_s * 1_000_000,
-                takes_failures=worker.takes_failures,
+                worker, limit=room, wait_us=wait_s * 1_000_000
             )
             nursery.cancel_scope.cancel()
         worker.heard_at = self._host.now()

@@ -7,7 +7,7 @@ forgotten, and its jobs are given to others.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import cast, final
 
 from ironflow import limits
 from ironflow.engine.alarms import Alarm, Alarms
@@ -24,7 +24,11 @@ SLOTS_DEFAULT = 10
 @final
 @dataclass(slots=True, eq=False)
 class PublishedWorker:
-    """A worker. `active` is how many jobs it said it is at."""
+    """A worker. `active` is how many jobs it said it is at.
+
+    `revoked` is told of a run whose job is taken from it. `replaced` is called when
+    another connection registers under its id.
+    """
 
     id: str
     transport: str
@@ -37,6 +41,8 @@ class PublishedWorker:
     runtime: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     active: int = 0
+    revoked: Callable[[str], None] | None = None
+    replaced: Callable[[], None] = lambda: None
     expiry: Alarm | None = None
     forget: Callable[[], None] | None = None
 
@@ -92,14 +98,13 @@ class PublishedWorkers:
     def register(
         self, worker_id: str, source: Document, *, transport: str
     ) -> PublishedWorker:
-        """Note a worker; what it was before is forgotten, its jobs go to others.
+        """Note a worker, in the place of one of its id, whose jobs it keeps.
 
         Raises:
             HttpError: 429, there are too many.
             ConfigurationError: a field is wrong.
         """
         version = documents.inner(source, "version")
-        labels = documents.inner(source, "labels")
         now = self._clock.now()
         worker = PublishedWorker(
             id=worker_id,
@@ -111,9 +116,12 @@ class PublishedWorkers:
             hostname=documents.text(source, "hostname"),
             sdk=documents.text(version, "sdk"),
             runtime=documents.text(version, "runtime"),
-            labels={name: documents.text(labels, name) for name in labels},
+            labels=_labels(source),
         )
-        self.leave(worker_id)
+        before = self._workers.get(worker_id)
+        if before is not None:
+            self.leave(worker_id, keeps_jobs=True)
+            before.replaced()
         if len(self._workers) >= limits.SEGMENT_WORKERS_MAX:
             raise HttpError(
                 429,
@@ -145,8 +153,17 @@ class PublishedWorkers:
         worker.heard_at = self._clock.now()
         return worker
 
-    def leave(self, worker_id: str, *, only: PublishedWorker | None = None) -> None:
-        """Forget a worker and queue its jobs again; `only`: unless it came back since."""
+    def leave(
+        self,
+        worker_id: str,
+        *,
+        only: PublishedWorker | None = None,
+        keeps_jobs: bool = False,
+    ) -> None:
+        """Forget a worker and queue its jobs again.
+
+        `only`: unless it came back since. `keeps_jobs`: for as long as their leases last.
+        """
         worker = self._workers.get(worker_id)
         if worker is None or (only is not None and worker is not only):
             return
@@ -155,7 +172,8 @@ class PublishedWorkers:
             worker.expiry.cancel()
         if worker.forget is not None:
             worker.forget()
-        self._book.worker_gone(worker_id)
+        if not keeps_jobs:
+            self._book.worker_gone(worker_id)
         for function_id in worker.functions:
             self._serving[function_id] -= 1
             if not self._serving[function_id]:
@@ -175,3 +193,12 @@ class PublishedWorkers:
             self._watch(worker)
         else:
             self.leave(worker.id, only=worker)
+
+
+def _labels(source: Document) -> dict[str, str]:
+    """The labels as they were written: their names are the user's."""
+    found = source.get("labels")
+    if not isinstance(found, dict):
+        return {}
+    labels = cast("dict[str, object]", found)
+    return {name: text for name, text in labels.items() if isinstance(text, str)}

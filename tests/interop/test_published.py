@@ -15,11 +15,15 @@ def polling(stage: Stage) -> object:
     return stage.program("worker")
 
 
+def streaming(stage: Stage) -> object:
+    return stage.program("streaming")
+
+
 def pushed(stage: Stage) -> object:
     return stage.endpoint()
 
 
-HOSTS = pytest.mark.parametrize("start", [polling, pushed])
+HOSTS = pytest.mark.parametrize("start", [polling, streaming, pushed])
 
 
 @HOSTS
@@ -99,9 +103,10 @@ def test_the_failure_of_a_child_is_raised_in_its_parent(
     assert run["output"].startswith("caught: ")
 
 
-def test_a_run_goes_on_when_the_server_was_killed(stage: Stage) -> None:
+@pytest.mark.parametrize("how", ["worker", "streaming"])
+def test_a_run_goes_on_when_the_server_was_killed(stage: Stage, how: str) -> None:
     """A worker registers again; what was reported before is not executed again."""
-    stage.program("worker")
+    stage.program(how)
     run_id = everything(stage)
     child = stage.result(stage.emit("flaky.asked"))  # it is at work
 
@@ -115,9 +120,10 @@ def test_a_run_goes_on_when_the_server_was_killed(stage: Stage) -> None:
     assert stage.effects().count("greet") == 1
 
 
-def test_a_worker_that_is_killed_is_taken_over(stage: Stage) -> None:
+@pytest.mark.parametrize("how", ["worker", "streaming"])
+def test_a_worker_that_is_killed_is_taken_over(stage: Stage, how: str) -> None:
     """By one that registers under its id: the steps that were reported stay."""
-    first = stage.program("worker", "w1", HANG="1")
+    first = stage.program(how, "w1", HANG="1")
     run_id = stage.emit("slow.asked")
     assert first.stdout is not None
     while "hang" not in stage.effects():
@@ -125,7 +131,7 @@ def test_a_worker_that_is_killed_is_taken_over(stage: Stage) -> None:
 
     first.kill()
     first.wait()
-    stage.program("worker", "w1")
+    stage.program(how, "w1")
     run = stage.result(run_id)
 
     assert run["output"] == "woke", stage.told()
@@ -133,8 +139,9 @@ def test_a_worker_that_is_killed_is_taken_over(stage: Stage) -> None:
     assert stage.effects().count("before") in {1, 2}
 
 
-def test_a_cancelled_run_is_dropped_by_its_worker(stage: Stage) -> None:
-    worker = stage.program("worker", "w1", HANG="1")
+@pytest.mark.parametrize("how", ["worker", "streaming"])
+def test_a_cancelled_run_is_dropped_by_its_worker(stage: Stage, how: str) -> None:
+    worker = stage.program(how, "w1", HANG="1")
     run_id = stage.emit("slow.asked")
     assert worker.stdout is not None
     while "hang" not in stage.effects():

@@ -385,3 +385,32 @@ async def test_the_one_message_is_given() -> None:
         return next(given, None)
 
     assert await connect.only(receive) == 7
+
+
+async def test_what_fails_while_its_client_leaves_ends_nothing_else() -> None:
+    """A cancel and an error in one group: the cancel goes, and the error stays."""
+
+    async def split(_: Request, receive: Receive, send: Send) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                await receive()
+            finally:
+                raise KeyError("beside the cancel")
+
+    router = Router()
+    async with trio.open_nursery() as nursery:
+        name = "ironflow.v1.WorkerService"
+        connect.add(router, nursery, (name, WorkerService), {"Connect": split})
+        headers = Headers([("content-type", "application/connect+proto")])
+        sent = Request("POST", f"/{name}/Connect", headers=headers, body=Body())
+        found = await router.handle(sent)
+        assert isinstance(found, Response)
+        body = cast("AsyncGenerator[bytes]", found.body)
+        await trio.testing.wait_all_tasks_blocked()
+
+        await body.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert not nursery.cancel_scope.cancel_called
+        nursery.cancel_scope.cancel()
