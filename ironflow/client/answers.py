@@ -184,10 +184,19 @@ class EventsAnswer(Answer, frozen=True, kw_only=True):
     events: Sequence[StoredEvent]
 
 
-class EventNamesAnswer(Answer, frozen=True, kw_only=True):
-    """The names of events that there are."""
+class EventName(Answer, frozen=True, kw_only=True):
+    """A name, how many of the newest events have it, and when the first and last came."""
 
-    names: Sequence[str]
+    name: str
+    count: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+class EventNamesAnswer(Answer, frozen=True, kw_only=True):
+    """The names of the newest events."""
+
+    names: Sequence[EventName]
 
 
 # --- functions and the server ---------------------------------------------------------

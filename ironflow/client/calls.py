@@ -96,7 +96,7 @@ def list_events(
 ) -> Call[answers.EventsAnswer]:
     """List events in commit order, after a position."""
     query = {"name": pattern, "after": str(after), "limit": str(limit)}
-    return _get("/events", answers.EventsAnswer, query)
+    return _get("/events/log", answers.EventsAnswer, query)
 
 
 def get_event(event_id: str) -> Call[answers.StoredEvent]:

@@ -24,6 +24,7 @@ _SAME: Final[dict[str, type[IronflowError]]] = {
         errors.MisusedOperation,
         errors.RunNotFound,
         errors.FunctionNotFound,
+        errors.EventNotFound,
         errors.RunExists,
         errors.EventConflict,
         errors.Conflict,

@@ -6,14 +6,17 @@ from typing import Final
 import click
 
 from ironflow import limits
-from ironflow.commands import journals, output
+from ironflow.client import calls
+from ironflow.commands import journals, output, remote
 from ironflow.commands.group import LazyCommand, LazyGroup
-from ironflow.commands.options import Place, data_dir_option, json_option
+from ironflow.commands.options import json_option
+from ironflow.commands.remote import Server
+from ironflow.commands.source import Source, source_options
 from ironflow.errors import ConfigurationError
-from ironflow.journal.base import Journal, StoredEvent
+from ironflow.journal.base import Journal
 from ironflow.policy.match import parse_pattern
-from ironflow.transport.rendering import shown
-from ironflow.wire.answers import moment
+from ironflow.transport.rendering import event_document
+from ironflow.wire.answers import EventDocument, EventLogDocument
 
 COMMANDS: Final = {
     "list": LazyCommand(
@@ -48,10 +51,10 @@ def events() -> None:
     show_default=True,
     help="How many events to list.",
 )
-@data_dir_option
+@source_options
 @json_option
 def list_events(
-    *, pattern: str, after: int, limit: int, directory: Place, as_json: bool
+    *, pattern: str, after: int, limit: int, source: Source, as_json: bool
 ) -> None:
     """List events in the order they came.
 
@@ -62,10 +65,7 @@ def list_events(
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="--name") from error
 
-    async def find(journal: Journal) -> Sequence[StoredEvent]:
-        return await journal.events(pattern, after=after, limit=limit)
-
-    found = journals.read(directory, find)
+    found = _found(source, pattern, after=after, limit=limit)
     last = found[-1].position if len(found) == limit else None
     if as_json:
         output.write_json(
@@ -77,34 +77,47 @@ def list_events(
         click.echo(f"There may be more: add --after {last}", err=True)
 
 
-def _document(stored: StoredEvent) -> dict[str, object]:
-    event = stored.event
+def _found(
+    source: Source, pattern: str, *, after: int, limit: int
+) -> Sequence[EventDocument]:
+    if isinstance(source, Server):
+        call = calls.list_events(pattern, after=after, limit=limit)
+        return remote.document(source, call, EventLogDocument).events
+
+    async def find(journal: Journal) -> Sequence[EventDocument]:
+        events = await journal.events(pattern, after=after, limit=limit)
+        return [event_document(each) for each in events]
+
+    return journals.read(source, find)
+
+
+def _document(event: EventDocument) -> dict[str, object]:
     return {
-        "position": stored.position,
+        "position": event.position,
         "id": event.id,
         "name": event.name,
-        "data": shown(event.data),
+        "data": event.data,
         "version": event.version,
-        "timestamp": moment(event.timestamp),
+        "timestamp": event.timestamp,
         "metadata": event.metadata,
         "idempotency_key": event.idempotency_key or None,
         "source": event.source or None,
-        "run_ids": list(stored.run_ids),
+        "run_ids": event.run_ids,
     }
 
 
-def _write(found: Sequence[StoredEvent]) -> None:
+def _write(found: Sequence[EventDocument]) -> None:
     if not found:
         click.echo("No events.", err=True)
         return
     rows = [
         (
             str(each.position),
-            output.local(each.event.timestamp),
-            output.plain(each.event.name),
-            each.event.id,
+            output.local(output.microseconds(each.timestamp)),
+            output.plain(each.name),
+            each.id,
             str(len(each.run_ids)),
-            output.one_line(shown(each.event.data)),
+            output.one_line(each.data),
         )
         for each in found
     ]

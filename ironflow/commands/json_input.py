@@ -19,11 +19,17 @@ def given(text: str | None, file: IO[bytes] | None) -> object:
     if text is not None and file is not None:
         raise click.UsageError("give --data or --data-file, not both")
     if text is not None:
-        return _parsed(text, option="--data")
-    return None if file is None else _parsed(file.read(), option="--data-file")
+        return parsed(text, option="--data")
+    return None if file is None else parsed(file.read(), option="--data-file")
 
 
-def _parsed(text: str | bytes, *, option: str) -> object:
+def parsed(text: str | bytes, *, option: str) -> object:
+    """Return the value of an option.
+
+    Raises:
+        BadParameter: it is not JSON; the message shows where.
+    """
+
     def refuse(why: str) -> NoReturn:
         raise click.BadParameter(why, param_hint=option)
 

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 import click
 
+from ironflow.policy.duration import parse_time
 from ironflow.records import Payload
 from ironflow.transport.rendering import shown
 
@@ -178,6 +179,11 @@ def plain_lines(text: str) -> str:
 
 
 # --- times ----------------------------------------------------------------------
+
+
+def microseconds(moment: str | None) -> int:
+    """Return a time of a document; 0 for none."""
+    return 0 if moment is None else parse_time(moment, option="time")
 
 
 def local(time_us: int) -> str:

@@ -4,18 +4,23 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
+import msgspec
 
 from ironflow.client.answers import Answer
 from ironflow.client.calls import Call
 from ironflow.client.settings import URL_DEFAULT
+from ironflow.client.synchronous.client import Client
 from ironflow.commands.options import CommandT
-from ironflow.errors import ServerError, ServerUnavailable
+from ironflow.errors import ConfigurationError, ServerError, ServerUnavailable
+from ironflow.policy.retry import NO_RETRY
 
 _UNAUTHENTICATED: Final = 401
 _SECONDS: Final = "30s"  # beyond what a call itself waits for
+
+DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +62,62 @@ def send(server: Server, call: Call[Answer]) -> Any:
         ClickException: there is no such server, or it asks for a key.
         IronflowError: it refuses; the message says why.
     """
-    from ironflow.client.synchronous.client import Client
-    from ironflow.policy.retry import NO_RETRY
-
-    with explained(server):
-        client = Client(
-            server.url, api_key=server.api_key, timeout=_SECONDS, retry=NO_RETRY
-        )
-        with client:
-            answer = client.answered(call)
+    with connected(server) as client:
+        answer = client.answered(call)
     try:
         return json.loads(answer) if answer else {}
     except ValueError as error:
-        raise click.ClickException(
-            f"{server.url} answers, but not as a server of ironflow; correct --server"
-        ) from error
+        raise _foreign(server) from error
+
+
+def document(server: Server, call: Call[Answer], kind: type[DocumentT]) -> DocumentT:
+    """Send a call and return what it gives, as a document of `wire/answers.py`.
+
+    Raises:
+        ClickException: there is no such server, or it asks for a key.
+        IronflowError: it refuses; the message says why.
+    """
+    with connected(server) as client:
+        answer = client.answered(call)
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _foreign(server) from error
 
 
 @contextmanager
-def explained(server: Server) -> Generator[None]:
-    """Say what to do on the command line where a server does not answer as it should."""
+def connected(server: Server) -> Generator[Client]:
+    """Give a client; say what to do where the server does not answer as it should.
+
+    A command is sent once: whoever typed it sees what happened, and may repeat it.
+    """
     try:
-        yield
+        with client_of(server) as client:
+            yield client
     except ServerUnavailable as error:
         raise _unavailable(server, error) from error
     except ServerError as error:
         raise _refused(server, error) from error
+
+
+def client_of(server: Server) -> Client:
+    """Return a client that sends everything once.
+
+    Raises:
+        BadParameter: the URL or the key is none.
+    """
+    try:
+        return Client(
+            server.url, api_key=server.api_key, timeout=_SECONDS, retry=NO_RETRY
+        )
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--server") from error
+
+
+def _foreign(server: Server) -> click.ClickException:
+    return click.ClickException(
+        f"{server.url} answers, but not as a server of ironflow; correct --server"
+    )
 
 
 def _unavailable(server: Server, error: ServerUnavailable) -> click.ClickException:

@@ -7,18 +7,17 @@ import msgspec
 from ironflow.commands import output
 from ironflow.commands.runs_list import document
 from ironflow.interpreter.fold import OperationState, RunState
-from ironflow.journal.base import RunSummary
 from ironflow.records import Entry, ErrorInfo, Record
 from ironflow.transport.rendering import operation_document, shown
-from ironflow.wire.answers import moment
+from ironflow.wire.answers import RunDocument, moment
 
 
-def run(summary: RunSummary, state: RunState, why: Sequence[str]) -> dict[str, object]:
+def of_run(run: RunDocument, state: RunState, why: Sequence[str]) -> dict[str, object]:
     """Return a run with all that its records say."""
     event = state.event
     cancel = state.cancel
     return {
-        **document(summary),
+        **document(run),
         "version": state.version,
         "event": None
         if event is None

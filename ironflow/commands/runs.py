@@ -24,7 +24,20 @@ COMMANDS: Final = {
         "ironflow.commands.runs_change:cancel", "Ask a run to cancel."
     ),
     "retry": LazyCommand(
-        "ironflow.commands.runs_change:retry", "Let a paused run try again."
+        "ironflow.commands.runs_change:retry",
+        "Let a paused run try again; with a server, one that has failed, too.",
+    ),
+    "resume": LazyCommand(
+        "ironflow.commands.runs_steer:resume",
+        "Let a run of a server go on that is paused or has failed.",
+    ),
+    "patch": LazyCommand(
+        "ironflow.commands.runs_steer:patch",
+        "Replace the result of a step of a run of a server.",
+    ),
+    "delete": LazyCommand(
+        "ironflow.commands.runs_steer:delete",
+        "Forget a run of a server that has ended, with all its records.",
     ),
 }
 

@@ -7,18 +7,15 @@ import click
 import msgspec
 
 from ironflow import limits
-from ironflow.commands import journals, output
-from ironflow.commands.options import (
-    MOMENT,
-    RUN_ID,
-    STATUSES,
-    Place,
-    data_dir_option,
-    json_option,
-)
-from ironflow.journal.base import Journal, RunQuery, RunSummary
+from ironflow.client import calls
+from ironflow.commands import journals, output, remote
+from ironflow.commands.options import MOMENT, RUN_ID, STATUSES, json_option
+from ironflow.commands.remote import Server
+from ironflow.commands.source import Source, source_options
+from ironflow.journal.base import Journal, RunQuery
 from ironflow.policy.duration import format_duration
 from ironflow.transport.rendering import run_document
+from ironflow.wire.answers import RunDocument, RunListDocument, moment
 
 
 @click.command("list")
@@ -38,7 +35,7 @@ from ironflow.transport.rendering import run_document
     help="How many runs to list.",
 )
 @click.option("--cursor", type=RUN_ID, help="List what comes after this run.")
-@data_dir_option
+@source_options
 @json_option
 def list_runs(
     *,
@@ -48,7 +45,7 @@ def list_runs(
     until: int | None,
     limit: int,
     cursor: str | None,
-    directory: Place,
+    source: Source,
     as_json: bool,
 ) -> None:
     """List runs, newest first."""
@@ -61,11 +58,8 @@ def list_runs(
         limit=limit,
     )
 
-    async def find(journal: Journal) -> Sequence[RunSummary]:
-        return await journal.find(query)
-
-    found = journals.read(directory, find)
-    after = found[-1].row.run_id if len(found) == limit else None
+    found = _found(source, query)
+    after = found[-1].id if len(found) == limit else None
     if as_json:
         output.write_json({"runs": [document(each) for each in found], "cursor": after})
         return
@@ -74,32 +68,49 @@ def list_runs(
         click.echo(f"There may be more: add --cursor {after}", err=True)
 
 
-def document(summary: RunSummary) -> dict[str, object]:
+def _found(source: Source, query: RunQuery) -> Sequence[RunDocument]:
+    if isinstance(source, Server):
+        call = calls.list_runs(
+            statuses=[query.status] if query.status else (),
+            function_id=query.function_id,
+            since=moment(query.since) or "",
+            until=moment(query.until) or "",
+            cursor=query.cursor,
+            limit=query.limit,
+        )
+        return remote.document(source, call, RunListDocument).runs
+
+    async def find(journal: Journal) -> Sequence[RunDocument]:
+        return [run_document(each) for each in await journal.find(query)]
+
+    return journals.read(source, find)
+
+
+def document(run: RunDocument) -> dict[str, object]:
     """Return a run as JSON has it."""
-    found: dict[str, object] = msgspec.to_builtins(run_document(summary))
+    found: dict[str, object] = msgspec.to_builtins(run)
     return found
 
 
-def took(summary: RunSummary) -> str:
+def took(run: RunDocument) -> str:
     """Return how long a run took, or has taken so far."""
-    row = summary.row
-    until = row.ended_at or time.time_ns() // 1_000
-    return format_duration(max(until - row.created_at, 0))
+    until = output.microseconds(run.ended_at) or time.time_ns() // 1_000
+    return format_duration(max(until - output.microseconds(run.created_at), 0))
 
 
-def _write(found: Sequence[RunSummary]) -> None:
+def _write(found: Sequence[RunDocument]) -> None:
     if not found:
         click.echo("No runs.", err=True)
         return
     rows = [
         (
-            each.row.run_id,
+            each.id,
             output.state(each.status),
-            output.plain(each.row.function_id),
-            output.local(each.row.created_at),
+            output.plain(each.function_id),
+            output.local(output.microseconds(each.created_at)),
             took(each),
-            str(each.length),
-            output.plain(each.row.event_name),
+            str(each.records),
+            output.plain(each.event_name),
         )
         for each in found
     ]

@@ -1,31 +1,31 @@
 """`ironflow runs show`: header, reasons, timeline; or the raw records."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from ironflow.commands import journals, output, run_documents, run_timeline
-from ironflow.commands.options import (
-    RUN_ID,
-    Bundle,
-    Place,
-    bundle_option,
-    data_dir_option,
-    json_option,
-)
+from ironflow.client import calls
+from ironflow.commands import journals, output, remote, run_documents, run_timeline
+from ironflow.commands.options import RUN_ID, Bundle, bundle_option, json_option
+from ironflow.commands.remote import Server
 from ironflow.commands.runs_list import took
-from ironflow.commands.standing import IN_BUNDLE, SHARED, moved, reasons
+from ironflow.commands.source import Source, source_options
+from ironflow.commands.standing import IN_BUNDLE, SERVED, SHARED, moved, reasons
 from ironflow.interpreter.fold import RunState, fold
-from ironflow.journal.base import Journal, RunSummary
-from ironflow.records import Entry
+from ironflow.journal.base import Journal
+from ironflow.limits import HISTORY_RECORDS_MAX
+from ironflow.records import Entry, RunStarted
+from ironflow.transport.rendering import run_document
+from ironflow.wire.answers import RunDocument
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    summary: RunSummary
-    entries: list[Entry]
+    run: RunDocument
+    entries: Sequence[Entry]
 
 
 @click.command()
@@ -33,7 +33,7 @@ class _Found:
 @click.option("--records", is_flag=True, help="Show the raw records instead.")
 @click.option("--full", is_flag=True, help="Show values whole.")
 @bundle_option
-@data_dir_option
+@source_options
 @json_option
 def show(
     *,
@@ -41,7 +41,7 @@ def show(
     records: bool,
     full: bool,
     bundle: Path | None,
-    directory: Place,
+    source: Source,
     as_json: bool,
 ) -> None:
     """Show what a run did and why it stands as it does.
@@ -50,53 +50,68 @@ def show(
     from being asked to its end, where it stands in the source, and its value, error,
     or what it waits for.
     """
-
-    async def read(journal: Journal) -> _Found:
-        summary = await journals.found(journal, run_id)
-        return _Found(summary, await journals.history(journal, run_id))
-
-    found = journals.read(Bundle(bundle) if bundle else directory, read)
+    found = _found(Bundle(bundle) if bundle else source, run_id)
     if records:
         run_documents.write_records(found.entries, as_json=as_json, full=full)
         return
     now = time.time_ns() // 1_000
     state = fold(found.entries)
-    owner = IN_BUNDLE if bundle else _owner(directory)
-    why = [*reasons(found.summary, state, now=now, owner=owner)]
+    owner = IN_BUNDLE if bundle else _owner(source)
+    why = [*reasons(found.run, state, now=now, owner=owner)]
     if as_json:
-        output.write_json(run_documents.run(found.summary, state, why))
+        output.write_json(run_documents.of_run(found.run, state, why))
         return
-    _write_header(found.summary, state, why, full=full)
+    _write_header(found, state, why, full=full)
     run_timeline.write(state, now=now, full=full)
 
 
-def _owner(directory: Place) -> int | None:
-    if isinstance(directory, str):
-        return SHARED
-    from ironflow.journal.lmdb.owner import read_owner
+def _found(source: Source | Bundle, run_id: str) -> _Found:
+    if isinstance(source, Server):
+        run = remote.document(source, calls.get_run(run_id), RunDocument)
+        with remote.connected(source) as client:
+            return _Found(run, client.history(run_id, limit=HISTORY_RECORDS_MAX))
 
-    return read_owner(directory)
+    async def read(journal: Journal) -> _Found:
+        summary = await journals.found(journal, run_id)
+        entries = await journals.history(journal, run_id)
+        return _Found(run_document(summary), entries)
+
+    return journals.read(source, read)
+
+
+def _owner(source: Source) -> int | None:
+    match source:
+        case Server():
+            return SERVED
+        case str():
+            return SHARED
+        case Path():
+            from ironflow.journal.lmdb.owner import read_owner
+
+            return read_owner(source)
 
 
 def _write_header(
-    summary: RunSummary, state: RunState, why: list[str], *, full: bool
+    found: _Found, state: RunState, why: list[str], *, full: bool
 ) -> None:
-    row = summary.row
+    run = found.run
+    started = output.local(output.microseconds(run.created_at))
     lines = [
-        ("Run", row.run_id),
-        ("Function", f"{output.plain(row.function_id)}  {_version(state)}"),
-        ("Status", output.state(summary.status)),
-        ("Started", f"{output.local(row.created_at)}  took {took(summary)}"),
+        ("Run", run.id),
+        ("Function", f"{output.plain(run.function_id)}  {_version(state)}"),
+        ("Status", output.state(run.status)),
+        ("Started", f"{started}  took {took(run)}"),
         ("Event", _event(state, full=full)),
     ]
-    if row.parent_run:
-        lines.append(("Parent", f"{row.parent_run}  {output.plain(row.parent_step)}"))
-    if row.continued_from:
-        lines.append(("Continues", row.continued_from))
-    if row.continued_to:
-        lines.append(("Goes on", row.continued_to))
-    if row.lost is not None:
-        lines.append(("Moved", output.plain(moved(summary))))
+    if run.parent_run:
+        step = output.plain(_parent_step(found.entries))
+        lines.append(("Parent", f"{run.parent_run}  {step}"))
+    if run.continued_from:
+        lines.append(("Continues", run.continued_from))
+    if run.continued_to:
+        lines.append(("Goes on", run.continued_to))
+    if run.lost:
+        lines.append(("Moved", output.plain(moved(run.lost))))
     if state.error is not None:
         lines.append(("Error", f"{state.error.type}: {state.error.message}"))
     elif state.payload:
@@ -104,6 +119,11 @@ def _write_header(
     lines.extend(("Why" if not index else "", line) for index, line in enumerate(why))
     for name, text in lines:
         _write_line(name, text)
+
+
+def _parent_step(entries: Sequence[Entry]) -> str:
+    first = entries[0].record if entries else None
+    return first.parent_step if isinstance(first, RunStarted) else ""
 
 
 def _version(state: RunState) -> str:

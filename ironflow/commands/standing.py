@@ -6,54 +6,52 @@ from typing import Final
 from ironflow.commands import output
 from ironflow.interpreter import states
 from ironflow.interpreter.fold import OperationState, RunState
-from ironflow.journal.base import CLOSED, RunSummary
 from ironflow.policy.duration import format_duration
+from ironflow.wire.answers import LostDocument, RunDocument
 
 SHARED: Final = 0  # in place of an owner: any engine may carry the runs on
 IN_BUNDLE: Final = -1  # nobody can
+SERVED: Final = -2  # a server, and the workers that it has
 
 
 def reasons(
-    summary: RunSummary, state: RunState, *, now: int, owner: int | None
+    run: RunDocument, state: RunState, *, now: int, owner: int | None
 ) -> Iterator[str]:
     """Yield why a run that has not ended is not further; nothing for one that has.
 
     `owner` is the process that owns the data directory, None if there is none.
     """
-    pause = summary.row.pause
+    pause = run.pause
     if pause is not None:
-        since = output.local(pause.paused_at)
+        since = output.local(output.microseconds(pause.paused_at))
         yield f"paused ({pause.reason}) since {since}: {pause.message}"
         return
-    if summary.status == "waiting":
+    if run.status == "waiting":
         for operation in state.operations:
             waits_for = waiting(operation, now=now)
             if waits_for:
                 yield f"{operation.kind} {operation.id}: {waits_for}"
         return
-    if summary.status in {"queued", "running"}:
-        yield _ready(summary, owner)
+    if run.status in {"queued", "running"}:
+        yield _ready(run, owner)
 
 
-def moved(summary: RunSummary) -> str:
-    """Return which worker lost the run, and what became of it; empty if none did."""
-    lost = summary.row.lost
-    if lost is None:
-        return ""
+def moved(lost: LostDocument) -> str:
+    """Return which worker lost a run, and what became of it."""
     if lost.by:
         then = f"carried on by {lost.by}"
-    elif summary.row.status in CLOSED or summary.length > lost.length:
+    elif lost.went_on:
         then = "carried on since"
     else:
         then = "it waits for another"
-    when = output.local(lost.at)
+    when = output.local(output.microseconds(lost.at))
     return f"worker {lost.worker} was lost at {when} ({lost.why}): {then}"
 
 
-def _ready(summary: RunSummary, owner: int | None) -> str:
+def _ready(run: RunDocument, owner: int | None) -> str:
     """Who carries on a run that waits for nothing."""
-    verb = "start" if summary.status == "queued" else "go on"
-    function_id = summary.row.function_id
+    verb = "start" if run.status == "queued" else "go on"
+    function_id = run.function_id
     match owner:
         case _ if owner == IN_BUNDLE:
             return "it stood so when the bundle was written"
@@ -61,6 +59,11 @@ def _ready(summary: RunSummary, owner: int | None) -> str:
             return (
                 f"it will {verb} in an engine that has the function {function_id}, as"
                 " soon as one has room"
+            )
+        case _ if owner == SERVED:
+            return (
+                f"it will {verb} in the server, or in a worker of it, that has the"
+                f" function {function_id}, as soon as one has room"
             )
         case None:
             return (

@@ -45,6 +45,14 @@ def position_of(cursor: str, *, option: str) -> int:
     return int(cursor)
 
 
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """Events, oldest first; `after` is 0 on the last page."""
+
+    events: Sequence[StoredEvent]
+    after: int
+
+
 @final
 class EventReads:
     """What may be asked of the log of events."""
@@ -67,6 +75,20 @@ class EventReads:
             ConfigurationError: as for `older`.
         """
         return await newer_page(self._journal, _checked(query))
+
+    async def log(
+        self, pattern: str = ">", *, after: int = 0, limit: int = 100
+    ) -> EventLog:
+        """Return events by pattern in the order in which they were stored.
+
+        Raises:
+            ConfigurationError: the pattern is none, or a number is wrong.
+        """
+        parse_pattern(pattern, option="name")
+        check_after(after)
+        size = page_size(limit, limits.PAGE_EVENTS_MAX)
+        found = await self._journal.events(pattern, after=after, limit=size)
+        return EventLog(found, found[-1].position if len(found) == size else 0)
 
     async def get(self, event_id: str) -> StoredEvent:
         """Return an event.
@@ -95,6 +117,16 @@ def _checked(query: EventQuery) -> EventQuery:
         check_text(name, option="names")
     parse_pattern(query.pattern, option="name")
     return replace(query, limit=page_size(query.limit, limits.PAGE_EVENTS_MAX))
+
+
+def check_after(position: int) -> None:
+    """Refuse a place in a log or history that is none.
+
+    Raises:
+        ConfigurationError: it is negative, or has more than 63 bits.
+    """
+    if not 0 <= position < 1 << 63:
+        raise ConfigurationError(f"after={position} must be 0 or a position")
 
 
 def page_size(limit: int, most: int) -> int:

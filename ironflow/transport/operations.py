@@ -48,7 +48,7 @@ from ironflow.records import (
     Payload,
     RunEnded,
 )
-from ironflow.transport.event_pages import EventReads, page_size
+from ironflow.transport.event_pages import EventReads, check_after, page_size
 from ironflow.transport.keyring import Keyring
 from ironflow.transport.registry import check_host, config_of, row_of
 from ironflow.transport.workers import Workers
@@ -315,8 +315,7 @@ class Operations:
             ConfigurationError: this is no run id, or a number is wrong.
             RunNotFound: there is none with this id.
         """
-        if after < 0:
-            raise ConfigurationError(f"after={after} must be 0 or more")
+        check_after(after)
         size = page_size(limit, _PAGE)
         await self.get_summary(run_id)
         return await self._journal.history(run_id, after=after, limit=size)

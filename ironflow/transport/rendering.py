@@ -9,7 +9,15 @@ from msgspec import UNSET, UnsetType
 from ironflow import values
 from ironflow.errors import ValueRejected
 from ironflow.interpreter.fold import Attempt, OperationState
-from ironflow.journal.base import FunctionRow, Pause, RunSummary, StoredEvent
+from ironflow.journal.base import (
+    CLOSED,
+    FunctionRow,
+    Lost,
+    Pause,
+    RunCount,
+    RunSummary,
+    StoredEvent,
+)
 from ironflow.records import ErrorInfo, EventData, Payload
 from ironflow.transport.registry import config_of
 from ironflow.transport.workers import WorkerInfo
@@ -17,8 +25,10 @@ from ironflow.wire.answers import (
     AttemptDocument,
     EventDocument,
     FunctionDocument,
+    LostDocument,
     OperationDocument,
     PauseDocument,
+    RunCountDocument,
     RunDetailsDocument,
     RunDocument,
     RunEventDocument,
@@ -49,6 +59,7 @@ def run_document(summary: RunSummary) -> RunDocument:
         continued_from=row.continued_from or None,
         continued_to=row.continued_to or None,
         pause=_pause(row.pause),
+        lost=UNSET if row.lost is None else _lost(summary, row.lost),
     )
 
 
@@ -166,6 +177,13 @@ def worker_document(worker: WorkerInfo) -> WorkerDocument:
     )
 
 
+def run_count_document(count: RunCount) -> RunCountDocument:
+    """Return how many runs of a function stand so."""
+    return RunCountDocument(
+        function_id=count.function_id, status=count.status, runs=count.count
+    )
+
+
 def shown(payload: Payload) -> object:
     """Return a stored value as JSON shows it; None where there is none."""
     try:
@@ -182,6 +200,17 @@ def _pause(pause: Pause | None) -> PauseDocument | None:
         message=pause.message,
         version=pause.version,
         paused_at=moment(pause.paused_at),
+    )
+
+
+def _lost(summary: RunSummary, lost: Lost) -> LostDocument:
+    went_on = summary.row.status in CLOSED or summary.length > lost.length
+    return LostDocument(
+        worker=lost.worker,
+        why=lost.why,
+        at=moment(lost.at),
+        by=lost.by or None,
+        went_on=bool(lost.by) or went_on,
     )
 
 

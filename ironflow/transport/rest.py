@@ -6,6 +6,7 @@ from ironflow.transport import openapi
 from ironflow.transport.context import Context
 from ironflow.transport.handlers import (
     batches,
+    event_log,
     events,
     functions,
     keys,
@@ -24,6 +25,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     *runs.ENDPOINTS,
     *records.ENDPOINTS,
     *batches.ENDPOINTS,
+    *event_log.ENDPOINTS,
     *keys.ENDPOINTS,
 )
 _PROMETHEUS: Final = ("content-type", "text/plain; version=0.0.4; charset=utf-8")

@@ -26,6 +26,7 @@ PUBLIC: Final = frozenset(
 _REST: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/openapi.json"): Right.READ,
     ("GET", "/api/v1/events"): Right.READ,
+    ("GET", "/api/v1/events/log"): Right.READ,
     ("GET", "/api/v1/events/names"): Right.READ,
     ("GET", "/api/v1/events/{id}"): Right.READ,
     ("POST", "/api/v1/events"): Right.EMIT,

@@ -50,6 +50,19 @@ class PauseDocument(msgspec.Struct, frozen=True, kw_only=True):
     paused_at: str | None
 
 
+class LostDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker that a run was taken from, because it was lost.
+
+    `by` is who carries the run on now, if somebody does; `went_on`: somebody has.
+    """
+
+    worker: str
+    why: str
+    at: str | None
+    by: str | None
+    went_on: bool
+
+
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A run as lists have it. `records` is the length of its history."""
 
@@ -67,6 +80,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     continued_from: str | None
     continued_to: str | None
     pause: PauseDocument | None
+    lost: LostDocument | UnsetType = UNSET
 
 
 class RunEventDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +270,14 @@ class EventNamesDocument(msgspec.Struct, frozen=True, kw_only=True):
     scanned: int
     scan_cap: int
     truncated: bool
+
+
+class EventLogDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Events in the order in which they were stored; `after`: where the next begin."""
+
+    events: list[EventDocument]
+    count: int
+    after: int | None
 
 
 # --- functions ------------------------------------------------------------------------

@@ -130,6 +130,8 @@ def test_any_refusal_is_read(
         calls.emit_batch([Emission("a")]),
         calls.list_runs(is_detailed=True),
         calls.count_runs(),
+        calls.list_events("a", after=1),
+        calls.event_names(),
         calls.get_records(RUN),
         calls.retry_run(RUN),
         calls.delete_run(RUN),

@@ -183,6 +183,41 @@ async def test_emit_sync_of_an_event_that_nobody_takes_says_so(
     assert event.id == caught.value.event_id
 
 
+async def test_events_are_read_in_the_order_in_which_they_came(client: Client) -> None:
+    for name in ("order.seen", "mail.sent", "order.lost", "order.gone"):
+        await client.emit(name, {"of": name})
+
+    first = await client.list_events("order.*", limit=2)
+    second = await client.list_events("order.*", after=first[-1].position)
+
+    assert [each.name for each in first + second] == [
+        "order.seen",
+        "order.lost",
+        "order.gone",
+    ]
+    assert first[1].data == {"of": "order.lost"}
+    assert len(first[1].run_ids) == 1
+
+
+async def test_an_event_is_found_by_its_id(client: Client) -> None:
+    receipt = await client.emit("order.seen", 1, metadata={"a": "b"})
+
+    event = await client.get_event(receipt.event_id)
+
+    assert (event.id, event.name, event.data) == (receipt.event_id, "order.seen", 1)
+    assert event.metadata == {"a": "b"}
+    assert event.timestamp is not None
+
+
+async def test_names_of_events_are_counted(client: Client) -> None:
+    for name in ("b", "a", "b"):
+        await client.emit(name)
+
+    found = await client.event_names()
+
+    assert [(each.name, each.count) for each in found] == [("a", 1), ("b", 2)]
+
+
 async def test_a_function_is_invoked(client: Client) -> None:
     receipt = await client.invoke("process-order", {"id": "o1"}, idempotency_key="k")
     run = await client.invoke_sync("process-order", {"id": "o1"}, idempotency_key="k")
@@ -343,6 +378,11 @@ async def test_a_server_says_how_it_stands(client: Client, server: Server) -> No
         (lambda client: client.list_runs(limit=0), ironflow.ConfigurationError),
         (lambda client: client.get_function("nobody"), ironflow.FunctionNotFound),
         (lambda client: client.invoke("nobody"), ironflow.FunctionNotFound),
+        (lambda client: client.get_event("evt_" + "0" * 32), ironflow.EventNotFound),
+        (lambda client: client.get_event("e1"), ironflow.ConfigurationError),
+        (lambda client: client.list_events("a..b"), ironflow.ConfigurationError),
+        (lambda client: client.list_events(after=-1), ironflow.ConfigurationError),
+        (lambda client: client.list_events(limit=0), ironflow.ConfigurationError),
         (lambda client: client.emit("two words"), ironflow.ConfigurationError),
         (lambda client: client.emit("a", object()), ironflow.ValueRejected),
         (

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 
 from ironflow.commands import output
-from ironflow.commands.standing import reasons, waiting
+from ironflow.commands.standing import SERVED, moved, reasons, waiting
 from ironflow.interpreter import states
 from ironflow.interpreter.fold import Attempt, OperationState, RunState
-from ironflow.journal.base import RunRow, RunSummary
+from ironflow.journal.base import Lost, RunRow, RunSummary
 from ironflow.records import ErrorInfo
+from ironflow.transport.rendering import run_document
+from ironflow.wire.answers import RunDocument
 
 NOW = 1_700_000_000_000_000
 HOUR = 3_600_000_000
@@ -23,6 +25,12 @@ ROW = RunRow(
     trigger_position=1,
     created_at=NOW,
 )
+
+
+def run(status: str, records: int = 2) -> RunDocument:
+    return run_document(RunSummary(ROW, status, records))
+
+
 FAILED = Attempt(
     number=1,
     started_at=NOW,
@@ -85,16 +93,34 @@ def test_an_open_operation_says_what_it_waits_for(
         ("queued", None, "it will start when an engine that has the function order"),
         ("running", None, "it will go on when an engine that has the function order"),
         ("running", 7, "process 7 owns the data directory and carries its runs on"),
+        ("queued", SERVED, "it will start in the server, or in a worker of it, that"),
     ],
 )
 def test_a_run_that_is_not_waiting_says_who_carries_it_on(
     status: str, owner: int | None, words: str
 ) -> None:
-    summary = RunSummary(ROW, status, 2)
-
-    [reason] = reasons(summary, RunState(), now=NOW, owner=owner)
+    [reason] = reasons(run(status), RunState(), now=NOW, owner=owner)
 
     assert words in reason
+
+
+@pytest.mark.parametrize(
+    ("lost", "status", "words"),
+    [
+        (Lost("w1", "it was silent", NOW, 2, by="w2"), "open", "carried on by w2"),
+        (Lost("w1", "it was silent", NOW, 1), "open", "carried on since"),
+        (Lost("w1", "it was silent", NOW, 2), "failed", "carried on since"),
+        (Lost("w1", "it was silent", NOW, 2), "open", "it waits for another"),
+    ],
+)
+def test_a_run_says_which_worker_was_lost(lost: Lost, status: Any, words: str) -> None:
+    row = msgspec.structs.replace(ROW, status=status, lost=lost)
+
+    found = run_document(RunSummary(row, "running", 2)).lost
+
+    assert found
+    start = f"worker w1 was lost at {output.local(NOW)} (it was silent)"
+    assert moved(found) == f"{start}: {words}"
 
 
 def test_a_waiting_run_names_each_open_operation() -> None:
@@ -102,14 +128,10 @@ def test_a_waiting_run_names_each_open_operation() -> None:
     sleeping = operation(states.SLEEPING, kind="sleep", until=NOW + HOUR)
     state = RunState(operations=(done, sleeping))
 
-    [reason] = reasons(RunSummary(ROW, "waiting", 3), state, now=NOW, owner=None)
+    [reason] = reasons(run("waiting"), state, now=NOW, owner=None)
 
     assert reason.startswith("sleep a:0: until ")
 
 
 def test_a_run_that_has_ended_needs_no_reason() -> None:
-    summary = RunSummary(
-        msgspec.structs.replace(ROW, status="completed"), "completed", 3
-    )
-
-    assert [*reasons(summary, RunState(), now=NOW, owner=None)] == []
+    assert [*reasons(run("completed"), RunState(), now=NOW, owner=None)] == []

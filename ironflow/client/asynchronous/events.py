@@ -7,7 +7,7 @@ from typing import Any
 
 from ironflow import limits
 from ironflow.client import calls
-from ironflow.client.answers import EmittedAnswer, StoredEvent
+from ironflow.client.answers import EmittedAnswer, EventName, StoredEvent
 from ironflow.client.asynchronous.runs import AsyncRuns
 from ironflow.client.patience import patience
 from ironflow.client.pausing import async_now
@@ -171,12 +171,12 @@ class AsyncEvents(AsyncRuns):
         """Return an event.
 
         Raises:
-            ServerError: there is none with this id; its `status` is 404.
+            EventNotFound: there is none with this id, or none any more.
         """
         return await self._connection.send(calls.get_event(event_id))
 
-    async def event_names(self) -> list[str]:
-        """Return the names of the events that are stored."""
+    async def event_names(self) -> list[EventName]:
+        """Return the names of the newest events, with how many there are of each."""
         return list((await self._connection.send(calls.event_names())).names)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ironflow import limits
 from ironflow.client import calls
-from ironflow.client.answers import EmittedAnswer, StoredEvent
+from ironflow.client.answers import EmittedAnswer, EventName, StoredEvent
 from ironflow.client.patience import patience
 from ironflow.client.pausing import now
 from ironflow.client.synchronous.runs import Runs
@@ -173,12 +173,12 @@ class Events(Runs):
         """Return an event.
 
         Raises:
-            ServerError: there is none with this id; its `status` is 404.
+            EventNotFound: there is none with this id, or none any more.
         """
         return self._connection.send(calls.get_event(event_id))
 
-    def event_names(self) -> list[str]:
-        """Return the names of the events that are stored."""
+    def event_names(self) -> list[EventName]:
+        """Return the names of the newest events, with how many there are of each."""
         return list((self._connection.send(calls.event_names())).names)
 
 

@@ -6,10 +6,10 @@ import msgspec
 
 from ironflow import codec, limits
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
+from ironflow.transport.rendering import run_count_document
 from ironflow.wire.answers import (
     RecordDocument,
     RecordListDocument,
-    RunCountDocument,
     RunCountsDocument,
 )
 
@@ -49,12 +49,7 @@ async def get_records(call: Call[RecordsQuery, Nothing]) -> RecordListDocument:
 
 async def count_runs(call: Call[Nothing, Nothing]) -> RunCountsDocument:
     """Count runs by function and status."""
-    found = [
-        RunCountDocument(
-            function_id=each.function_id, status=each.status, runs=each.count
-        )
-        for each in await call.operations.counts()
-    ]
+    found = [run_count_document(each) for each in await call.operations.counts()]
     return RunCountsDocument(counts=found, total=sum(each.runs for each in found))
 
 
