@@ -129,6 +129,7 @@ HTTP2_WINDOW_US_MAX: Final = 10 * 1_000_000  # in which they are counted
 HTTP_WEBSOCKET_MESSAGE_BYTES_DEFAULT: Final = 32 * 1024 * 1024
 HTTP_WEBSOCKET_UNREAD_MESSAGES_MAX: Final = 64  # then the client has to wait
 HTTP_WEBSOCKET_CLOSE_US_MAX: Final = 5 * 1_000_000
+DELETED_RUNS_MAX: Final = 10_000  # by one request
 HTTP_QUERY_PARAMETERS_MAX: Final = 50
 METRICS_FUNCTIONS_MAX: Final = 100  # with lines of their own
 SEGMENT_SILENCE_US_MAX: Final = (

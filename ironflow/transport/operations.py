@@ -335,6 +335,17 @@ class Operations:
         await self._engine.cancel(run_id, reason=reason, actor=actor)
         return await self.get_run(run_id)
 
+    async def pause_run(
+        self, run_id: str, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Ask a run to stand still; return it as it is now. See `Engine.pause`.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        await self._engine.pause(run_id, reason=reason, actor=actor)
+        return await self.get_run(run_id)
+
     async def resume_run(
         self, run_id: str, *, reason: str = "", actor: str = ""
     ) -> RunDetails:

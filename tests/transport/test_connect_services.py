@@ -1,5 +1,6 @@
 """The services of a server as published clients call them, in memory, in virtual time."""
 
+import base64
 import gzip
 from typing import Any
 
@@ -7,6 +8,8 @@ import msgspec
 import pytest
 import trio
 
+from ironflow import limits
+from ironflow.transport.http.messages import Request
 from ironflow.transport.rpc.routes import ABSENT, SERVED
 from ironflow.wire.message import Message, payload
 from ironflow.wire.proto import ironflow as calls
@@ -139,6 +142,78 @@ async def test_a_failed_run_has_its_error(server: Server) -> None:
     assert result.status == RunStatus.RUN_STATUS_FAILED
     assert (result.error.code, result.error.message) == ("NON_RETRYABLE", "lost: all")
     assert not result.error.retryable
+
+
+async def test_a_batch_is_stored_whole_or_not_at_all(server: Server) -> None:
+    good = calls.TriggerRequest(event="order.placed", data={"id": "o"})
+    other = calls.TriggerRequest(event="approval.asked", data_value=[1])
+
+    found = await call(
+        server, "TriggerBatch", calls.TriggerBatchRequest(events=(good, other))
+    )
+    bad = [{"event": "order.placed"}, {"event": "a..b"}]
+    refused = await say(server, "TriggerBatch", events=bad)
+
+    assert [len(each.run_ids) for each in found.results] == [1, 1]
+    assert refused.document["code"] == "invalid_argument"
+    assert len(await server.harness.engine.list_events("order.placed")) == 1
+
+
+async def test_a_function_is_invoked_whatever_its_triggers(server: Server) -> None:
+    request = calls.InvokeFunctionRequest(
+        function_id="process-order", data={"id": "o"}, idempotency_key="k"
+    )
+
+    first = await call(server, "InvokeFunction", request)
+    second = await call(server, "InvokeFunction", request)
+    await server.harness.clock.settle()
+
+    run = await call(server, "GetRun", calls.GetRunRequest(id=first.run_id))
+    assert first == second
+    assert run.output == {"order": "o", "receipt": "charged 0"}
+    unknown = await say(server, "InvokeFunction", functionId="none")
+    assert unknown.document["code"] == "not_found"
+
+
+async def test_the_result_of_a_function_is_waited_for(server: Server) -> None:
+    request = calls.InvokeFunctionSyncRequest(
+        function_id="process-order", data={"id": "o"}
+    )
+
+    found = await call(server, "InvokeFunctionSync", request)
+
+    assert found.result.status == RunStatus.RUN_STATUS_COMPLETED
+    assert found.result.output["order"] == "o"
+
+
+async def test_who_goes_away_cancels_what_it_waited_for(server: Server) -> None:
+    class Going:
+        """A client that leaves while it waits."""
+
+        def __init__(self) -> None:
+            self.body = b'{"functionId": "ask"}'
+            self.left = trio.Event()
+
+        async def receive(self, *, is_timed: bool) -> bytes:
+            body, self.body = self.body, b""
+            return body
+
+        def is_gone(self) -> bool:
+            return self.left.is_set()
+
+        async def wait_gone(self) -> None:
+            await self.left.wait()
+
+    client = Going()
+    path = f"{PACKAGE}IronflowService/InvokeFunctionSync"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.handler, Request("POST", path, body=client))
+        await server.harness.clock.settle()
+        client.left.set()
+    await server.harness.clock.settle()
+
+    [run] = await server.harness.engine.list_runs(function_id="ask")
+    assert run.status == "cancelled"
 
 
 async def test_a_name_that_is_none_is_refused(server: Server) -> None:
@@ -275,6 +350,130 @@ async def test_a_run_that_is_not_paused_has_no_such_state(server: Server) -> Non
     found = await say(server, "GetPausedState", run_id=run_id)
 
     assert found.document["code"] == "failed_precondition"
+
+
+async def test_a_run_is_paused_where_it_waits(server: Server) -> None:
+    run_id = await start(server, "approval.asked", None)
+
+    found = await call(server, "PauseRun", calls.PauseRunRequest(run_id=run_id))
+    await server.harness.clock.settle()
+
+    assert found.status in {"paused", "pause_requested"}
+    run = await call(server, "GetRun", calls.GetRunRequest(id=run_id))
+    assert run.status == RunStatus.RUN_STATUS_PAUSED
+
+
+async def test_a_run_that_has_ended_is_not_paused(server: Server) -> None:
+    run_id = await start(server, "order.placed", {"id": "o"})
+
+    found = await say(server, "PauseRun", run_id=run_id)
+
+    assert found.document["code"] == "failed_precondition"
+
+
+async def test_the_result_of_a_step_is_patched(server: Server) -> None:
+    run_id = await start(server, "order.lost", {"id": "o"})
+    none = await say(server, "PatchStep", step_id=f"{run_id}:charge:0", output={"a": 1})
+
+    waiting = await start(server, "payment.asked", {"id": "o"})
+    step = await call(
+        server,
+        "PatchStep",
+        calls.PatchStepRequest(
+            step_id=f"{waiting}:limit:0", output={"a": 1}, reason="typo"
+        ),
+    )
+
+    assert none.status == 400
+    assert step.output == {"a": 1}
+
+
+async def paused_run(server: Server) -> str:
+    """Return a run that has a step behind it and is paused while it sleeps."""
+    run_id = await start(server, "payment.asked", {"id": "o"})
+    await call(server, "PauseRun", calls.PauseRunRequest(run_id=run_id))
+    await server.harness.clock.settle()
+    return run_id
+
+
+@pytest.mark.parametrize("sent", ['{"a": 1}', {"a": 1}, "eyJhIjogMX0="])
+async def test_what_a_step_returned_is_replaced_while_its_run_is_paused(
+    server: Server, sent: object
+) -> None:
+    run_id = await paused_run(server)
+
+    found = await say(
+        server, "InjectStepOutput", run_id=run_id, step_id="limit:0", new_output=sent
+    )
+    state = await say(server, "GetPausedState", run_id=run_id)
+
+    assert base64.b64decode(found.document["previousOutput"]) == b"10"
+    [step] = state.document["steps"]
+    assert (step["name"], step["status"], step["stepType"]) == (
+        "limit",
+        "completed",
+        "invoke",
+    )
+    assert base64.b64decode(step["output"]) == b'{"a":1}'
+
+
+async def test_nothing_is_replaced_elsewhere(server: Server) -> None:
+    waiting = await start(server, "approval.asked", None)
+    paused = await paused_run(server)
+
+    running = await say(server, "InjectStepOutput", run_id=waiting, step_id="x")
+    unknown = await say(server, "InjectStepOutput", run_id=paused, step_id="x")
+
+    assert running.document["code"] == "failed_precondition"
+    assert unknown.document["code"] == "not_found"
+
+
+async def test_a_run_that_has_ended_is_deleted(server: Server) -> None:
+    ended = await start(server, "order.placed", {"id": "o"})
+    waiting = await start(server, "approval.asked", None)
+
+    await call(server, "DeleteRun", calls.DeleteRunRequest(id=ended))
+
+    assert (await say(server, "GetRun", id=ended)).status == 404
+    refused = await say(server, "DeleteRun", id=waiting)
+    assert refused.document["code"] == "failed_precondition"
+
+
+async def test_runs_are_deleted_by_what_they_have_in_common(server: Server) -> None:
+    failed = await start(server, "order.lost", {"id": "o"})
+    kept = await start(server, "order.placed", {"id": "o"})
+    await start(server, "approval.asked", None)
+    request = calls.DeleteRunsRequest(status=RunStatus.RUN_STATUS_FAILED)
+
+    first = await call(server, "DeleteRuns", request)
+    second = await call(server, "DeleteRuns", request)
+    of_ask = calls.DeleteRunsRequest(function_id="ask")
+    none = await call(server, "DeleteRuns", of_ask)
+
+    assert (first.deleted, second.deleted, none.deleted) == (1, 0, 0)
+    assert (await say(server, "GetRun", id=failed)).status == 404
+    assert (await say(server, "GetRun", id=kept)).status == 200
+
+
+async def test_runs_are_deleted_a_page_at_a_time(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        await start(server, "order.placed", {"id": str(n)})
+    monkeypatch.setattr(limits, "PAGE_RUNS_MAX", 2)
+    monkeypatch.setattr(limits, "DELETED_RUNS_MAX", 3)
+    request = calls.DeleteRunsRequest(function_id="process-order")
+
+    found = [(await call(server, "DeleteRuns", request)).deleted for _ in range(3)]
+
+    assert found == [3, 2, 0]
+
+
+@pytest.mark.parametrize("wanted", [{}, {"status": "running"}])
+async def test_not_all_runs_are_deleted(server: Server, wanted: dict[str, str]) -> None:
+    found = await say(server, "DeleteRuns", **wanted)
+
+    assert found.document["code"] == "invalid_argument"
 
 
 async def test_a_run_is_not_resumed_at_a_step(server: Server) -> None:

@@ -6,14 +6,21 @@ from msgspec import UNSET
 
 from ironflow import limits
 from ironflow.engine.handles import Receipt
+from ironflow.handles import Emission
 from ironflow.transport.handlers.events import texts
 from ironflow.transport.handlers.patience import while_there
-from ironflow.transport.http.messages import Request
+from ironflow.transport.http.messages import ClientGone, Request
 from ironflow.transport.operations import Operations, RunDetails
 from ironflow.transport.rpc.procedures import Procedure
 from ironflow.transport.rpc.rendering import result_message
 from ironflow.wire.message import payload
 from ironflow.wire.proto.ironflow import (
+    InvokeFunctionRequest,
+    InvokeFunctionResponse,
+    InvokeFunctionSyncRequest,
+    InvokeFunctionSyncResponse,
+    TriggerBatchRequest,
+    TriggerBatchResponse,
     TriggerRequest,
     TriggerResponse,
     TriggerSyncRequest,
@@ -21,6 +28,7 @@ from ironflow.wire.proto.ironflow import (
 )
 
 SOURCE: Final = "sdk"
+_GONE: Final = "the client that waited for it went away"
 
 
 def data_of(message: Any) -> Any:
@@ -53,6 +61,67 @@ async def trigger_sync(
     )
 
 
+async def trigger_batch(
+    operations: Operations, _: Request, message: TriggerBatchRequest
+) -> TriggerBatchResponse:
+    """Store events in one commit, all or none; an error is one of the whole call."""
+    receipts = await operations.emit_batch(
+        [
+            Emission(
+                each.event,
+                data_of(each),
+                each.idempotency_key,
+                texts(each.metadata or {}),
+                each.version or 1,
+                SOURCE,
+            )
+            for each in message.events
+        ]
+    )
+    return TriggerBatchResponse(
+        results=tuple(
+            TriggerResponse(run_ids=each.run_ids, event_id=each.event_id)
+            for each in receipts
+        )
+    )
+
+
+async def invoke(
+    operations: Operations, _: Request, message: InvokeFunctionRequest
+) -> InvokeFunctionResponse:
+    """Start a run of one function, whatever its triggers."""
+    receipt = await operations.invoke(
+        message.function_id, data_of(message), idempotency_key=message.idempotency_key
+    )
+    [run_id] = receipt.run_ids
+    return InvokeFunctionResponse(run_id=run_id, event_id=receipt.event_id)
+
+
+async def invoke_sync(
+    operations: Operations, request: Request, message: InvokeFunctionSyncRequest
+) -> InvokeFunctionSyncResponse:
+    """Start a run of one function and wait for it; who goes away cancels it."""
+    receipt = await operations.invoke(
+        message.function_id,
+        data_of(message),
+        idempotency_key=message.idempotency_key,
+        metadata=texts(message.metadata or {}),
+    )
+    seconds = waited_s(message.timeout_ms)
+
+    async def look() -> list[RunDetails]:
+        return await operations.results(receipt.run_ids, seconds)
+
+    try:
+        [run] = await while_there(request, look)
+    except ClientGone:
+        if not receipt.duplicate:
+            [run_id] = receipt.run_ids
+            await operations.cancel_run(run_id, reason=_GONE)
+        raise
+    return InvokeFunctionSyncResponse(result=result_message(run))
+
+
 async def _emitted(
     operations: Operations, message: TriggerRequest | TriggerSyncRequest
 ) -> Receipt:
@@ -77,4 +146,7 @@ EVENTS: Final[dict[str, Procedure]] = {
     "Trigger": trigger,
     "Emit": trigger,
     "TriggerSync": trigger_sync,
+    "TriggerBatch": trigger_batch,
+    "InvokeFunction": invoke,
+    "InvokeFunctionSync": invoke_sync,
 }

@@ -13,13 +13,14 @@ from ironflow.transport.rpc.procedures import Procedure, bound
 from ironflow.transport.rpc.pubsub import PUBSUB
 from ironflow.transport.rpc.runs import RUNS
 from ironflow.transport.rpc.status import STATUS, capabilities_document
+from ironflow.transport.rpc.steering import STEERING
 from ironflow.wire.message import Service
 from ironflow.wire.proto.ironflow import IronflowService
 from ironflow.wire.proto.pubsub import PubSubService
 
 PACKAGE: Final = "ironflow.v1."
 SERVED: Final[dict[str, tuple[Service, dict[str, Procedure]]]] = {
-    "IronflowService": (IronflowService, EVENTS | FUNCTIONS | RUNS | STATUS),
+    "IronflowService": (IronflowService, EVENTS | FUNCTIONS | RUNS | STEERING | STATUS),
     "PubSubService": (PubSubService, PUBSUB),
 }
 # Services of the schema of which nothing is here: each of their methods says so.

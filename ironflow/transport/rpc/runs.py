@@ -1,4 +1,4 @@
-"""Runs of IronflowService: look at them, steer them."""
+"""Runs of IronflowService, to look at."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,7 +16,6 @@ from ironflow.transport.rpc.functions import by_id
 from ironflow.transport.rpc.procedures import Procedure
 from ironflow.wire.errors import ConnectError, malformed
 from ironflow.wire.proto.ironflow import (
-    CancelRunRequest,
     GetPausedStateRequest,
     GetPausedStateResponse,
     GetRunRequest,
@@ -25,7 +24,6 @@ from ironflow.wire.proto.ironflow import (
     ListRunsRequest,
     ListRunsResponse,
     PausedStepInfo,
-    ResumeRunRequest,
 )
 from ironflow.wire.proto.types import Run, StepStatus, StepType
 
@@ -39,10 +37,11 @@ _DONE: Final = {
 
 async def get(operations: Operations, _: Request, message: GetRunRequest) -> Run:
     """Return a run."""
-    return await _message(operations, await operations.get_run(message.id))
+    return await run_message(operations, await operations.get_run(message.id))
 
 
-async def _message(operations: Operations, run: RunDetails) -> Run:
+async def run_message(operations: Operations, run: RunDetails) -> Run:
+    """Return a run as a message."""
     functions = by_id(await operations.list_functions())
     return rendering.run_message(run, functions, environment=operations.environment)
 
@@ -132,21 +131,6 @@ async def steps(
     return GetRunStepsResponse(steps=rendering.step_messages(message.run_id, state))
 
 
-async def cancel(operations: Operations, _: Request, message: CancelRunRequest) -> Run:
-    """Ask a run to cancel; return it as it is now."""
-    run = await operations.cancel_run(message.id, reason=message.reason)
-    return await _message(operations, run)
-
-
-async def resume(operations: Operations, _: Request, message: ResumeRunRequest) -> Run:
-    """Let a paused run try again."""
-    if message.from_step:
-        raise ConnectError(
-            "unimplemented", "this server resumes a run where it stands, not at a step"
-        )
-    return await _message(operations, await operations.resume_run(message.run_id))
-
-
 async def paused_state(
     operations: Operations, _: Request, message: GetPausedStateRequest
 ) -> GetPausedStateResponse:
@@ -180,7 +164,5 @@ RUNS: Final[dict[str, Procedure]] = {
     "GetRun": get,
     "ListRuns": list_some,
     "GetRunSteps": steps,
-    "CancelRun": cancel,
-    "ResumeRun": resume,
     "GetPausedState": paused_state,
 }
