@@ -58,13 +58,11 @@ def _pause(view: View, row: RunRow, command: PauseRun) -> Done | Refused:
     epoch = view.hold(row.run_id).epoch
     if not epoch or epoch != command.epoch:
         return Refused(records.lease_lost(row.run_id, command.epoch))
-    if _end_waits(view, row, after=command.inbox_through):
+    pause = row.asked if command.pause.reason == ASKED else command.pause
+    if pause is None or _end_waits(view, row, after=command.inbox_through):
         return Done(changed=False)
     for draft in command.kept:
         view.put_inbox(row.run_id, draft)
-    pause = command.pause
-    if pause.reason == ASKED and row.asked is not None:
-        pause = row.asked  # who holds the run need not know who asked
     runs.stand_still(view, row, pause)
     return Done()
 

@@ -34,7 +34,8 @@ class PauseRun:
     Refused with `LeaseLost` or `RunNotFound`. `inbox_through`: inbox rows that the
     holder has seen. If a cancel or the run's deadline came after them, nothing changes
     and the holder keeps the run (`Done(changed=False)`): an end comes before a pause.
-    `kept`: outcomes that the run's code could not be shown; they go into the inbox.
+    A pause for `asked` is the one that the row has; nothing changes if nobody asks any
+    more. `kept`: outcomes that the run's code could not be shown; they go into the inbox.
     """
 
     run_id: str

@@ -143,6 +143,8 @@ async def check_a_pause_that_is_asked_for_is_taken_back(
         resume = ResumeRun(holder.run_id)
         changes = [await scene.done(resume, what=_WHAT) for _ in range(2)]
         expect(changes, [True, False], what="whether a resume changes something")
+        late = PauseRun(holder.run_id, holder.claim.epoch, Pause("asked", "", "", 0))
+        require(not await scene.done(late, what=_WHAT), what="a holder that is late")
         expect((await holder.append()).asked, None, what="what the holder is asked for")
         await holder.park()
         expect((await scene.summary(holder.run_id)).status, "waiting", what="status")

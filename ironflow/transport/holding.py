@@ -53,7 +53,7 @@ from ironflow.wire.frames import (
 )
 
 _LAST: Final = (RunEnded, RunContinued)
-_PAUSES: Final = frozenset({"code", "step"})
+_PAUSES: Final = frozenset({"code", "step", "asked"})
 
 
 @final
@@ -157,14 +157,21 @@ class Holding:
         run_id, held = claim.run_id, self.runs[claim.run_id]
         inbox = waiting(claim.inbox)
         length, digest = self._kept.pop(run_id, (0, b""))
+        sent = Claimed(
+            run_id,
+            claim.function_id,
+            claim.epoch,
+            claim.length,
+            inbox,
+            asked=claim.asked is not None,
+        )
         entries = claim.entries
         if length == claim.length:
             held.digest = digest
-            return Claimed(run_id, claim.function_id, claim.epoch, length, inbox)
+            return sent
         if not entries:
             entries = await self._end_of(claim)
         held.digest = entries[-1].digest
-        sent = Claimed(run_id, claim.function_id, claim.epoch, claim.length, inbox)
         if len(entries) < claim.length:
             return sent
         page, taken = _page(entries)
@@ -254,7 +261,12 @@ class Holding:
         if isinstance(answer, Appended):
             assert isinstance(command, AppendRecords)
             self._appended(command, answer)
-            return Stored(answer.length, waiting(answer.inbox), answer.parked)
+            return Stored(
+                answer.length,
+                waiting(answer.inbox),
+                answer.parked,
+                answer.asked is not None,
+            )
         assert isinstance(answer, Done)
         if isinstance(command, PauseRun) and answer.changed:
             self.runs.pop(command.run_id, None)

@@ -47,6 +47,7 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True):
 
     `history` is an array of all its `length` records, each `[format, header, digest]` or
     `[format, header, digest, payload]`; nil: the worker has them, or asks for them.
+    `asked`: somebody wants the run to stand still; begin no step, and pause it for `asked`.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True):
     length: int
     inbox: tuple[Waiting, ...] = ()
     history: msgspec.Raw = _NONE
+    asked: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -142,12 +144,13 @@ ReceivedCommand = ReceivedAppend | PauseHeld | CancelChild
 class Stored(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """An append is durable: the length now, what waits, and whether the run is parked.
 
-    A run that is parked, or has ended, is not held any more.
+    A run that is parked, or has ended, is not held any more. `asked` is as in `Claimed`.
     """
 
     length: int
     inbox: tuple[Waiting, ...]
     parked: bool
+    asked: bool = False
 
 
 class Carried(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -24,6 +24,7 @@ from ironflow.journal.base import (
     Done,
     InboxRow,
     JournalCommand,
+    Pause,
     PauseRun,
     Refused,
     RequestCancel,
@@ -44,6 +45,8 @@ from ironflow.wire.frames import (
     sent,
 )
 
+# The server knows who asks, and why.
+_ASKED: Final = Pause("asked", "somebody asked for it", "", 0)
 _PARENT: Final = "run "  # how the engine names who cancels a child
 _ERRORS: Final[dict[str, Callable[[str], IronflowError]]] = {
     LeaseLost.code: LeaseLost,
@@ -117,7 +120,9 @@ def answer_of(outcome: Outcome) -> Answer:
     """
     match outcome:
         case Stored():
-            return Appended(outcome.length, _inbox(outcome.inbox), outcome.parked)
+            inbox = _inbox(outcome.inbox)
+            asked = _ASKED if outcome.asked else None
+            return Appended(outcome.length, inbox, outcome.parked, asked)
         case Carried():
             return Done(outcome.changed)
         case Refusal():
@@ -141,6 +146,7 @@ def claim_of(claimed: Claimed) -> Claim:
         claimed.length,
         _inbox(claimed.inbox),
         entries,
+        asked=_ASKED if claimed.asked else None,
     )
 
 

@@ -25,6 +25,7 @@ from tests.engine import (
     test_logs,
     test_lost_leases,
     test_never_begun,
+    test_pausing,
     test_poison,
     test_races,
     test_recovery,
@@ -72,6 +73,7 @@ MODULES: Final = (
     test_logs,
     test_lost_leases,
     test_never_begun,
+    test_pausing,
     test_poison,
     test_races,
     test_recovery,
@@ -81,6 +83,7 @@ MODULES: Final = (
     test_turns,
 )
 deadly, place = test_poison.deadly, test_abandoned.place  # fixtures of theirs
+gate = test_pausing.gate
 
 
 def take(module: ModuleType) -> None:
