@@ -128,7 +128,10 @@ class Taker(Protocol):
 
 @final
 class Book:
-    """All jobs of one engine. Only its loop touches it."""
+    """All jobs of one engine. Only its loop touches it.
+
+    When it `is_closed` it gives out none any more.
+    """
 
     def __init__(self, clock: Clock, alarms: Alarms) -> None:
         self._clock = clock
@@ -141,7 +144,7 @@ class Book:
         )
         self._number = 0
         self._sequence = 0
-        self._is_closed = False
+        self.is_closed = False
 
     # --- the side of the runs -----------------------------------------------------------
 
@@ -191,7 +194,7 @@ class Book:
 
     def close(self) -> list[str]:
         """Hand out no job any more; return the runs that wait for news."""
-        self._is_closed = True
+        self.is_closed = True
         self._queues.wake_all()
         return [each.run_id for each in self._jobs.values() if each.is_awaited]
 
@@ -200,7 +203,7 @@ class Book:
     def take(self, taker: Taker, *, limit: int) -> list[Assignment]:
         """Give a worker the jobs that have waited longest, at most `limit`."""
         found: list[Assignment] = []
-        while len(found) < limit and not self._is_closed:
+        while len(found) < limit and not self.is_closed:
             job = self._queues.oldest(taker.functions)
             if job is None:
                 break
@@ -214,7 +217,7 @@ class Book:
         over = self._clock.now() + wait_us
         while True:
             found = self.take(taker, limit=limit)
-            if found or self._clock.now() >= over or limit < 1 or self._is_closed:
+            if found or self._clock.now() >= over or limit < 1 or self.is_closed:
                 return found
             await self._queues.wait(taker.functions, until=over)
 

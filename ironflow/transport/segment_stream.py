@@ -123,7 +123,7 @@ class _Stream:
 
     async def _assign(self) -> None:
         worker, book = self._worker, self._book
-        while not self._is_draining:
+        while not (self._is_draining or book.is_closed):
             self._room = trio.Event()
             now = self._host.now()
             if self._busy_until > now:
