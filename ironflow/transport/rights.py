@@ -118,7 +118,7 @@ def _table() -> dict[tuple[str, str], Right]:
     for name, (service, _) in SERVED.items():
         table |= _calls(name, service)
     # What is not there may be asked for by anyone with a key: the answer tells nothing.
-    for name in (*SERVED, *ABSENT):
+    for name in (*SERVED, *ABSENT, "WorkerService"):
         table["POST", f"/{PACKAGE}{name}/{{method}}"] = Right.NOTHING
     table["POST", f"/{PACKAGE}IronflowService/GetCapabilities"] = Right.READ
     table |= dict.fromkeys(

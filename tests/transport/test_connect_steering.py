@@ -1,0 +1,193 @@
+"""Runs that are paused, corrected, cancelled and deleted over the RPC surface."""
+
+import base64
+
+import pytest
+
+from ironflow import limits
+from ironflow.wire.proto import ironflow as calls
+from ironflow.wire.proto.types import RunStatus
+from tests.transport.calling import RUN, call, say, start
+from tests.transport.conftest import Server
+
+
+async def test_a_run_is_cancelled(server: Server) -> None:
+    run_id = await start(server, "approval.asked", None)
+
+    await call(server, "CancelRun", calls.CancelRunRequest(id=run_id, reason="enough"))
+    await server.harness.clock.settle()
+
+    run = await call(server, "GetRun", calls.GetRunRequest(id=run_id))
+    assert run.status == RunStatus.RUN_STATUS_CANCELLED
+
+
+async def test_a_paused_run_says_how_it_stands_and_is_resumed(server: Server) -> None:
+    run_id = await start(server, "order.odd", {})
+
+    state = await call(
+        server, "GetPausedState", calls.GetPausedStateRequest(run_id=run_id)
+    )
+    run = await call(server, "GetRun", calls.GetRunRequest(id=run_id))
+    resumed = await call(server, "ResumeRun", calls.ResumeRunRequest(run_id=run_id))
+
+    assert (state.steps, state.pause_reason) == ((), "code")
+    assert (run.status, run.pause_reason) == (RunStatus.RUN_STATUS_PAUSED, "code")
+    assert run.error.code == "PAUSED"
+    assert resumed.id == run_id
+
+
+async def test_a_run_that_is_not_paused_has_no_such_state(server: Server) -> None:
+    run_id = await start(server, "approval.asked", None)
+
+    found = await say(server, "GetPausedState", run_id=run_id)
+
+    assert found.document["code"] == "failed_precondition"
+
+
+async def test_a_run_is_paused_where_it_waits(server: Server) -> None:
+    run_id = await start(server, "approval.asked", None)
+
+    found = await call(server, "PauseRun", calls.PauseRunRequest(run_id=run_id))
+    await server.harness.clock.settle()
+
+    assert found.status in {"paused", "pause_requested"}
+    run = await call(server, "GetRun", calls.GetRunRequest(id=run_id))
+    assert run.status == RunStatus.RUN_STATUS_PAUSED
+
+
+async def test_a_run_that_has_ended_is_not_paused(server: Server) -> None:
+    run_id = await start(server, "order.placed", {"id": "o"})
+
+    found = await say(server, "PauseRun", run_id=run_id)
+
+    assert found.document["code"] == "failed_precondition"
+
+
+async def test_the_result_of_a_step_is_patched(server: Server) -> None:
+    run_id = await start(server, "order.lost", {"id": "o"})
+    none = await say(server, "PatchStep", step_id=f"{run_id}:charge:0", output={"a": 1})
+
+    waiting = await start(server, "payment.asked", {"id": "o"})
+    step = await call(
+        server,
+        "PatchStep",
+        calls.PatchStepRequest(
+            step_id=f"{waiting}:limit:0", output={"a": 1}, reason="typo"
+        ),
+    )
+
+    assert none.status == 400
+    assert step.output == {"a": 1}
+
+
+async def paused_run(server: Server) -> str:
+    """Return a run that has a step behind it and is paused while it sleeps."""
+    run_id = await start(server, "payment.asked", {"id": "o"})
+    await call(server, "PauseRun", calls.PauseRunRequest(run_id=run_id))
+    await server.harness.clock.settle()
+    return run_id
+
+
+@pytest.mark.parametrize("sent", ['{"a": 1}', {"a": 1}, "eyJhIjogMX0="])
+async def test_what_a_step_returned_is_replaced_while_its_run_is_paused(
+    server: Server, sent: object
+) -> None:
+    run_id = await paused_run(server)
+
+    found = await say(
+        server, "InjectStepOutput", run_id=run_id, step_id="limit:0", new_output=sent
+    )
+    state = await say(server, "GetPausedState", run_id=run_id)
+
+    assert base64.b64decode(found.document["previousOutput"]) == b"10"
+    [step] = state.document["steps"]
+    assert (step["name"], step["status"], step["stepType"]) == (
+        "limit",
+        "completed",
+        "invoke",
+    )
+    assert base64.b64decode(step["output"]) == b'{"a":1}'
+
+
+async def test_nothing_is_replaced_elsewhere(server: Server) -> None:
+    waiting = await start(server, "approval.asked", None)
+    paused = await paused_run(server)
+
+    running = await say(server, "InjectStepOutput", run_id=waiting, step_id="x")
+    unknown = await say(server, "InjectStepOutput", run_id=paused, step_id="x")
+
+    assert running.document["code"] == "failed_precondition"
+    assert unknown.document["code"] == "not_found"
+
+
+async def test_a_run_that_has_ended_is_deleted(server: Server) -> None:
+    ended = await start(server, "order.placed", {"id": "o"})
+    waiting = await start(server, "approval.asked", None)
+
+    await call(server, "DeleteRun", calls.DeleteRunRequest(id=ended))
+
+    assert (await say(server, "GetRun", id=ended)).status == 404
+    refused = await say(server, "DeleteRun", id=waiting)
+    assert refused.document["code"] == "failed_precondition"
+
+
+async def test_runs_are_deleted_by_what_they_have_in_common(server: Server) -> None:
+    failed = await start(server, "order.lost", {"id": "o"})
+    kept = await start(server, "order.placed", {"id": "o"})
+    await start(server, "approval.asked", None)
+    request = calls.DeleteRunsRequest(status=RunStatus.RUN_STATUS_FAILED)
+
+    first = await call(server, "DeleteRuns", request)
+    second = await call(server, "DeleteRuns", request)
+    of_ask = calls.DeleteRunsRequest(function_id="ask")
+    none = await call(server, "DeleteRuns", of_ask)
+
+    assert (first.deleted, second.deleted, none.deleted) == (1, 0, 0)
+    assert (await say(server, "GetRun", id=failed)).status == 404
+    assert (await say(server, "GetRun", id=kept)).status == 200
+
+
+async def test_runs_are_deleted_a_page_at_a_time(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        await start(server, "order.placed", {"id": str(n)})
+    monkeypatch.setattr(limits, "PAGE_RUNS_MAX", 2)
+    monkeypatch.setattr(limits, "DELETED_RUNS_MAX", 3)
+    request = calls.DeleteRunsRequest(function_id="process-order")
+
+    found = [(await call(server, "DeleteRuns", request)).deleted for _ in range(3)]
+
+    assert found == [3, 2, 0]
+
+
+@pytest.mark.parametrize("wanted", [{}, {"status": "running"}])
+async def test_not_all_runs_are_deleted(server: Server, wanted: dict[str, str]) -> None:
+    found = await say(server, "DeleteRuns", **wanted)
+
+    assert found.document["code"] == "invalid_argument"
+
+
+async def test_a_run_is_not_resumed_at_a_step(server: Server) -> None:
+    found = await say(server, "ResumeRun", run_id=RUN, from_step="charge")
+
+    assert (found.status, found.document["code"]) == (501, "unimplemented")
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("GetRun", "id"),
+        ("GetRunSteps", "run_id"),
+        ("CancelRun", "id"),
+        ("ResumeRun", "run_id"),
+    ],
+)
+async def test_a_run_that_is_not_there_is_not_found(
+    server: Server, method: str, name: str
+) -> None:
+    unknown = await say(server, method, **{name: RUN})
+    none = await say(server, method, **{name: "x"})
+
+    assert (unknown.status, unknown.document["code"]) == (404, "not_found")
+    assert (none.status, none.document["code"]) == (400, "invalid_argument")
