@@ -58,6 +58,13 @@ class Hosting:
         """
         self._runtime.carry(program)
 
+    def bound(self, capacity: Callable[[], int]) -> None:
+        """Hold no more runs of carried programs than this says, however many are ready.
+
+        The rest stay in the journal. Call `look` when it says more than before.
+        """
+        self._runtime.outside.capacity = capacity
+
     def drop(self, function_id: str) -> None:
         """Claim no more runs of this function; those that are held go on."""
         self._runtime.drop(function_id)

@@ -258,9 +258,7 @@ async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) ->
         room = limits.RUNS_ACTIVE_MAX - len(runtime.active)
         if room <= 0 or runtime.closing:
             continue
-        claims = await runtime.journal.claim(runtime.functions, limit=room)
-        if len(claims) == room:
-            runtime.look.set()
+        claims = await _claim(runtime, room)
         wanted = [claim for claim in claims if only is None or only(claim)]
         for claim in wanted:
             if not claim.is_recovered:
@@ -268,6 +266,21 @@ async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) ->
         recovered = [claim for claim in wanted if claim.is_recovered]
         if recovered:
             await _recover(runtime, work, recovered)
+
+
+async def _claim(runtime: Runtime, room: int) -> Sequence[Claim]:
+    """Claim at most `room` runs; of functions that others execute, as many as they take."""
+    outside = runtime.functions & runtime.outside.functions
+    claims = await runtime.journal.claim(runtime.functions - outside, limit=room)
+    if len(claims) == room:
+        runtime.look.set()
+    left = min(room - len(claims), runtime.outside.room) if outside else 0
+    if left <= 0:
+        return claims
+    others = await runtime.journal.claim(outside, limit=left)
+    if len(others) == left:
+        runtime.look.set()
+    return [*claims, *others]
 
 
 async def _recover(runtime: Runtime, work: Work, claims: Sequence[Claim]) -> None:
@@ -306,6 +319,8 @@ def _carry_on(runtime: Runtime, work: Work, claim: Claim) -> None:
     if carried is None:
         carried = ActiveRun(runtime, work, runtime.programs[claim.function_id], claim)
     runtime.active[claim.run_id] = carried
+    if claim.function_id in runtime.outside.functions:
+        runtime.outside.active.add(claim.run_id)
     carried.claimed(claim)
 
 

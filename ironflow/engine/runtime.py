@@ -48,6 +48,25 @@ class Carried(Protocol):
 
 
 @final
+class Outside:
+    """The functions that others execute, and how many of their runs may be held.
+
+    Their runs wait for those others while they are held, so they must not take the place
+    of runs that have none to wait for. `capacity` says how many may be held now.
+    """
+
+    def __init__(self) -> None:
+        self.functions: frozenset[str] = frozenset()
+        self.active: set[str] = set()  # the ids of those runs
+        self.capacity: Callable[[], int] = lambda: limits.RUNS_ACTIVE_MAX
+
+    @property
+    def room(self) -> int:
+        """Return how many more may be held."""
+        return self.capacity() - len(self.active)
+
+
+@final
 class Runtime:
     """The shared state of one engine. Only its loop touches it."""
 
@@ -66,6 +85,7 @@ class Runtime:
         self.clock = clock
         self.programs = programs
         self.functions = frozenset(programs)  # those whose runs are claimed
+        self.outside = Outside()
         self.nursery = nursery
         self.asyncio_loop = asyncio_loop
         self.hooks = hooks
@@ -216,6 +236,7 @@ class Runtime:
         """Carry out a program from now on, in the place of any of its id."""
         self.programs[program.id] = program
         self.functions = self.functions | {program.id}
+        self.outside.functions |= {program.id}
         parked = [run for run in self.parked.values() if run.function_id == program.id]
         for carried in parked:  # it has the program that was
             del self.parked[carried.run_id]
@@ -235,6 +256,8 @@ class Runtime:
     def keep(self, carried: Carried) -> None:
         """Keep a parked run's code for a while: it is a cache."""
         self.active.pop(carried.run_id, None)
+        if self.outside.active:
+            self._leave_outside(carried.run_id)
         self.parked[carried.run_id] = carried
         while len(self.parked) > self._cached:
             _, oldest = self.parked.popitem(last=False)
@@ -244,7 +267,14 @@ class Runtime:
     def let_go(self, run_id: str) -> None:
         """Forget a run that is not carried on here any more."""
         if self.active.pop(run_id, None) is not None:
+            if self.outside.active:
+                self._leave_outside(run_id)
             self.room()
+
+    def _leave_outside(self, run_id: str) -> None:
+        if run_id in self.outside.active:
+            self.outside.active.remove(run_id)
+            self.look.set()
 
     async def give_back(self, claim: Claim) -> None:
         """Let a run be claimed afresh, if it is still held under this claim."""

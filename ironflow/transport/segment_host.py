@@ -66,6 +66,8 @@ class SegmentHost:
             hosting.clock, alarms, self.book, table, changed=self._stand
         )
         self._hosted: dict[str, _Hosted] = {}
+        self._carried: dict[str, Program] = {}
+        hosting.bound(self._capacity)
         self._players: WeakValueDictionary[str, SegmentSession] = WeakValueDictionary()
 
     def now(self) -> int:
@@ -178,6 +180,10 @@ class SegmentHost:
         if player.is_over:
             self.book.forget(player)
 
+    def _capacity(self) -> int:
+        """Return how many runs may be held: those that have a place, and some ahead."""
+        return self.workers.slots + limits.SEGMENT_RUNS_AHEAD_MAX
+
     # --- what is carried ----------------------------------------------------------------
 
     def _stand(self, function_id: str) -> None:
@@ -189,10 +195,14 @@ class SegmentHost:
             able = not self._push.is_closed_to(hosted.config.endpoint_url)
         else:
             able = self.workers.serve(function_id)
-        if able:
-            self._hosting.carry(hosted.program)
-        else:
+        if not able:
+            self._carried.pop(function_id, None)
             self._hosting.drop(function_id)
+        elif self._carried.get(function_id) is hosted.program:
+            self._hosting.look()  # there is more room
+        else:
+            self._carried[function_id] = hosted.program
+            self._hosting.carry(hosted.program)
 
     def _stand_of_endpoint(self, url: str) -> None:
         for hosted in self._hosted.values():

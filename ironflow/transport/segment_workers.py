@@ -75,7 +75,7 @@ class PublishedWorker:
 class PublishedWorkers:
     """The workers that are there.
 
-    `changed` is called with a function whose first worker came, or whose last one went.
+    `changed` is called with a function that a worker came for, or whose last one went.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class PublishedWorkers:
         self._changed = changed
         self._workers: dict[str, PublishedWorker] = {}
         self._serving: Counter[str] = Counter()
+        self.slots = 0  # of all workers
 
     def register(
         self, worker_id: str, source: Document, *, transport: str
@@ -110,7 +111,10 @@ class PublishedWorkers:
             id=worker_id,
             transport=transport,
             functions=frozenset(documents.texts(source, "function_ids")),
-            slots=max(1, documents.whole(source, "max_concurrent_jobs", SLOTS_DEFAULT)),
+            slots=min(
+                max(1, documents.whole(source, "max_concurrent_jobs", SLOTS_DEFAULT)),
+                limits.RUNS_ACTIVE_MAX,
+            ),
             registered_at=now,
             heard_at=now,
             hostname=documents.text(source, "hostname"),
@@ -129,12 +133,12 @@ class PublishedWorkers:
                 f"there are {limits.SEGMENT_WORKERS_MAX} workers, which is the most",
             )
         self._workers[worker_id] = worker
+        self.slots += worker.slots
         worker.forget = self._table.add(worker_id, worker.info)
         self._watch(worker)
         for function_id in worker.functions:
             self._serving[function_id] += 1
-            if self._serving[function_id] == 1:
-                self._changed(function_id)
+            self._changed(function_id)
         return worker
 
     def heard(self, worker_id: str) -> PublishedWorker:
@@ -168,6 +172,7 @@ class PublishedWorkers:
         if worker is None or (only is not None and worker is not only):
             return
         del self._workers[worker_id]
+        self.slots -= worker.slots
         if worker.expiry is not None:
             worker.expiry.cancel()
         if worker.forget is not None:

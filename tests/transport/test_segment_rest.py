@@ -4,6 +4,7 @@ from typing import Any
 
 import trio
 
+from ironflow.handles import Emission
 from tests.transport.conftest import Answered
 from tests.transport.segment_scene import Worker, forever, open_scene, step
 
@@ -374,3 +375,23 @@ async def test_rows_that_come_twice_are_one() -> None:
         steps = await scene.server.get(f"/api/v1/runs/{run_id}/steps")
 
     assert [each["id"] for each in steps["steps"]] == ["a:0"]
+
+
+async def test_runs_that_no_worker_has_room_for_leave_the_engine_to_others() -> None:
+    """Else a thousand of them would fill it, and nothing else would go on."""
+    async with open_scene() as scene:
+        await scene.function()
+        worker = await scene.worker(max_concurrent_jobs=5)
+        events = [Emission("order.created", number) for number in range(300)]
+        await scene.server.harness.engine.emit_batch(events)
+        await scene.settle()
+        runs = await scene.server.get("/api/v1/runs?limit=300")
+        held = [each for each in runs["runs"] if each["status"] == "running"]
+        for _ in range(2):
+            for job in await worker.poll():
+                await worker.ack(job)
+                await worker.tell(job, "completed")
+        others = await worker.poll()
+
+    assert len(held) == 205
+    assert [job["event"]["data"] for job in others] == [10, 11, 12, 13, 14]
