@@ -1,6 +1,9 @@
 """`ironflow serve`: an engine, its API and its log lines, until a signal ends it."""
 
 import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -119,6 +122,14 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     show_envvar=True,
     help="What to log, at least; debug shows every request.",
 )
+@click.option(
+    "--trace",
+    "tracing",
+    is_flag=True,
+    envvar="IRONFLOW_TRACE",
+    show_envvar=True,
+    help="Send OpenTelemetry traces by OTLP, as the OTEL_* variables say.",
+)
 @json_option
 def serve(
     *,
@@ -136,6 +147,7 @@ def serve(
     pack_after: float | None,
     log_format: str | None,
     log_level: str,
+    tracing: bool,
     as_json: bool,
 ) -> None:
     """Serve the API, and host the functions of an app, until a signal ends it.
@@ -168,17 +180,42 @@ def serve(
         signing_key=signing_key,
         retention=retention,
         pack_after=pack_after,
+        tracing=tracing,
     )
 
-    def ready(address: str, first_key: str | None) -> None:
-        if as_json:
-            key = {"api_key": first_key} if first_key else {}
-            click.echo(json.dumps({"url": address, **key}))
-        else:
-            click.echo(_line(address, app, None if database_url else directory))
-            click.echo(_first(first_key), nl=bool(first_key))
+    line = partial(_line, app=app, directory=None if database_url else directory)
+    ready = _say_json if as_json else partial(_say, line)
+    with _tracing(wanted=tracing):
+        trio.run(lambda: run(serving, ready=ready))
 
-    trio.run(lambda: run(serving, ready=ready))
+
+def _say_json(address: str, first_key: str | None) -> None:
+    key = {"api_key": first_key} if first_key else {}
+    click.echo(json.dumps({"url": address, **key}))
+
+
+def _say(line: Callable[[str], str], address: str, first_key: str | None) -> None:
+    click.echo(line(address))
+    click.echo(_first(first_key), nl=bool(first_key))
+
+
+@contextmanager
+def _tracing(*, wanted: bool) -> Generator[None]:
+    """Let spans be sent, the last of them at the end."""
+    if not wanted:
+        yield
+        return
+    try:
+        from ironflow.engine.tracing import configure
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--trace needs OpenTelemetry ({error}): pip install 'ironflow-engine[otel]'"
+        ) from error
+    shutdown = configure("ironflow")
+    try:
+        yield
+    finally:
+        shutdown()
 
 
 def _check(
@@ -215,7 +252,7 @@ def _first(key: str | None) -> str:
     return f"the first API key, of an administrator; it is not shown again: {key}"
 
 
-def _line(address: str, app: App, directory: Place | None) -> str:
+def _line(address: str, *, app: App, directory: Place | None) -> str:
     """Say where the server is, and what it has."""
     count = len(app.functions)
     functions = "1 function" if count == 1 else f"{count} functions"

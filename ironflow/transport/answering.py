@@ -27,7 +27,7 @@ from ironflow.wire.failures import Failure, failure_of
 
 log: Final = SafeLogger(logging.getLogger("ironflow.http"))
 
-ENVIRONMENT: Final = ("x-ironflow-environment", "x-ironflow-environment-id")
+ENVIRONMENT: Final = frozenset({"x-ironflow-environment", "x-ironflow-environment-id"})
 PUBLIC: Final = frozenset({"/health", "/ready", "/metrics", "/api/v1/capabilities"})
 _SERVER_FAULT: Final = 500
 _SWITCHING: Final = 101
@@ -120,9 +120,12 @@ def _failed(failure: Failure) -> Response:
 
 def _check_environment(request: Request, environment: str) -> None:
     """Refuse a request that names another environment, by name or id."""
-    for header in ENVIRONMENT:
-        wanted = request.headers.get(header)
-        if wanted and wanted != environment and request.path not in PUBLIC:
+    for header, wanted in request.headers.items():
+        if (
+            header in ENVIRONMENT
+            and wanted not in {"", environment}
+            and request.path not in PUBLIC
+        ):
             raise HttpError(
                 404,
                 "not_found",

@@ -32,7 +32,7 @@ OTHER: Final = "other"
 _API: Final = "/api/v1/"
 _CONNECT: Final = "/ironflow.v1."
 _GROUPS: Final = frozenset(
-    {"events", "functions", "runs", "steps", "workers", "capabilities", "keys"}
+    {"events", "functions", "runs", "steps", "workers", "capabilities", "apikeys"}
 )
 _ALONE: Final = frozenset({"health", "ready", "metrics", "ws"})
 _METHODS: Final = frozenset(

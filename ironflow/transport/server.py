@@ -13,6 +13,7 @@ from ironflow.transport.answering import answering
 from ironflow.transport.context import Context, Guard, Part
 from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.router import Router
+from ironflow.transport.local import only_local
 from ironflow.transport.metrics import Metrics
 from ironflow.transport.operations import Operations
 from ironflow.transport.rpc import routes as rpc
@@ -69,6 +70,8 @@ def handler_of(
     handler: Handler = router.handle
     if guard is not None:
         handler = guard(handler)
+    if context.is_dev:
+        handler = only_local(handler)
     return answering(
         handler,
         environment=context.operations.environment,

@@ -19,7 +19,7 @@ from ironflow import limits
 from ironflow.authoring.app import App
 from ironflow.engine.clock import SystemClock
 from ironflow.engine.log import log
-from ironflow.engine.open import run_engine
+from ironflow.engine.open import run_engine, tracing_of
 from ironflow.errors import ConfigurationError
 from ironflow.journal.url import open_journal
 from ironflow.policy.duration import Duration
@@ -40,8 +40,8 @@ class Serving:
     """What a server is started with.
 
     `url` is that of the journal. `is_dev`: no keys are asked for. Requests to
-    endpoints are signed with `signing_key`, if there is one. `retention` and
-    `pack_after` are those of `open_engine`.
+    endpoints are signed with `signing_key`, if there is one. `retention`, `pack_after`
+    and `tracing` are those of `open_engine`.
     """
 
     app: App
@@ -54,6 +54,7 @@ class Serving:
     signing_key: str = ""
     retention: Duration | None = None
     pack_after: Duration | None = None
+    tracing: bool = False
 
 
 async def serve(serving: Serving, *, ready: Callable[[str, str | None], None]) -> None:
@@ -72,7 +73,7 @@ async def serve(serving: Serving, *, ready: Callable[[str, str | None], None]) -
         stop = trio.Event()
         await nursery.start(_watch_signals, stop)
         async with _opened(serving) as (handler, context):
-            server = HttpServer(handler, tls=serving.tls)
+            server = HttpServer(_traced(handler, serving), tls=serving.tls)
             async with trio.open_nursery() as serving_nursery:
                 await serving_nursery.start(server.serve, listeners)
                 keys = context.operations.keys
@@ -96,6 +97,7 @@ async def _opened(serving: Serving) -> AsyncGenerator[tuple[Handler, Context]]:
             clock=clock,
             retention=serving.retention,
             pack_after=serving.pack_after,
+            hooks=tracing_of(journal) if serving.tracing else None,
         ) as engine,
         open_handler(
             engine,
@@ -107,6 +109,14 @@ async def _opened(serving: Serving) -> AsyncGenerator[tuple[Handler, Context]]:
         ) as opened,
     ):
         yield opened
+
+
+def _traced(handler: Handler, serving: Serving) -> Handler:
+    if not serving.tracing:
+        return handler
+    from ironflow.transport.tracing import traced  # noqa: PLC0415  an extra
+
+    return traced(handler)
 
 
 async def _listeners(host: str, port: int) -> Sequence[trio.SocketListener]:

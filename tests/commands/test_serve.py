@@ -4,7 +4,10 @@ import json
 import signal
 import socket
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,6 +187,41 @@ def test_it_serves_https(tmp_path: Path) -> None:
     # It is nobody's certificate, and the client says so.
     assert result.exit_code == 1
     assert "certificate" in result.stderr.lower()
+
+
+def test_it_sends_traces(tmp_path: Path) -> None:
+    sent: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            sent.append((self.path, body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its name
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as collector:
+        thread = threading.Thread(target=collector.serve_forever)
+        thread.start()
+        where = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"
+        }
+        with serving(tmp_path / "data", "--trace", **where) as server:
+            order = {"id": "o1", "total": 3, "items": []}
+            event = {"name": "order.placed", "data": order}
+            server.post("/api/v1/events?wait=20", event)
+            server.signal(signal.SIGTERM)
+            status, _ = server.end()
+        collector.shutdown()
+        thread.join()
+
+    assert status == 0
+    assert {path for path, _ in sent} == {"/v1/traces"}
+    spans = b"".join(body for _, body in sent)
+    assert b"POST /api/v1/events" in spans
+    assert b"charge" in spans
 
 
 def test_a_port_in_use_is_said(tmp_path: Path) -> None:

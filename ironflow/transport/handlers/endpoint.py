@@ -74,9 +74,12 @@ class Endpoint(Generic[_Q, _B]):
         reads_body = self.body is not Nothing
         reads_query = self.query is not Nothing
         nothing = Nothing()
+        default_query: object = read_query({}) if reads_query else nothing
 
         async def handle(request: Request, parameters: Parameters) -> Response:
-            query = read_query(query_of(request)) if reads_query else nothing
+            query = default_query
+            if reads_query and request.query:
+                query = read_query(query_of(request))
             body: object = nothing
             if reads_body:
                 body = read_body(body_of(await request.read()))
@@ -113,8 +116,6 @@ def query_of(request: Request) -> dict[str, object]:
     Raises:
         ConfigurationError: there are too many parameters.
     """
-    if not request.query:
-        return {}
     try:
         pairs = parse_qsl(
             request.query, max_num_fields=limits.HTTP_QUERY_PARAMETERS_MAX
@@ -155,13 +156,17 @@ def reader(kind: type[_B]) -> Callable[[dict[str, object]], _B]:
     """
     fields: list[str] = list(getattr(kind, "__struct_fields__", ()))
     names = {_camel(name): name for name in fields} | {name: name for name in fields}
+    exact = frozenset(fields)
 
     def read(given: dict[str, object]) -> _B:
-        known: dict[str, object] = {}
-        for key, value in given.items():
-            name = names.get(key)
-            if name is not None and value is not None:
-                known[name] = value
+        known = given
+        # As mostly: nothing has to be renamed or left out.
+        if not exact.issuperset(given) or None in given.values():
+            known = {
+                names[key]: value
+                for key, value in given.items()
+                if key in names and value is not None
+            }
         try:
             return msgspec.convert(known, kind, strict=False)
         except msgspec.ValidationError as error:

@@ -43,8 +43,8 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     details: bool = False
 
 
-class CancelBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the run is cancelled."""
+class ReasonBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Why it is done."""
 
     reason: str = ""
 
@@ -124,9 +124,17 @@ async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:
     )
 
 
-async def cancel(call: Call[Nothing, CancelBody]) -> RunDetailsDocument:
+async def cancel(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
     """Ask a run to cancel."""
     found = await call.operations.cancel_run(
+        call.parameters["id"], reason=call.body.reason
+    )
+    return details_document(found)
+
+
+async def pause(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
+    """Ask a run to stand still."""
+    found = await call.operations.pause_run(
         call.parameters["id"], reason=call.body.reason
     )
     return details_document(found)
@@ -210,7 +218,16 @@ ENDPOINTS: Final = (
         answer=cancel,
         returns=RunDetailsDocument,
         query=Nothing,
-        body=CancelBody,
+        body=ReasonBody,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/runs/{id}/pause",
+        summary="Ask a run to stand still.",
+        answer=pause,
+        returns=RunDetailsDocument,
+        query=Nothing,
+        body=ReasonBody,
     ),
     Endpoint(
         method="POST",

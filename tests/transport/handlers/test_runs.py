@@ -142,6 +142,21 @@ async def test_a_failed_run_is_tried_again(server: Server, path: str) -> None:
     assert found["output"] == [10, "paid"]
 
 
+async def test_a_run_stands_still_when_it_is_asked_to(server: Server) -> None:
+    run_id = await server.emit("payment.asked")
+
+    await server.post(f"{RUNS}/{run_id}/pause", {"reason": "look at it"})
+    await server.harness.advance("2d")
+    paused = await server.get(f"{RUNS}/{run_id}")
+    await server.post(f"{RUNS}/{run_id}/resume")
+    await server.harness.settle()
+    resumed = await server.get(f"{RUNS}/{run_id}")
+
+    assert paused["status"] == "paused"
+    assert "look at it" in paused["pause"]["message"]
+    assert resumed["status"] == "failed"
+
+
 async def test_a_run_that_goes_on_is_not_resumed(server: Server) -> None:
     run_id = await server.emit("approval.asked")
 
@@ -265,6 +280,7 @@ async def test_a_long_history_is_read_whole(server: Server, monkeypatch: Any) ->
         ("GET", f"{RUNS}/{NOBODY}"),
         ("GET", f"{RUNS}/{NOBODY}/steps"),
         ("POST", f"{RUNS}/{NOBODY}/cancel"),
+        ("POST", f"{RUNS}/{NOBODY}/pause"),
         ("POST", f"{RUNS}/{NOBODY}/resume"),
     ],
 )
