@@ -164,7 +164,6 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     def inactive(self) -> tuple[str, ...]:
         """Return the names of the options that change nothing here."""
         asked = {
-            "triggers.expression": any(each.expression for each in self.triggers),
             "triggers.cron": any(each.cron for each in self.triggers),
             "debounce": self.debounce,
             "throttle": self.throttle,
@@ -293,6 +292,12 @@ def _trigger(value: object) -> TriggerConfig:
         expression=documents.text(source, "expression"),
         cron=documents.text(source, "cron"),
     )
+    if trigger.expression:
+        raise ConfigurationError(
+            f"triggers.expression={trigger.expression!r} is not understood by this server,"
+            " and without it the function would be started by events that it does not"
+            " want; filter in the function"
+        )
     if trigger.event:
         parse_pattern(trigger.event, option="triggers.event")
     return trigger

@@ -145,6 +145,7 @@ def test_an_archived_function_is_started_by_nothing() -> None:
         ({"triggers": {}}, "triggers"),
         ({"triggers": ["x"]}, "a trigger"),
         ({"triggers": [{"event": "a..b"}]}, "triggers.event"),
+        ({"triggers": [{"event": "a", "expression": "x > 1"}]}, "triggers.expression"),
         ({"preferred_mode": "sideways"}, "preferred_mode"),
         ({"preferred_mode": "push"}, "endpoint_url"),
         ({"endpoint_url": "ftp://x"}, "endpoint_url"),
