@@ -13,6 +13,10 @@ COMMANDS: Final = {
         "ironflow.commands.serve:serve",
         "Serve the API, and host the functions of an app, until a signal ends it.",
     ),
+    "dev": LazyCommand(
+        "ironflow.commands.dev:dev",
+        "Serve an app, and start again when its code changes.",
+    ),
     "emit": LazyCommand(
         "ironflow.commands.emit:emit",
         "Emit an event on a server; it is stored when this returns.",

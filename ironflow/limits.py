@@ -144,6 +144,7 @@ SEGMENT_STEP_ID_CHARS_MAX: Final = 4_000
 SEGMENT_WORKERS_MAX: Final = 10_000
 SEGMENT_RUNS_AHEAD_MAX: Final = 200  # held without a worker's place, or by endpoints
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
+DEV_FILES_MAX: Final = 20_000  # that `ironflow dev` watches
 CLIENT_WAIT_US_MAX: Final = 20 * 1_000_000  # of one request of ours: proxies cut longer
 CLIENT_RETRY_AFTER_US_MAX: Final = 60 * 1_000_000
 RECORDS_ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024  # of one answer, if they are several

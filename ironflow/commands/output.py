@@ -63,6 +63,11 @@ def write_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=not _is_unicode(), indent=2))
 
 
+def write_line(value: object) -> None:
+    """Print a document of JSON in one line, of which there are several."""
+    click.echo(json.dumps(value, ensure_ascii=not _is_unicode()))
+
+
 def width() -> int:
     """Return how many columns a line may have: unlimited where nobody looks."""
     if not sys.stdout.isatty() and "COLUMNS" not in os.environ:

@@ -108,6 +108,7 @@ def test_every_setting_is_an_option_of_some_command() -> None:
 
 
 def test_no_command_is_called_like_a_setting() -> None:
+    """But `dev`: a table is the command's, anything else the setting."""
     names = {
         name
         for _, group in ALL
@@ -115,4 +116,22 @@ def test_no_command_is_called_like_a_setting() -> None:
         for name in group.commands_by_name
     }
 
-    assert not {*COMMANDS, *names} & {*settings.NAMES, *settings.NAMES.values()}
+    found = {*COMMANDS, *names} & {*settings.NAMES, *settings.NAMES.values()}
+
+    assert found == {"dev"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("dev = true", {"is_dev": True}),
+        ('[dev]\napp = "shop:app"', {"dev": {"target": "shop:app"}}),
+        ("[serve]\ndev = true", {"serve": {"is_dev": True}}),
+    ],
+)
+def test_a_table_is_told_from_a_setting(
+    here: Path, text: str, found: dict[str, object]
+) -> None:
+    write(here, text)
+
+    assert settings.read(COMMANDS) == found
