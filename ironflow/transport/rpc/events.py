@@ -7,6 +7,7 @@ from msgspec import UNSET
 from ironflow import limits
 from ironflow.engine.handles import Receipt
 from ironflow.handles import Emission
+from ironflow.policy.names import check_text
 from ironflow.transport.handlers.events import texts
 from ironflow.transport.handlers.patience import while_there
 from ironflow.transport.http.messages import ClientGone, Request
@@ -91,7 +92,9 @@ async def invoke(
 ) -> InvokeFunctionResponse:
     """Start a run of one function, whatever its triggers."""
     receipt = await operations.invoke(
-        message.function_id, data_of(message), idempotency_key=message.idempotency_key
+        check_text(message.function_id, option="function_id"),
+        data_of(message),
+        idempotency_key=message.idempotency_key,
     )
     [run_id] = receipt.run_ids
     return InvokeFunctionResponse(run_id=run_id, event_id=receipt.event_id)
@@ -102,7 +105,7 @@ async def invoke_sync(
 ) -> InvokeFunctionSyncResponse:
     """Start a run of one function and wait for it; who goes away cancels it."""
     receipt = await operations.invoke(
-        message.function_id,
+        check_text(message.function_id, option="function_id"),
         data_of(message),
         idempotency_key=message.idempotency_key,
         metadata=texts(message.metadata or {}),
