@@ -52,7 +52,7 @@ from ironflow.transport.event_pages import EventReads, check_after, page_size
 from ironflow.transport.keyring import Keyring
 from ironflow.transport.registry import check_host, config_of, row_of
 from ironflow.transport.workers import Workers
-from ironflow.wire.functions import FunctionConfig, registered
+from ironflow.wire.functions import FunctionConfig, Standing, registered
 
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 # Reading and folding are done in pieces: nothing else goes on meanwhile.
@@ -416,7 +416,8 @@ class Operations:
     async def register_function(self, config: FunctionConfig) -> FunctionRow:
         """Make a function known whose code lives elsewhere; return its row.
 
-        Whoever hosts such functions is told (`registered`) before this returns.
+        Whoever hosts such functions is told (`registered`) before this returns. One that
+        was archived begins anew.
 
         Raises:
             ConfigurationError: the server's own app has one of this id.
@@ -424,8 +425,34 @@ class Operations:
         known = {row.id: row for row in await self._journal.functions()}.get(config.id)
         check_host(known, config)
         before = config_of(known) if known else None
-        now = self._clock.now()
-        row = row_of(registered(config, before, now=now))
+        if before is not None and before.status == "archived":
+            before = None
+        return await self._keep(registered(config, before, now=self._clock.now()))
+
+    async def set_standing(self, function_id: str, status: Standing) -> FunctionRow:
+        """Let events start a function or not; its runs go on in either case.
+
+        Raises:
+            FunctionNotFound: there is none with this id.
+            MisusedOperation: it is one of the server's own app.
+        """
+        config = config_of(await self.get_function(function_id))
+        if config is None:
+            raise MisusedOperation(
+                f"function {function_id!r} is hosted by the server itself, in its app;"
+                " take it out of the app, or change its triggers there"
+            )
+        changed = msgspec.structs.replace(
+            config,
+            status=status,
+            revision=config.revision + (status != config.status),
+            updated_at=self._clock.now(),
+        )
+        return await self._keep(changed)
+
+    async def _keep(self, config: FunctionConfig) -> FunctionRow:
+        """Write a function into the registry, and tell its host."""
+        row, now = row_of(config), self._clock.now()
         [answer] = await self._journal.commit([RegisterFunctions((row,), now)])
         if isinstance(answer, Refused):
             raise answer.error

@@ -11,7 +11,7 @@ from ironflow.wire.proto import pubsub, types
 from ironflow.wire.proto.types import ExecutionMode
 from ironflow.wire.protobuf_encode import encode
 from tests.transport.calling import PACKAGE, RUN, call, call_of, say
-from tests.transport.conftest import Server, open_server
+from tests.transport.conftest import Answered, Server, open_server
 from tests.wire.schema import FILES, our_services
 
 # --- functions -----------------------------------------------------------------------------
@@ -77,6 +77,55 @@ async def test_functions_are_listed_in_pages(server: Server) -> None:
     assert await listed(status=2) == ([], "", 0)
     refused = await say(server, "ListFunctions", limit=-1)
     assert refused.document["code"] == "invalid_argument"
+
+
+async def test_a_function_that_is_paused_is_started_by_no_event(server: Server) -> None:
+    await say(server, "RegisterFunction", id="far", triggers=[{"event": "far.*"}])
+
+    paused = await say(server, "UpdateFunctionStatus", id="far", status="paused")
+    before = await say(server, "Emit", event="far.off")
+    again = await say(
+        server, "RegisterFunction", id="far", triggers=[{"event": "far.*"}]
+    )
+    active = await say(server, "UpdateFunctionStatus", id="far", status="active")
+    after = await say(server, "Emit", event="far.off")
+
+    assert paused.document["status"] == "FUNCTION_STATUS_PAUSED"
+    assert before.document["runIds"] == []
+    assert again.document["function"]["status"] == "FUNCTION_STATUS_PAUSED"
+    assert [paused.document["version"], active.document["version"]] == [2, 3]
+    assert len(after.document["runIds"]) == 1
+
+
+async def test_a_function_that_is_deleted_is_archived(server: Server) -> None:
+    await say(server, "RegisterFunction", id="far", triggers=[{"event": "far.*"}])
+
+    assert (await say(server, "DeleteFunction", id="far")).document == {}
+
+    def ids(found: Answered) -> list[str]:
+        return [each["id"] for each in found.document["functions"]]
+
+    assert "far" not in ids(await say(server, "ListFunctions"))
+    assert ids(await say(server, "ListFunctions", status="archived")) == ["far"]
+    assert (await say(server, "Emit", event="far.off")).document["runIds"] == []
+    anew = await say(server, "RegisterFunction", id="far")
+    assert anew.document["created"]
+    assert anew.document["function"]["status"] == "FUNCTION_STATUS_ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("method", "plain", "code"),
+    [
+        ("UpdateFunctionStatus", {"id": "far"}, "invalid_argument"),
+        ("UpdateFunctionStatus", {"id": "far", "status": 2}, "not_found"),
+        ("UpdateFunctionStatus", {"id": "ask", "status": 2}, "failed_precondition"),
+        ("DeleteFunction", {"id": "ask"}, "failed_precondition"),
+    ],
+)
+async def test_a_function_that_cannot_be_changed_stays(
+    server: Server, method: str, plain: dict[str, Any], code: str
+) -> None:
+    assert (await say(server, method, **plain)).document["code"] == code
 
 
 async def test_a_function_that_is_not_there_is_not_found(server: Server) -> None:

@@ -11,17 +11,25 @@ from ironflow.transport.rpc.procedures import Procedure
 from ironflow.transport.rpc.rendering import function_message
 from ironflow.wire import protojson
 from ironflow.wire.errors import malformed
-from ironflow.wire.functions import from_document
+from ironflow.wire.functions import Standing, from_document
+from ironflow.wire.message import Empty
 from ironflow.wire.proto.ironflow import (
+    DeleteFunctionRequest,
     GetFunctionRequest,
     ListFunctionsRequest,
     ListFunctionsResponse,
     RegisterFunctionRequest,
     RegisterFunctionResponse,
+    UpdateFunctionStatusRequest,
 )
-from ironflow.wire.proto.types import Function
+from ironflow.wire.proto.types import Function, FunctionStatus
 
 _PAGE_DEFAULT: Final = 100
+_STANDINGS: Final[dict[int, Standing]] = {
+    FunctionStatus.FUNCTION_STATUS_ACTIVE: "active",
+    FunctionStatus.FUNCTION_STATUS_PAUSED: "paused",
+    FunctionStatus.FUNCTION_STATUS_ARCHIVED: "archived",
+}
 
 
 async def register(
@@ -30,12 +38,12 @@ async def register(
     """Make a function known whose code lives elsewhere."""
     config = from_document(protojson.to_plain(message))
     try:
-        await operations.get_function(config.id)
-        created = False
+        before = function_message(await operations.get_function(config.id))
+        is_new = before.status == FunctionStatus.FUNCTION_STATUS_ARCHIVED
     except FunctionNotFound:
-        created = True
+        is_new = True
     row = await operations.register_function(config)
-    return RegisterFunctionResponse(function=function_message(row), created=created)
+    return RegisterFunctionResponse(function=function_message(row), created=is_new)
 
 
 async def get(
@@ -62,10 +70,31 @@ async def list_all(
     )
 
 
+async def update_status(
+    operations: Operations, _: Request, message: UpdateFunctionStatusRequest
+) -> Function:
+    """Let events start a function, or not."""
+    status = _STANDINGS.get(message.status)
+    if status is None:
+        raise malformed("status must be active, paused or archived")
+    return function_message(await operations.set_standing(message.id, status))
+
+
+async def delete(
+    operations: Operations, _: Request, message: DeleteFunctionRequest
+) -> Empty:
+    """Archive a function: no event starts it, and no list has it. Its runs stay."""
+    await operations.set_standing(message.id, "archived")
+    return Empty()
+
+
 def _fits(function: Function, message: ListFunctionsRequest) -> bool:
     mode = message.mode.lower().removeprefix("execution_mode_")
+    is_wanted = function.status == message.status
+    if not message.status:
+        is_wanted = function.status != FunctionStatus.FUNCTION_STATUS_ARCHIVED
     return (
-        message.status in {0, function.status}
+        is_wanted
         and message.name.lower() in function.name.lower()
         and mode in {"", ("local", "push", "pull")[function.preferred_mode]}
     )
@@ -80,4 +109,6 @@ FUNCTIONS: Final[dict[str, Procedure]] = {
     "RegisterFunction": register,
     "GetFunction": get,
     "ListFunctions": list_all,
+    "UpdateFunctionStatus": update_status,
+    "DeleteFunction": delete,
 }
