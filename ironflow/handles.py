@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, final
 
+import msgspec
+
 from ironflow.errors import RunUnsuccessful
 from ironflow.policy.duration import Duration
 from ironflow.records import ErrorInfo
@@ -39,8 +41,7 @@ class Emission:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of an event that was emitted.
 
     `duplicate`: its idempotency key was used before, and this is the first receipt.

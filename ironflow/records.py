@@ -24,7 +24,7 @@ NO_CODEC: Final = 0  # there is no payload
 MSGPACK_CODEC: Final = 1
 
 
-class Header(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Header(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
     """What every record has.
 
     `id` is the operation's id (a step id), empty where the fact is about the
@@ -299,7 +299,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     causes: tuple["ErrorInfo", ...] = ()
 
 
-class EventData(msgspec.Struct, frozen=True, kw_only=True):
+class EventData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event as it is stored: `data` is MessagePack, `timestamp` microseconds."""
 
     id: str

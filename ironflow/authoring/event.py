@@ -1,8 +1,9 @@
 """An event as function code sees it, and the way there from what is stored."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar, final
+
+import msgspec
 
 from ironflow import values
 from ironflow.errors import PayloadRejected, ValueRejected
@@ -14,8 +15,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event(Generic[PayloadT]):
+class Event(msgspec.Struct, Generic[PayloadT], frozen=True, kw_only=True):
     """Something that a user published.
 
     `data` is of the type that the function declares with `Context[...]`; the data

@@ -9,7 +9,6 @@ twice.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -39,8 +38,7 @@ TOPIC: Final = "topic:"
 # --- emit -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True):
     """What will become of an event: an earlier one's receipt, or new runs."""
 
     event: EventData

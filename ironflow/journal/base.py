@@ -103,8 +103,7 @@ class RegisterFunctions:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class EmitEvents:
+class EmitEvents(msgspec.Struct, frozen=True, gc=False):
     """Store events, start the runs they trigger, wake the waits they match.
 
     All of them or none. Answer: `Emitted`, one receipt an event, in order. An
@@ -119,8 +118,7 @@ class EmitEvents:
     only: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverEvents:
+class DeliverEvents(msgspec.Struct, frozen=True, gc=False):
     """Go on with an unfinished delivery of events to waits. Answer: `Done`.
 
     An event wakes at most `limits.DELIVERIES_PER_COMMIT_MAX` waits in the commit
@@ -162,8 +160,7 @@ class AppendRecords(msgspec.Struct, frozen=True):
     awaited: tuple[Record, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FireTimer:
+class FireTimer(msgspec.Struct, frozen=True, gc=False):
     """Let a due timer act. Answer: `Done`.
 
     Does nothing if exactly this timer is gone, or is not due at `now`. A wait's
@@ -213,8 +210,7 @@ JournalCommand = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of an event. `run_ids` in the order of function ids."""
 
     event_id: str
@@ -223,14 +219,13 @@ class Receipt:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(msgspec.Struct, frozen=True, gc=False):
     """The receipts of `EmitEvents`."""
 
     receipts: tuple[Receipt, ...]
 
 
-class Appended(msgspec.Struct, frozen=True):
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """The run's length now, its waiting inbox rows, and whether it is parked.
 
     `asked` is a pause that somebody asks for (`RequestPause`), None for none.
@@ -242,8 +237,7 @@ class Appended(msgspec.Struct, frozen=True):
     asked: Pause | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """The command holds; `changed` says whether it had to do anything."""
 
     changed: bool = True
@@ -298,8 +292,7 @@ class Hint:
 # --- the journal -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """The right to carry a run on. `epoch` goes into every append.
 
     `entries` is the history of a run, if that is short, which spares reading it; else

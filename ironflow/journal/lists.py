@@ -5,6 +5,8 @@ Pure: a store finds the runs, and asks here what a query means.
 
 from dataclasses import dataclass
 
+import msgspec
+
 from ironflow import ids
 from ironflow.journal.rows import RunRow
 
@@ -27,8 +29,7 @@ class RunQuery:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
+class RunSummary(msgspec.Struct, frozen=True, gc=False):
     """A run as lists show it.
 
     `status` is what users see: `queued` (no record but the first, and ready),

@@ -12,6 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import Final, final
 
+import msgspec
 import trio
 
 from ironflow import limits
@@ -28,8 +29,7 @@ DECIDE_SECONDS_MAX: Final = 0.003
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Submission:
+class Submission(msgspec.Struct, eq=False):
     """The commands of one caller and, later, what became of them.
 
     In place of commands it may have a `change` of the store's own, which says nothing

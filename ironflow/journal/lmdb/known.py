@@ -5,11 +5,11 @@ append needs. It is changed when a commit is durable, never before.
 """
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ironflow.journal.base import (
     EventLog,
@@ -29,7 +29,7 @@ WAIT_PATHS_MAX: Final = (
 )
 
 
-class Known(msgspec.Struct):
+class Known(msgspec.Struct, gc=False):
     """What a run's next append needs to know; kept while the run is held.
 
     `length` and `inbox` are None until somebody has looked. `is_bare` may be false of a
@@ -80,7 +80,7 @@ class Memory:
     def known(self, run_id: str) -> Known | None:
         """Return a copy of what is known of a run, to be changed by a transaction."""
         known = self.read(run_id)
-        return None if known is None else copy(known)
+        return None if known is None else replace(known)
 
     def take_known(self, known: dict[str, Known], first: dict[str, Entry]) -> None:
         """Take what is known of runs that a commit changed."""
