@@ -9,7 +9,7 @@ from ironflow.authoring.definition import Function
 from ironflow.errors import ConfigurationError
 from ironflow.interpreter.operations import Once, OnError, RunStep
 from ironflow.policy.duration import Duration, parse_duration
-from ironflow.policy.names import check_step_name
+from ironflow.policy.names import check_awaited_name, check_step_name
 from ironflow.policy.retry import Retry
 
 ItemT = TypeVar("ItemT")
@@ -19,6 +19,7 @@ _SHOWN_CHARS: Final = 60
 
 # A loop asks for the same names again and again, and so does every run.
 known_name = lru_cache(_NAMES_KEPT)(check_step_name)
+_known_event = lru_cache(_NAMES_KEPT)(check_awaited_name)
 
 
 def step_name(name: str) -> str:
@@ -31,6 +32,18 @@ def step_name(name: str) -> str:
         return known_name(name)
     except TypeError:  # it is not even hashable
         return check_step_name(name)
+
+
+def awaited_name(name: str) -> str:
+    """Return the name of an event that a run waits for.
+
+    Raises:
+        ConfigurationError: it cannot be one.
+    """
+    try:
+        return _known_event(name)
+    except TypeError:  # it is not even hashable
+        return check_awaited_name(name)
 
 
 def check_callable(fn: object, *, call: str) -> None:

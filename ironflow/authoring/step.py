@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar, TypeVarTuple, final, overload
 
 from ironflow.authoring.arguments import (
+    awaited_name,
     branch_limit,
     check_branches,
     check_callable,
@@ -36,7 +37,7 @@ from ironflow.interpreter.operations import (
 from ironflow.interpreter.program import RunView
 from ironflow.policy.duration import Duration, parse_duration, parse_time
 from ironflow.policy.match import parse_path
-from ironflow.policy.names import check_awaited_name, check_topic
+from ironflow.policy.names import check_topic
 from ironflow.policy.retry import Retry
 
 A = TypeVar("A")
@@ -220,7 +221,7 @@ class StepClient(ChildClient):
             parse_path(match, option="match")
         operation: WaitForEvent[Any] = WaitForEvent(
             step_name(name),
-            check_awaited_name(event),
+            awaited_name(event),
             path=match or "",
             timeout_us=wait_timeout(timeout),
             look_back=looks_back(since),

@@ -102,17 +102,25 @@ class Results:
                 None if deadline is None else runtime.alarms.set(deadline, waiter.set)
             )
             try:
-                summary = None if fresh else await self.summary(run_id)
-                fresh = False
-                late = deadline is not None and deadline <= runtime.clock.now()
-                if summary is not None and (late or summary.status in _UNTIL):
+                if not fresh and (summary := await self._over(run_id, deadline)):
                     return summary
+                fresh = False
                 await waiter.wait()
             finally:
                 runtime.forget(run_id, waiter)
                 if alarm is not None:
                     alarm.cancel()
             self.check_open()
+            if summary := await self._over(run_id, deadline):  # as mostly by then
+                return summary
+
+    async def _over(self, run_id: str, deadline: int | None) -> RunSummary | None:
+        """Return the run if nobody has to wait for it any more."""
+        summary = await self.summary(run_id)
+        if summary.status in _UNTIL:
+            return summary
+        late = deadline is not None and deadline <= self._runtime.clock.now()
+        return summary if late else None
 
     async def _nobody(self, function_id: str) -> ErrorInfo | None:
         """Say why a run of a function that this engine lacks does not go on.

@@ -5,6 +5,8 @@ was most likely meant for, then what to do.
 """
 
 import difflib
+from collections.abc import Callable
+from operator import attrgetter
 
 from ironflow import ids
 from ironflow.errors import NondeterminismError
@@ -63,6 +65,13 @@ _KINDS = {
     Kind.CHILD: "invoke",
     Kind.MARK: "publish",
 }
+# What decides the meaning of a command; looked up, as every replay asks for it.
+_MEANINGS: dict[type[Record], Callable[[Record], str]] = {
+    WaitStarted: attrgetter("event"),
+    ChildStarted: attrgetter("function_id"),
+    Published: attrgetter("topic"),
+    RunEnded: attrgetter("status"),
+}
 _SHOWN_MAX = 3  # open operations in a message
 _ADVICE = (
     "Was the function changed while this run was open? Bring the recorded order back,"
@@ -78,25 +87,14 @@ def agrees(asked: Record, recorded: Record) -> bool:
     Kind, id and what decides the meaning (event, function, topic, status) must be
     equal. A duration, an input or a payload may differ: what is recorded holds.
     """
-    return (
-        type(asked) is type(recorded)
-        and asked.id == recorded.id
-        and _meaning(asked) == _meaning(recorded)
-    )
+    if type(asked) is not type(recorded) or asked.id != recorded.id:
+        return False
+    return _meaning(asked) == _meaning(recorded)
 
 
 def _meaning(record: Record) -> str:
-    match record:
-        case WaitStarted():
-            return record.event
-        case ChildStarted():
-            return record.function_id
-        case Published():
-            return record.topic
-        case RunEnded():
-            return record.status
-        case _:
-            return ""
+    meaning = _MEANINGS.get(type(record))
+    return "" if meaning is None else meaning(record)
 
 
 def differs(core: Core, asked: Record, recorded: Record) -> NondeterminismError:

@@ -21,6 +21,7 @@ from ironflow.journal.base import (
 from ironflow.journal.view import View
 from ironflow.policy.concurrency import lane_of
 from ironflow.records import (
+    MSGPACK_CODEC,
     ChildEnded,
     Draft,
     EventData,
@@ -55,26 +56,24 @@ def start(
     environment: str,
 ) -> None:
     """Make a run: its row, its first record, its deadlines; let it be claimed."""
-    draft = Draft(
-        RunStarted(
-            asked_at=row.created_at,
-            function_id=row.function_id,
-            event_id=event.id,
-            rules=function.rules,
-            version=function.version,
-            patches=function.patches,
-            parent_run=row.parent_run,
-            parent_step=row.parent_step,
-            continued_from=row.continued_from,
-        ),
-        encode(event),
-    )
-    entry, header = codec.seal(
-        draft,
+    payload = encode(event)
+    started = RunStarted(
         sequence=1,
         recorded_at=row.created_at,
-        previous=codec.chain_start(environment, row.run_id),
+        asked_at=row.created_at,
+        payload_digest=codec.digest_of(payload),
+        codec=MSGPACK_CODEC,
+        function_id=row.function_id,
+        event_id=event.id,
+        rules=function.rules,
+        version=function.version,
+        patches=function.patches,
+        parent_run=row.parent_run,
+        parent_step=row.parent_step,
+        continued_from=row.continued_from,
     )
+    start_of_chain = codec.chain_start(environment, row.run_id)
+    entry, header = codec.chain(started, payload, previous=start_of_chain)
     lane = lane_of(event, limit=function.concurrency, key=function.concurrency_key)
     if lane:
         row = replace(row, lane=lane)

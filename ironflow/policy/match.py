@@ -111,6 +111,10 @@ def match_key(value: object) -> bytes | None:
     """
     if value is None:
         return None
+    if type(value) is str or type(value) is int:  # as nearly all are
+        head = _scalar_head(value)
+        assert head is not None
+        return hashlib.blake2b(head, digest_size=MATCH_KEY_BYTES).digest()
     canonical = hashlib.blake2b(digest_size=MATCH_KEY_BYTES)
     waiting = [value]  # a stack: data may be nested deeper than Python calls
     while waiting:
@@ -173,11 +177,12 @@ def _step(text: str) -> str | int:
 
 
 def _member(value: object, step: str | int) -> object:
-    match value, step:
-        case dict(), _:
+    match value:
+        case dict():
             return cast("dict[str, object]", value).get(str(step), MISSING)
-        case list(), int() if step < len(cast("list[object]", value)):
-            return cast("list[object]", value)[step]
+        case list() if isinstance(step, int):
+            members = cast("list[object]", value)
+            return members[step] if step < len(members) else MISSING
         case _:
             return MISSING
 

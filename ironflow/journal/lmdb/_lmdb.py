@@ -115,21 +115,21 @@ class Snapshot:
         self, table: str, prefix: bytes, *, width: int
     ) -> tuple[bytes, bytes] | None:
         """Return the row with the last key that is the prefix and `width` bytes more."""
-        with self._txn.cursor(self._tables[table]) as cursor:
-            end = prefix + b"\xff" * width
-            found = cursor.prev() if cursor.set_range(end) else cursor.last()
-            if found and cursor.key().startswith(prefix):
-                return cursor.item()
-            return None
+        cursor = self._txn.cursor(self._tables[table])
+        end = prefix + b"\xff" * width
+        there = cursor.prev() if cursor.set_range(end) else cursor.last()
+        found = cursor.item() if there else None
+        cursor.close()
+        return found if found is not None and found[0].startswith(prefix) else None
 
     def last_key(self, table: str, prefix: bytes, *, width: int) -> bytes | None:
         """Return the last key that is the prefix and `width` bytes more."""
-        with self._txn.cursor(self._tables[table]) as cursor:
-            end = prefix + b"\xff" * width
-            found = cursor.prev() if cursor.set_range(end) else cursor.last()
-            if found and (key := cursor.key()).startswith(prefix):
-                return key
-            return None
+        cursor = self._txn.cursor(self._tables[table])
+        end = prefix + b"\xff" * width
+        there = cursor.prev() if cursor.set_range(end) else cursor.last()
+        key = cursor.key() if there else b""
+        cursor.close()
+        return key if there and key.startswith(prefix) else None
 
     def entries(self, table: str) -> int:
         """Return the number of rows of a table."""

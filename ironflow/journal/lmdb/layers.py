@@ -27,7 +27,7 @@ _Row = tuple[bytes, bytes]
 _Changed = Mapping[bytes, bytes | None]
 
 
-class Tail(msgspec.Struct, array_like=True):
+class Tail(msgspec.Struct, array_like=True, gc=False):
     """Encoded records at the end of a history; `first` is the first one's sequence."""
 
     first: int
@@ -43,14 +43,14 @@ class Tail(msgspec.Struct, array_like=True):
 class Layer:
     """Changed rows by table and key (None: deleted), and the ends of histories."""
 
-    __slots__ = ("_order", "tables", "tails")
+    __slots__ = ("order", "tables", "tails")
 
     def __init__(self) -> None:
         self.tables: Final[dict[str, dict[bytes, bytes | None]]] = {}
         self.tails: Final[dict[bytes, Tail]] = {}
         # The keys that have values, in order, of tables that were scanned. What is deleted
         # is not among them: a scan must not walk over all that was settled of late.
-        self._order: Final[dict[str, list[bytes]]] = {}
+        self.order: Final[dict[str, list[bytes]]] = {}
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.tails)
@@ -65,7 +65,7 @@ class Layer:
         changed = self.tables.get(table)
         if changed is None:
             changed = self.tables[table] = {}
-        order = self._order.get(table)
+        order = self.order.get(table)
         if order is not None:
             _keep_in_order(order, key, before=changed.get(key), after=value)
         changed[key] = value
@@ -96,7 +96,7 @@ class Layer:
             changed = self.tables.get(table)
             if changed is None:
                 self.tables[table] = dict(changes)
-            elif table in self._order:
+            elif table in self.order:
                 for key, value in changes.items():
                     self.change(table, key, value)
             else:
@@ -106,7 +106,7 @@ class Layer:
 
     def rows_of(self, table: str, prefix: bytes) -> Sequence[_Row]:
         """Return the rows that were put with this prefix, which are few."""
-        order = self._order.get(table)
+        order = self.order.get(table)
         if order is None:
             order = self._sorted(table)
         at = bisect_left(order, prefix)
@@ -140,13 +140,13 @@ class Layer:
 
     def _sorted(self, table: str) -> list[bytes]:
         """The keys of a table in order: made when first asked for, then kept."""
-        order = self._order.get(table)
+        order = self.order.get(table)
         if order is None:
             changed = self.tables.get(table)
             if not changed:
                 return []
             order = sorted(key for key, value in changed.items() if value is not None)
-            self._order[table] = order
+            self.order[table] = order
         return order
 
 
@@ -439,11 +439,19 @@ class Overlay(Layered):
 
     def put(self, table: str, key: bytes, value: bytes) -> None:
         """Put a value in place of the one before."""
-        self.own.change(table, key, value)
+        own = self.own
+        if table in own.tables and table not in own.order:  # as `change` does, mostly
+            own.tables[table][key] = value
+        else:
+            own.change(table, key, value)
 
     def delete(self, table: str, key: bytes) -> None:
         """Delete a key if it is there."""
-        self.own.change(table, key, None)
+        own = self.own
+        if table in own.tables and table not in own.order:
+            own.tables[table][key] = None
+        else:
+            own.change(table, key, None)
 
     def append(self, run: bytes, tail: Tail) -> None:
         """Add records to the end of a history."""

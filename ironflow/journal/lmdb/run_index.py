@@ -283,7 +283,7 @@ class RunIndex:
         `rest` is called now and then, so that others may have the interpreter.
         """
         edits: _Edits = {STATES: {}, LISTS: {}, META: {_META_KEY: _encode(reach)}}
-        counts: Counter[bytes] = Counter()
+        moves: Counter[tuple[bytes, bytes]] = Counter()
         names: dict[bytes, str] = {}
         with self.environment.snapshot() as snapshot:
             for run in dict.fromkeys(runs):
@@ -291,11 +291,11 @@ class RunIndex:
                 now, name = standing(store, run) or (None, "")
                 if now != before:
                     _edit(edits, run, before, now)
-                    _count(counts, run, before, now)
-                if now is not None:
-                    names[_count_key(run, now)] = name
+                    move = _count_key(run, before), _count_key(run, now)
+                    moves[move] += 1
+                    names[move[1]] = name
                 rest()
-            edits[COUNTS] = _counted(snapshot, counts, names)
+            edits[COUNTS] = _counted(snapshot, moves, names)
         changes: Changes = edits
         self.environment.write(changes, rest=rest)
 
@@ -324,41 +324,43 @@ def _later(tables: Layered, reach: Reach) -> set[bytes] | None:
 def _edit(edits: _Edits, run: bytes, before: bytes | None, now: bytes | None) -> None:
     edits[STATES][run] = now
     lists = edits[LISTS]
-    for key in _list_keys(run, before):
-        lists[key] = None
-    for key in _list_keys(run, now):
-        lists[key] = b""
+    if before is not None:
+        lists.update(dict.fromkeys(_list_keys(run, before)))
+    if now is not None:
+        lists.update(dict.fromkeys(_list_keys(run, now), b""))
 
 
-def _list_keys(run: bytes, state: bytes | None) -> Iterator[bytes]:
-    if state is None:
-        return
+def _list_keys(run: bytes, state: bytes) -> list[bytes]:
     prefix, place = run[: keys.ENVIRONMENT_BYTES], run[keys.ENVIRONMENT_BYTES :]
     piece = _piece(state)
-    yield prefix + _BY_STATE + piece[:1] + place
-    yield prefix + _BY_FUNCTION + piece[1:] + piece[:1] + place
+    found = [
+        prefix + _BY_STATE + piece[:1] + place,
+        prefix + _BY_FUNCTION + piece[1:] + piece[:1] + place,
+    ]
     parent = state[len(piece) :]
     if parent:
-        yield prefix + _BY_PARENT + parent + place
+        found.append(prefix + _BY_PARENT + parent + place)
+    return found
 
 
-def _count_key(run: bytes, state: bytes) -> bytes:
+def _count_key(run: bytes, state: bytes | None) -> bytes:
+    """Where runs like this one are counted; empty for one that is not there."""
+    if state is None:
+        return b""
     piece = _piece(state)
     return run[: keys.ENVIRONMENT_BYTES] + piece[1:] + piece[:1]
 
 
-def _count(
-    counts: Counter[bytes], run: bytes, before: bytes | None, now: bytes | None
-) -> None:
-    if before is not None:
-        counts[_count_key(run, before)] -= 1
-    if now is not None:
-        counts[_count_key(run, now)] += 1
-
-
 def _counted(
-    snapshot: Snapshot, counts: Counter[bytes], names: Mapping[bytes, str]
+    snapshot: Snapshot,
+    moves: Mapping[tuple[bytes, bytes], int],
+    names: Mapping[bytes, str],
 ) -> dict[bytes, bytes | None]:
+    counts: Counter[bytes] = Counter()
+    for (before, now), runs in moves.items():
+        counts[before] -= runs
+        counts[now] += runs
+    del counts[b""]
     found: dict[bytes, bytes | None] = {}
     for key, change in counts.items():
         data = snapshot.get(COUNTS, key)

@@ -29,7 +29,7 @@ def read_summary(tables: Layered, key: bytes, is_held: IsHeld) -> RunSummary | N
         return None
     row = rows.RUN.decode(data)
     length = tables.length(key)
-    ready = tables.get(keys.READY, key) is not None
+    ready = row.status == "open" and tables.get(keys.READY, key) is not None
     held = ready and is_held(row.run_id)
     return RunSummary(
         row, shown_status(row, length=length, ready=ready, held=held), length
