@@ -1,9 +1,9 @@
 """What an engine has to do now: moves to commit and attempts to make.
 
-One task at a time *serves*: it commits the moves of all runs together, then makes one
-attempt after the other, then commits what came of them, until nothing is left. An
-attempt that has to wait keeps the task that makes it, and another task serves on. So a
-step that never waits, and a commit, cost no task and no wake-up.
+One task at a time *serves*: it makes one attempt after the other, and commits together
+the moves that come of them, until nothing is left. An attempt that has to wait keeps the
+task that makes it, and so does a commit; another task serves on, if there is anything to
+do. So a step that never waits costs no task and no wake-up.
 """
 
 from collections import deque
@@ -22,6 +22,10 @@ from ironflow.journal.base import Answer, JournalCommand
 from ironflow.records import Draft
 
 TURNS_IN_A_ROW_MAX: Final = 32  # a millisecond or two, then other tasks run
+# Moves of one commit: those of many runs wait less for each other, and whoever waits for
+# their ends is not woken with a hundred others.
+MOVES_TOGETHER_MAX: Final = 32
+COMMITS_AT_ONCE_MAX: Final = 2  # one is written while runs go on to the next
 
 
 class Worker(Protocol):
@@ -90,6 +94,7 @@ class Work:
         self._runtime: Final = runtime
         self._woken: Final[deque[Worker]] = deque()
         self._moves: list[_Move] = []
+        self._commits = 0  # under way
         self._attempts: Final[deque[_Attempt]] = deque()
         self._server: trio.CancelScope | None = None  # of the task that serves
         self._is_served = False
@@ -103,7 +108,7 @@ class Work:
     def commit(self, run: Worker, commands: Sequence[JournalCommand]) -> None:
         """Commit a move of a run; `run.committed` is called when it is durable."""
         self._moves.append((run, commands))
-        if not self._is_served:
+        if not self._is_served and self._commits < COMMITS_AT_ONCE_MAX:
             self._call_server()
 
     def make(self, run: Worker, attempt: Attempt) -> None:
@@ -137,9 +142,12 @@ class Work:
                 if self._woken:
                     self._woken.popleft().pump()
                     continue
-                if not self._attempts:
-                    await self._commit()
+                if self._should_commit():
+                    await self._commit(scope)
                     continue
+                if not self._attempts:
+                    self._server, self._is_served = None, False
+                    break
                 asked = self._attempts.popleft()
                 waiting = self._begin(asked, scope)
                 if waiting is not None:
@@ -177,9 +185,7 @@ class Work:
         Afterwards this task serves again, if nobody else does.
         """
         if self._server is scope:
-            self._server, self._is_served = None, False
-            if self._attempts or self._moves or self._woken:
-                self._call_server()
+            self._let_serve()
         run, attempt, _ = asked
         outcome = await waiting.end()
         if attempt.is_cut:
@@ -203,28 +209,45 @@ class Work:
 
     # --- commits --------------------------------------------------------------------------
 
-    async def _commit(self) -> None:
-        """Commit the moves of all runs that have one, in one commit.
+    def _should_commit(self) -> bool:
+        """Say whether to commit now what moves there are.
 
-        Without any there is nothing left to do.
+        When there are enough they do not wait for those of other runs, which go on while
+        the disk works.
         """
-        if not self._moves:
-            self._server, self._is_served = None, False
-            return
-        moves, self._moves = self._moves, []
-        while moves:
-            count, commands = _together(moves)
-            try:
-                answers = await self._runtime.commit(commands)
-            except JournalFull:
-                for run, own in moves[:count]:
-                    self._runtime.start(self._commit_alone, run, own)
-            else:
-                at = 0
-                for run, own in moves[:count]:
-                    run.committed(answers[at])
-                    at += len(own)
-            moves = moves[count:]
+        if not self._moves or self._commits == COMMITS_AT_ONCE_MAX:
+            return False
+        return not self._attempts or len(self._moves) >= MOVES_TOGETHER_MAX
+
+    async def _commit(self, scope: trio.CancelScope) -> None:
+        """Commit the moves of all runs that have one, while another task serves.
+
+        Afterwards this task serves again, if nobody else does.
+        """
+        count, commands = _together(self._moves)
+        moves, self._moves = self._moves[:count], self._moves[count:]
+        self._commits += 1
+        self._let_serve()
+        try:
+            answers = await self._runtime.commit(commands)
+        except JournalFull:
+            for run, own in moves:
+                self._runtime.start(self._commit_alone, run, own)
+        else:
+            at = 0
+            for run, own in moves:
+                run.committed(answers[at])
+                at += len(own)
+        finally:
+            self._commits -= 1
+        if not self._is_served:
+            self._server, self._is_served = scope, True
+
+    def _let_serve(self) -> None:
+        """Let another task serve, if there is anything to do."""
+        self._server, self._is_served = None, False
+        if self._attempts or self._woken or self._should_commit():
+            self._call_server()
 
     async def _commit_alone(
         self, run: Worker, commands: Sequence[JournalCommand]
@@ -238,7 +261,8 @@ def _together(moves: list[_Move]) -> tuple[int, list[JournalCommand]]:
     """Return how many moves one commit may have, and their commands."""
     commands: list[JournalCommand] = []
     for count, (_, own) in enumerate(moves):
-        if count and len(commands) + len(own) > limits.COMMIT_COMMANDS_MAX:
+        full = len(commands) + len(own) > limits.COMMIT_COMMANDS_MAX
+        if count and (full or count == MOVES_TOGETHER_MAX):
             return count, commands
         commands += own
     return len(moves), commands

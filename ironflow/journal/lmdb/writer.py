@@ -31,6 +31,7 @@ from ironflow.journal.lmdb.pace import Pace
 from ironflow.journal.lmdb.wal import Commit, Frame, Wal
 
 GATHER_PASSES_MAX: Final = 8
+GATHERED_ENOUGH: Final = 32  # callers: with more a commit costs each hardly less
 READER_CHECK_SECONDS: Final = 60.0
 # So much of the log, or so many rows, make a checkpoint worth while.
 CHECKPOINT_BYTES: Final = 1024 * 1024
@@ -147,9 +148,14 @@ class Writer:
             self._hand_over(batch)
 
     async def _gather(self) -> None:
-        """Let other tasks submit, for as long as each pass over them brings more."""
+        """Let other tasks submit, for as long as each pass over them brings more.
+
+        Not where enough wait already: a pass may be long, and they would wait for it.
+        """
         for _ in range(GATHER_PASSES_MAX):
             before = len(self._waiting)
+            if before >= GATHERED_ENOUGH:
+                break
             await trio.lowlevel.cancel_shielded_checkpoint()
             if len(self._waiting) == before:
                 break
