@@ -131,17 +131,20 @@ async def measure(directory: Path, count: int, rounds: int) -> None:
     assert isinstance(journal, LmdbJournal)
     journal._keeper.wait_idle()  # noqa: SLF001 - no user waits for it
     for name, query in questions(count).items():
-        await _timed(name, partial(journal.find, query), rounds)
-    await _timed("counts", journal.counts, rounds)
+        await percentiles(name, partial(journal.find, query), rounds)
+    await percentiles("counts", journal.counts, rounds)
     # What it was like: no index is usable.
     journal._keeper._usable = None  # noqa: SLF001 - nothing else does that
     for name in ("newest page", "rare function", "function + status"):
         query = questions(count)[name]
-        await _timed(f"without: {name}", partial(journal.find, query), 3)
+        await percentiles(f"without: {name}", partial(journal.find, query), 3)
     await journal.close()
 
 
-async def _timed(name: str, ask: Callable[[], Awaitable[object]], rounds: int) -> None:
+async def percentiles(
+    name: str, ask: Callable[[], Awaitable[object]], rounds: int
+) -> None:
+    """Ask again and again; print how long it takes."""
     times: list[float] = []
     for _ in range(rounds):
         begun = perf_counter()

@@ -25,7 +25,7 @@ class EventQuery:
     Both are exclusive, 0 for none. `names`: any of these, exactly; none for all.
     `pattern` is one of names, as triggers have it. `since` and `until` (exclusive) are
     times in microseconds, 0 for none: an event is found by them if its id is at most
-    `limits.EVENTS_OUT_OF_ORDER_US_MAX` out of the log's order. `text` is in the name, or
+    `limits.EVENTS_OUT_OF_ORDER_MAX` places out of the log's order. `text` is in the name, or
     in the data as JSON, whatever the case.
     """
 
@@ -80,16 +80,6 @@ def time_of(event_id: str) -> int:
         return ids.time_us(event_id)
     except ValueError:
         return 0
-
-
-def neighbours(since: int, until: int) -> tuple[int, int]:
-    """Return times in the log between which all events of these times are; 0: no bound.
-
-    Events before one that is older than the first, and after one that is not older than
-    the second, need not be looked at.
-    """
-    slack = limits.EVENTS_OUT_OF_ORDER_US_MAX
-    return max(0, since - slack), until + slack if until else 0
 
 
 def exact_names(query: EventQuery) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ironflow import ids, limits
+from ironflow import ids
 from ironflow.errors import ConfigurationError
 from ironflow.journal.base import StoredEvent
 from ironflow.journal.event_lists import EventName, EventQuery
@@ -51,10 +51,9 @@ async def check_events_are_found_by_time(open_journal: OpenJournal) -> None:
         stored: list[StoredEvent] = []
         for _ in range(8):
             stored.append(await _emit(scene, "a"))
-            # So far from each other that not all need be looked at.
-            scene.now += limits.EVENTS_OUT_OF_ORDER_US_MAX // 3
+            scene.now += 20 * SECOND_US
         # An older event that comes late, as from a node whose clock is behind.
-        scene.now -= limits.EVENTS_OUT_OF_ORDER_US_MAX * 2 // 3
+        scene.now -= 50 * SECOND_US
         stored.append(await _emit(scene, "a"))
         times = sorted(ids.time_us(each.event.id) for each in stored)
         since_of_all = EventQuery(names=(scene.name("a"),), since=times[0])

@@ -16,7 +16,6 @@ from ironflow.journal.event_lists import (
     EventSearch,
     NameCount,
     exact_names,
-    neighbours,
     time_of,
 )
 from ironflow.journal.memory import MemoryJournal
@@ -72,14 +71,6 @@ def test_a_pattern_that_is_none_is_refused() -> None:
 def test_what_is_no_id_has_no_time() -> None:
     assert time_of("evt_x") == 0
     assert time_of(stored(1, made_at=7_000).event.id) == 7_000
-
-
-def test_neighbours_leave_room_for_ids_out_of_order() -> None:
-    slack = limits.EVENTS_OUT_OF_ORDER_US_MAX
-
-    assert neighbours(0, 0) == (0, 0)
-    assert neighbours(slack + 5, 7) == (5, slack + 7)
-    assert neighbours(5, 0) == (0, 0)
 
 
 def test_a_page_says_where_to_go_on_if_one_more_fits() -> None:

@@ -9,6 +9,8 @@ from heapq import merge
 from itertools import islice
 from typing import Final
 
+import trio
+
 from ironflow import limits
 from ironflow.errors import JournalDamaged
 from ironflow.journal.base import StoredEvent
@@ -19,7 +21,6 @@ from ironflow.journal.event_lists import (
     EventSearch,
     NameCount,
     exact_names,
-    neighbours,
     time_of,
 )
 from ironflow.journal.lmdb import keys, rows
@@ -28,7 +29,8 @@ from ironflow.journal.lmdb.reading import Reading
 from ironflow.policy.match import parse_pattern, pattern_matches
 
 SEARCHED_EVENTS_MAX: Final = 2_000  # in one snapshot, then other tasks run
-LOOKED_EVENTS_MAX: Final = 250  # with a search that looks into each
+LOOKED_EVENTS_MAX: Final = 100  # that are looked into, or sought: a millisecond or two
+COUNTED_EVENTS_MAX: Final = 250  # of which only the head is read
 
 
 _Row = tuple[int, bytes]  # position, data
@@ -109,7 +111,7 @@ class EventReads(Reading):
         search, names = EventSearch(query), exact_names(query)
         span: range | None = None
         while not search.is_done:
-            await self._checkpoint()
+            await self._turn(is_first=span is None)
             with self.source.snapshot() as snapshot:
                 if span is None:
                     span = self._span(snapshot, query)
@@ -117,10 +119,17 @@ class EventReads(Reading):
                 span = range(span.start, search.last)
         return search.page()
 
+    async def _turn(self, *, is_first: bool) -> None:
+        """Let others run between two slices."""
+        if is_first:
+            await self._checkpoint()
+        else:
+            await trio.lowlevel.checkpoint()
+            self._check_open()
+
     def _span(self, snapshot: Layered, query: EventQuery) -> range:
         """The positions of all events that a query may find."""
-        since, until = neighbours(query.since, query.until)
-        span = _Log(snapshot, self._prefix).span(since, until)
+        span = _Log(snapshot, self._prefix).span(query.since, query.until)
         stop = min(span.stop, query.before) if query.before else span.stop
         return range(max(span.start, query.after + 1), stop)
 
@@ -166,9 +175,9 @@ class EventReads(Reading):
         away, among `limits.EVENTS_SOUGHT_MAX` on either side.
         """
         made_at, place = time_of(event_id), None
-        near, step = 0, LOOKED_EVENTS_MAX
-        while near < limits.EVENTS_SOUGHT_MAX:
-            await self._checkpoint()
+        step = LOOKED_EVENTS_MAX
+        for near in range(0, limits.EVENTS_SOUGHT_MAX, step):
+            await self._turn(is_first=place is None)
             with self.source.snapshot() as snapshot:
                 if place is None:
                     place = _Log(snapshot, self._prefix).place(made_at)
@@ -179,7 +188,6 @@ class EventReads(Reading):
                 sought = (self._sought(snapshot, event_id, span) for span in spans)
                 if found := next(filter(None, sought), None):
                     return found
-            near, step = near + step, 2 * step
         return None
 
     def _sought(
@@ -203,7 +211,7 @@ class EventReads(Reading):
         names = NameCount(since=since, until=until, source=source)
         span: range | None = None
         while not names.is_done:
-            await self._checkpoint()
+            await self._turn(is_first=span is None)
             with self.source.snapshot() as snapshot:
                 if span is None:
                     span = self._span(snapshot, EventQuery(since=since, until=until))
@@ -214,7 +222,7 @@ class EventReads(Reading):
     def _count(self, snapshot: Layered, names: NameCount, span: range) -> None:
         found = self._backwards(snapshot, span)
         for count, (position, data) in enumerate(found):
-            if count == SEARCHED_EVENTS_MAX:
+            if count == COUNTED_EVENTS_MAX:
                 return
             head = rows.decode_event_head(data)
             names.look(position, event_id=head.id, name=head.name, source=head.source)
@@ -235,9 +243,11 @@ class _Log:
         self._beyond = 1 if last is None else self._position(last) + 1
 
     def span(self, since: int, until: int) -> range:
-        """Return the positions from one time to another; 0: no bound."""
-        start = self.place(since) if since else self._first
-        return range(start, self.place(until) if until else self._beyond)
+        """Return positions that have all events between two times; 0: no bound."""
+        slack = limits.EVENTS_OUT_OF_ORDER_MAX
+        start = self.place(since) - slack if since else self._first
+        beyond = self.place(until) + slack if until else self._beyond
+        return range(max(start, self._first), min(beyond, self._beyond))
 
     def place(self, time_us: int) -> int:
         """Return a position whose event is at or after a time, and the one before not."""

@@ -12,7 +12,6 @@ from ironflow.journal.event_lists import (
     EventSearch,
     NameCount,
     exact_names,
-    neighbours,
 )
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
@@ -150,10 +149,13 @@ class EventReads:
 
     async def _span(self, since: int, until: int) -> tuple[int, int]:
         """The positions between which all events of these times are."""
-        since, until = neighbours(since, until)
+        slack = limits.EVENTS_OUT_OF_ORDER_MAX
         first = await self._place(_OLDER, since)
         beyond = await self._place(_NOT_OLDER, until)
-        return 0 if first is None else first + 1, _END if beyond is None else beyond
+        return (
+            0 if first is None else first + 1 - slack,
+            _END if beyond is None else beyond + slack,
+        )
 
     async def _place(self, statement: Statement, time_us: int) -> int | None:
         if not time_us:

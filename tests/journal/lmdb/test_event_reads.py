@@ -39,7 +39,8 @@ async def test_events_are_found_a_few_in_each_snapshot(
     check: JournalCheck, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_reads, "LOOKED_EVENTS_MAX", 2)
-    monkeypatch.setattr(event_reads, "SEARCHED_EVENTS_MAX", 2)
+    monkeypatch.setattr(event_reads, "COUNTED_EVENTS_MAX", 2)
+    monkeypatch.setattr(limits, "EVENTS_OUT_OF_ORDER_MAX", 3)
 
     await check(store_in(directory))
 
@@ -89,7 +90,7 @@ async def test_an_event_far_from_its_time_is_found_up_to_a_bound(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_reads, "LOOKED_EVENTS_MAX", 10)
-    monkeypatch.setattr(limits, "EVENTS_SOUGHT_MAX", 70)  # 10, 20 and 40
+    monkeypatch.setattr(limits, "EVENTS_SOUGHT_MAX", 70)
     events = [event(n, made_at=START_US + n * SECOND_US) for n in range(1, 301)]
     late = [event(151 + away, made_at=START_US + 150_500_000) for away in (69, 70)]
     early = [event(151 - away, made_at=START_US + 150_500_000) for away in (70, 71)]
@@ -112,6 +113,7 @@ async def test_a_search_passes_over_few_rows(
         for n in range(1, 3_001)
     ]
     journal = await opened(directory, events)
+    monkeypatch.setattr(limits, "EVENTS_OUT_OF_ORDER_MAX", 60)
     looked: list[int] = []
     look = EventSearch.look
 
