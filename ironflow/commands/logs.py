@@ -1,32 +1,18 @@
 """Log lines of a server: JSON for programs, or text for people, on standard error.
 
-Lines of `logging`, ours and those of libraries and users, go through structlog's formatter,
-so that all have the same shape.
+`log_formats` says how they look; it is imported when there is something to log, because
+structlog is a tenth of the modules of a server, and of the time until it is ready.
 """
 
 import logging
 import sys
-from typing import Final
-
-import structlog
-
-FORMATS: Final = ("json", "text")
-LEVELS: Final = ("debug", "info", "warning", "error")
+from typing import final
 
 
 def configure(*, form: str, level: str) -> None:
-    """Let this process log in a form, from a level on."""
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-        ],
-        processors=_as_json() if form == "json" else _as_text(),
-    )
+    """Let this process log in a form, `json` or `text`, from a level on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(_Formatter(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -37,21 +23,19 @@ def default_form() -> str:
     return "text" if sys.stderr.isatty() else "json"
 
 
-def _as_json() -> list[structlog.typing.Processor]:
-    return [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-        structlog.processors.UnicodeDecoder(),
-        structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
-    ]
+@final
+class _Formatter(logging.Formatter):
+    """A formatter that is made for the first line."""
 
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._form = form
+        self._made: logging.Formatter | None = None
 
-def _as_text() -> list[structlog.typing.Processor]:
-    return [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            # Rich would show the locals of users, secrets among them.
-            exception_formatter=structlog.dev.plain_traceback,
-        ),
-    ]
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a line: called under the lock of its handler."""
+        if self._made is None:
+            from ironflow.commands.log_formats import formatter
+
+            self._made = formatter(self._form)
+        return self._made.format(record)

@@ -2,26 +2,15 @@
 
 Labels are bounded: paths become one of a few surfaces, and only so many functions have
 lines of their own. To count an answer is an addition in a dictionary; what Prometheus wants
-is made of that when it asks, by a thread.
+is made of that when it asks, by a thread (`exposition`).
 """
 
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, final
 
-import prometheus_client as prometheus
-import trio
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
-
-import ironflow
 from ironflow import limits
 from ironflow.journal.base import CountedJournal, RunCount
 from ironflow.transport.http.messages import Request
@@ -41,19 +30,27 @@ _METHODS: Final = frozenset(
 _BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All figures at one moment: counts by their labels.
+
+    `times` has, of each surface, how many requests took no longer than each bound, and how
+    many seconds all took together.
+    """
+
+    answers: Mapping[tuple[str, str, int], int]
+    times: Mapping[str, tuple[Sequence[tuple[str, float]], float]]
+    runs: Mapping[tuple[str, str], int]
+    workers: int
+
+
 @final
-class Metrics(Collector):
-    """The figures of one server, in a registry of its own."""
+class Metrics:
+    """The figures of one server."""
 
     def __init__(self) -> None:
         self._answers: dict[tuple[str, str, int], int] = {}
         self._times: dict[str, _Times] = {}
-        self._runs: dict[tuple[str, str], int] = {}
-        self._workers = 0
-        self._lock = trio.Lock()  # one text is made at a time
-        self._registry = prometheus.CollectorRegistry()
-        self._registry.register(self)
-        prometheus.ProcessCollector(registry=self._registry)
 
     def observe(self, request: Request, status: int, seconds: float) -> None:
         """Count an answer."""
@@ -66,48 +63,16 @@ class Metrics(Collector):
             times = self._times[surface] = _Times()
         times.add(seconds)
 
-    async def text(self, journal: CountedJournal, workers: Workers) -> bytes:
-        """Return all figures as Prometheus reads them."""
-        async with self._lock:
-            self._workers = len(workers)
-            self._runs = bounded(await journal.counts())
-            return await trio.to_thread.run_sync(
-                prometheus.generate_latest, self._registry
-            )
-
-    def collect(self) -> Iterable[Metric]:
-        """Give the figures of this moment: called by Prometheus, in a thread."""
-        yield InfoMetricFamily(
-            "ironflow_server",
-            "What the server is.",
-            value={"version": ironflow.__version__},
-        )
-        answers = CounterMetricFamily(
-            "ironflow_http_requests",
-            "Requests that were answered.",
-            labels=("surface", "method", "status"),
-        )
-        for (surface, method, status), count in list(self._answers.items()):
-            answers.add_metric((surface, method, str(status)), count)
-        yield answers
-        seconds = HistogramMetricFamily(
-            "ironflow_http_request_seconds",
-            "From the headers of a request to its answer.",
-            labels=("surface",),
-        )
-        for surface, times in list(self._times.items()):
-            seconds.add_metric((surface,), times.buckets(), times.sum)
-        yield seconds
-        runs = GaugeMetricFamily(
-            "ironflow_runs",
-            "Runs in the journal, by function and status.",
-            labels=("function", "status"),
-        )
-        for (function_id, status_), count in self._runs.items():
-            runs.add_metric((function_id, status_), count)
-        yield runs
-        yield GaugeMetricFamily(
-            "ironflow_workers", "Workers that are connected.", value=self._workers
+    async def figures(self, journal: CountedJournal, workers: Workers) -> Figures:
+        """Return all figures, those of the journal and of the workers among them."""
+        return Figures(
+            answers=dict(self._answers),
+            times={
+                surface: (times.buckets(), times.sum)
+                for surface, times in self._times.items()
+            },
+            runs=bounded(await journal.counts()),
+            workers=len(workers),
         )
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import trio
+
 from ironflow.transport import openapi
 from ironflow.transport.context import Context
 from ironflow.transport.handlers import (
@@ -17,6 +19,7 @@ from ironflow.transport.handlers import (
 from ironflow.transport.handlers.endpoint import JSON, Endpoint, add
 from ironflow.transport.http.messages import Request, Response
 from ironflow.transport.http.router import Parameters, Router
+from ironflow.transport.metrics import Figures
 
 ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     *status.ENDPOINTS,
@@ -41,8 +44,17 @@ def routes(router: Router, context: Context) -> None:
         return Response(200, [JSON], description)
 
     async def metrics(request: Request, parameters: Parameters) -> Response:
-        text = await context.metrics.text(context.journal, context.operations.workers)
+        figures = await context.metrics.figures(
+            context.journal, context.operations.workers
+        )
+        text = await trio.to_thread.run_sync(_text_of, figures)
         return Response(200, [_PROMETHEUS], text)
 
     router.add("GET", "/api/v1/openapi.json", describe)
     router.add("GET", "/metrics", metrics)
+
+
+def _text_of(figures: Figures) -> bytes:
+    from ironflow.transport.exposition import text_of  # noqa: PLC0415  see there
+
+    return text_of(figures)
