@@ -69,9 +69,10 @@ class RunAnswer(Answer, frozen=True, kw_only=True):
 
 
 class RunsAnswer(Answer, frozen=True, kw_only=True):
-    """A page of runs."""
+    """A page of runs; `next_cursor` is empty on the last one."""
 
     runs: Sequence[RunAnswer]
+    next_cursor: str = ""
 
 
 class StepAttempt(Answer, frozen=True, kw_only=True):

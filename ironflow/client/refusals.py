@@ -8,7 +8,7 @@ from ironflow import errors
 from ironflow.client.answers import Answer, Refusal
 from ironflow.client.calls import Call
 from ironflow.errors import IronflowError, ServerError, ServerUnavailable
-from ironflow.limits import ERROR_MESSAGE_CHARS_MAX
+from ironflow.limits import CLIENT_ANSWER_BYTES_MAX, ERROR_MESSAGE_CHARS_MAX
 
 _UNAUTHENTICATED: Final = 401
 _FORBIDDEN: Final = 403
@@ -109,5 +109,14 @@ def foreign(url: str, call: Call[Answer]) -> ServerError:
     return ServerError(
         f"{url} answers {call.method} {call.path}, but not as a server of ironflow; correct"
         " the URL (url=, IRONFLOW_SERVER_URL)",
+        status=200,
+    )
+
+
+def too_large(url: str) -> ServerError:
+    """Return the error for an answer that is not read to its end."""
+    return ServerError(
+        f"the answer of {url} is larger than {CLIENT_ANSWER_BYTES_MAX} bytes; ask for less"
+        " at once (limit=)",
         status=200,
     )

@@ -27,6 +27,10 @@ COMMANDS: Final = {
         "ironflow.commands.runs_change:retry",
         "Let a paused run try again; with a server, one that has failed, too.",
     ),
+    "pause": LazyCommand(
+        "ironflow.commands.runs_steer:pause",
+        "Let a run of a server stand still until it is resumed.",
+    ),
     "resume": LazyCommand(
         "ironflow.commands.runs_steer:resume",
         "Let a run of a server go on that is paused or has failed.",

@@ -1,4 +1,4 @@
-"""What changes runs of a server, and of nothing else: resume, delete and patch."""
+"""What changes runs of a server alone: pause, resume, delete and patch."""
 
 import click
 
@@ -8,6 +8,29 @@ from ironflow.commands.json_input import parsed
 from ironflow.commands.options import RUN_ID, json_option
 from ironflow.commands.remote import Server, server_options
 from ironflow.commands.runs_change import check_reason
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN", type=RUN_ID)
+@click.option("--reason", default="", help="Why; it is shown while the run is paused.")
+@server_options
+@json_option
+def pause(
+    *, run_id: str, reason: str, server: str, api_key: str, as_json: bool
+) -> None:
+    """Let a run of a server stand still until it is resumed.
+
+    One that is being carried on is paused when the steps that run have ended.
+    """
+    check_reason(reason)
+    call = calls.pause_run(run_id, reason=reason)
+    found = remote.send(Server(server, api_key), call)
+    if as_json:
+        output.write_json(found)
+    elif found["status"] == "paused":
+        click.echo(f"{run_id}: paused")
+    else:
+        click.echo(f"{run_id}: asked to pause; it is {found['status']} now")
 
 
 @click.command()

@@ -134,6 +134,7 @@ def test_any_refusal_is_read(
         calls.event_names(),
         calls.get_records(RUN),
         calls.retry_run(RUN),
+        calls.pause_run(RUN),
         calls.delete_run(RUN),
         calls.patch_step(RUN, "a:0", 1),
         calls.health(),

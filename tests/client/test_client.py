@@ -247,6 +247,22 @@ def stored_bytes(entries: Iterable[Entry]) -> list[bytes]:
     return [codec.encode_whole(each)[0] for each in entries]
 
 
+async def test_a_list_with_large_values_comes_in_pieces(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await server.emit("order.placed", {"id": f"o{number}"})
+        await server.harness.advance("1s")
+    monkeypatch.setattr(limits, "ANSWER_BYTES_MAX", 1)
+
+    page = await server.get("/api/v1/runs?details=true")
+    runs = await client.list_runs()
+
+    assert (page["count"], page["has_next"]) == (1, True)
+    assert [run.output["order"] for run in runs] == ["o2", "o1", "o0"]
+    assert len(await client.list_runs(limit=2)) == 2
+
+
 async def test_a_history_is_the_engine_s(client: Client, server: Server) -> None:
     run_id = await server.emit("order.placed", {"id": "o1"})
 
@@ -262,7 +278,7 @@ async def test_a_history_comes_in_pieces_that_are_not_too_large(
     client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = await server.emit("order.placed", {"id": "o1"})
-    monkeypatch.setattr(limits, "RECORDS_ANSWER_BYTES_MAX", 1)
+    monkeypatch.setattr(limits, "ANSWER_BYTES_MAX", 1)
 
     page = await server.get(f"/api/v1/runs/{run_id}/records?after=1")
     found = await client.history(run_id)
@@ -306,6 +322,18 @@ async def test_a_paused_run_is_resumed(client: Client, server: Server) -> None:
     run = await client.resume_run(run_id)
 
     assert run.status != "paused"
+
+
+async def test_a_run_is_paused_and_goes_on(client: Client, server: Server) -> None:
+    run_id = await server.emit("approval.asked")
+
+    paused = await client.pause_run(run_id, reason="look")
+    await client.emit("approval.given", "yes")
+    assert (await client.result(run_id, timeout=0)).status == "paused"
+    await client.resume_run(run_id)
+
+    assert paused.status == "paused"
+    assert (await client.result(run_id)).unwrap() == "yes"
 
 
 async def test_a_step_is_patched(client: Client, server: Server) -> None:

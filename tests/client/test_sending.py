@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 import ironflow
+from ironflow import limits
 from ironflow.client.settings import URL_DEFAULT
 from tests.client.conftest import URL, Scene, Scripted, answer, scripted
 
@@ -204,6 +205,14 @@ async def test_something_else_at_the_address_is_told_of(text: str) -> None:
     client, _ = scripted(httpx.Response(200, text=text))
 
     with pytest.raises(ironflow.ServerError, match="not as a server of ironflow"):
+        await client.get_run(RUN)
+
+
+async def test_an_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CLIENT_ANSWER_BYTES_MAX", 10)
+    client, _ = scripted(answer(STOOD))
+
+    with pytest.raises(ironflow.ServerError, match="ask for less"):
         await client.get_run(RUN)
 
 

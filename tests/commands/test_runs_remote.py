@@ -205,6 +205,18 @@ async def test_a_paused_run_is_made_ready(own: Serving) -> None:
     assert "it will go on in the server, or in a worker of it" in shown
 
 
+async def test_a_run_is_paused(own: Serving) -> None:
+    run_id = own.runs["approve"]
+
+    told = await own("runs", "pause", run_id, "--reason", "wait for Ann")
+    shown = await own("runs", "show", run_id)
+    ended = await own("runs", "pause", "process-order", "--json")
+
+    assert told.stdout == f"{run_id}: paused\n"
+    assert "wait for Ann" in shown.stdout
+    assert printed(ended)["status"] == "completed"
+
+
 async def test_a_paused_run_is_resumed(own: Serving) -> None:
     run_id = own.runs["forgetful"]
 
@@ -270,6 +282,7 @@ async def test_a_run_that_goes_on_is_not_deleted(server: Serving) -> None:
         ("runs", "show", NOBODY),
         ("runs", "cancel", NOBODY),
         ("runs", "retry", NOBODY),
+        ("runs", "pause", NOBODY),
         ("runs", "resume", NOBODY),
         ("runs", "delete", NOBODY),
         ("runs", "patch", NOBODY, "a:0", "--output", "1"),

@@ -3,15 +3,18 @@
 """Sends calls to one server, again where that is safe."""
 
 import random
-from typing import TypeVar, final
+from collections.abc import Generator
+from contextlib import closing
+from typing import TypeVar, cast, final
 
 import httpx
 import msgspec
 
+from ironflow import limits
 from ironflow.client.answers import Answer
 from ironflow.client.calls import JSON, Call, read
 from ironflow.client.pausing import sleep
-from ironflow.client.refusals import foreign, lost, refused, unreachable
+from ironflow.client.refusals import foreign, lost, refused, too_large, unreachable
 from ironflow.client.retrying import Answered, Lost, delay_us, is_success
 from ironflow.client.settings import Settings
 from ironflow.errors import IronflowError
@@ -96,20 +99,34 @@ class Connection:
 
     def _sent(self, call: Call[Answer]) -> Answered | Lost:
         try:
-            answer = self._http.request(
+            with self._http.stream(
                 call.method,
                 self.url + call.path,
                 params=dict(call.query) or None,
                 content=call.body or None,
                 headers={"content-type": JSON} if call.body else None,
                 timeout=self._timeout + call.wait,
-            )
+            ) as answer:
+                body = self._body(answer)
         except httpx.TransportError as error:
             why = str(error) or type(error).__name__
             return Lost(why, is_sent=not isinstance(error, _NOT_SENT))
         except (httpx.DecodingError, httpx.TooManyRedirects) as error:
             return Lost(str(error), is_sent=True)
-        return Answered(answer.status_code, answer.headers, answer.content)
+        return Answered(answer.status_code, answer.headers, body)
+
+    def _body(self, answer: httpx.Response) -> bytes:
+        found: list[bytes] = []
+        size = 0
+        # One that is left in the middle would be closed by whoever collects garbage.
+        body = cast("Generator[bytes, None, None]", answer.iter_bytes())
+        with closing(body) as pieces:
+            for piece in pieces:
+                size += len(piece)
+                if size > limits.CLIENT_ANSWER_BYTES_MAX:
+                    raise too_large(self.url)
+                found.append(piece)
+        return b"".join(found)
 
     def _error(self, call: Call[Answer], found: Answered | Lost) -> IronflowError:
         match found:

@@ -52,15 +52,21 @@ class Runs:
         limit: int = 50,
     ) -> list[SyncRun]:
         """Return runs, newest first; `cursor` is the id of the last one seen."""
-        call = calls.list_runs(
-            statuses=(status,) if status else (),
-            function_id=function_id,
-            cursor=cursor,
-            limit=limit,
-            is_detailed=True,
-        )
-        found = self._connection.send(call)
-        return [self._shown(each) for each in found.runs]
+        found: list[SyncRun] = []
+        while True:
+            call = calls.list_runs(
+                statuses=(status,) if status else (),
+                function_id=function_id,
+                cursor=cursor,
+                limit=limit - len(found),
+                is_detailed=True,
+            )
+            page = self._connection.send(call)
+            found += [self._shown(each) for each in page.runs]
+            cursor = page.next_cursor
+            # A page has fewer runs than were asked for if their values are large.
+            if not cursor or len(found) >= min(limit, limits.PAGE_RUNS_MAX):
+                return found
 
     def history(
         self, run_id: str, *, after: int = 0, limit: int = limits.PAGE_RECORDS_MAX

@@ -33,7 +33,7 @@ async def get_records(call: Call[RecordsQuery, Nothing]) -> RecordListDocument:
     for entry in entries:
         data, _ = codec.encode_whole(entry)
         size += len(data)
-        if found and size > limits.RECORDS_ANSWER_BYTES_MAX:
+        if found and size > limits.ANSWER_BYTES_MAX:
             break
         found.append(
             RecordDocument(

@@ -1,16 +1,16 @@
 """Runs over REST: lists, one with its steps, and what changes it."""
 
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from ironflow import limits
 from ironflow.errors import ConfigurationError, RunNotFound
 from ironflow.policy.duration import parse_time
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
 from ironflow.transport.handlers.patience import WaitQuery, results
-from ironflow.transport.operations import Operations, RunDetails, RunFilter
+from ironflow.transport.operations import Operations, RunDetails, RunFilter, RunPage
 from ironflow.transport.rendering import (
     operation_document,
     run_details_document,
@@ -89,23 +89,36 @@ async def list_runs(call: Call[RunsQuery, Nothing]) -> RunListDocument:
             limit=query.limit,
         )
     )
+    if query.details:
+        return await _detailed(call.operations, page)
     runs = [run_document(each) for each in page.runs]
-    return RunListDocument(
-        runs=await _detailed(call.operations, runs) if query.details else runs,
-        count=len(page.runs),
-        has_next=bool(page.next_cursor),
-        next_cursor=page.next_cursor or UNSET,
-    )
+    return _listed(runs, page.next_cursor)
 
 
-async def _detailed(
-    operations: Operations, runs: list[RunDocument]
-) -> list[RunDocument]:
+async def _detailed(operations: Operations, page: RunPage) -> RunListDocument:
+    """Return a page of runs with their values; it ends early if these are large."""
     found: list[RunDocument] = []
-    for run in runs:
-        with suppress(RunNotFound):  # deleted since it was listed
-            found.append(details_document(await operations.get_run(run.id)))
-    return found
+    size = 0
+    for summary in page.runs:
+        run_id = summary.row.run_id
+        try:
+            run = await operations.get_run(run_id)
+        except RunNotFound:  # deleted since it was listed
+            continue
+        size += len(run.output) + (len(run.event.data) if run.event else 0)
+        if found and size > limits.ANSWER_BYTES_MAX:
+            return _listed(found, found[-1].id)
+        found.append(details_document(run))
+    return _listed(found, page.next_cursor)
+
+
+def _listed(runs: list[RunDocument], next_cursor: str) -> RunListDocument:
+    return RunListDocument(
+        runs=runs,
+        count=len(runs),
+        has_next=bool(next_cursor),
+        next_cursor=next_cursor or UNSET,
+    )
 
 
 async def get_run(call: Call[WaitQuery, Nothing]) -> RunDetailsDocument:
