@@ -77,6 +77,7 @@ _HOMES = {
     "current_step": "ironflow.engine.current",
     "function": "ironflow.authoring.function",
     "open_engine": "ironflow.engine.open",
+    "serve": "ironflow.worker.asgi",
     "start": "ironflow.engine.start",
 }
 

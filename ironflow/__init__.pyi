@@ -69,6 +69,7 @@ from ironflow.handles import Run as Run
 from ironflow.handles import SyncRun as SyncRun
 from ironflow.interpreter.operations import StepOutcome as StepOutcome
 from ironflow.policy.retry import Retry as Retry
+from ironflow.worker.asgi import serve as serve
 
 __version__: Final[str]
 __all__ = [
@@ -139,5 +140,6 @@ __all__ = [
     "current_step",
     "function",
     "open_engine",
+    "serve",
     "start",
 ]

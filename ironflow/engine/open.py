@@ -116,11 +116,13 @@ async def run_engine(
     pack_after: Duration | None = None,
     hooks: Hooks | None = None,
     cached: int = limits.RUNS_CACHED_MAX,
+    apart: bool = False,
 ) -> AsyncGenerator[Engine]:
     """Do what `open_engine` does on a journal that is open and stays so.
 
     `hooks` stand between the engine and the step functions, for tests and traces. `cached`
-    is how many parked runs keep their code in memory.
+    is how many parked runs keep their code in memory. `apart`: each run commits by
+    itself, for a journal whose answers to one run say nothing of the others.
     """
     patience = parse_duration(shutdown, option="shutdown") / 1_000_000
     loop = asyncio_loop or AsyncioLoop()
@@ -137,6 +139,7 @@ async def run_engine(
                 hooks=hooks,
                 cached=cached,
             )
+            runtime.apart = apart
             ages = _ages(retention, pack_after)
             await _begin(runtime, app, only, ages)
             async with _ending(runtime, patience):
@@ -317,6 +320,8 @@ async def _forgive(runtime: Runtime) -> None:
 def _carry_on(runtime: Runtime, work: Work, claim: Claim) -> None:
     carried = runtime.active.get(claim.run_id) or runtime.parked.pop(claim.run_id, None)
     if carried is None:
+        if runtime.apart:
+            work = Work(runtime)
         carried = ActiveRun(runtime, work, runtime.programs[claim.function_id], claim)
     runtime.active[claim.run_id] = carried
     if claim.function_id in runtime.outside.functions:

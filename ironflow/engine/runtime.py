@@ -102,6 +102,7 @@ class Runtime:
         self.recovering: set[str] = set()  # claimed, not carried on yet, without news
         self.recovered: dict[str, int] = {}  # epochs of claims that were counted
         self.closing = False
+        self.apart = False  # no run commits together with others
         self.block_error: BaseException | None = None  # with which the user left it
         self.stop_watching: Callable[[], None] = lambda: None
         self.look = trio.Event()  # runs may be ready to claim

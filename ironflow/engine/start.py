@@ -9,136 +9,19 @@ import asyncio  # noqa: TID251  the caller's loop is asyncio's
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast, final
-
-import outcome
-import trio
 
 from ironflow.authoring.app import App
 from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.engine import Engine
 from ironflow.engine.handles import Run
 from ironflow.engine.open import open_engine
-from ironflow.errors import EngineClosed, EngineError
+from ironflow.engine.portal import Portal
+from ironflow.errors import EngineError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@final
-class _Portal:
-    """A thread that runs an engine, and takes calls from other threads."""
-
-    def __init__(self, open_it: Callable[[], Any]) -> None:
-        self._open_it = open_it
-        self._opened: Future[Engine] = Future()
-        self._ended: Future[None] = Future()
-        for future in (self._opened, self._ended):
-            future.set_running_or_notify_cancel()  # who waits may give up, not they
-        self._stopping = threading.Event()
-        self._stop = trio.Event()
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._nursery: trio.Nursery | None = None
-        self._calls: set[Future[Any]] = set()
-        self.thread: Final = threading.Thread(
-            target=self._run, name="ironflow-engine", daemon=True
-        )
-
-    def start(self) -> Future[Engine]:
-        """Start the thread; the future is done when the engine is open."""
-        self.thread.start()
-        return self._opened
-
-    def stop(self) -> Future[None]:
-        """Close the engine; the future is done when it is closed, with its error."""
-        self._stopping.set()  # for an engine that is not open yet
-        if self._token is not None:
-            # It may have ended before, by an error that the future holds.
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._stop.set)
-        return self._ended
-
-    def call(self, fn: Callable[[], Coroutine[Any, Any, T]]) -> "Future[T]":
-        """Run `fn` in the engine's loop; cancelling the future cancels the call."""
-        future: Future[T] = Future()
-        self._calls.add(future)
-        future.add_done_callback(self._calls.discard)
-
-        def spawn() -> None:
-            if self._nursery is None:
-                _refuse(future)
-            else:
-                self._nursery.start_soon(self._answer, fn, future)
-
-        try:
-            if self._token is None or self._ended.done():
-                raise trio.RunFinishedError
-            self._token.run_sync_soon(spawn)
-        except trio.RunFinishedError:
-            _refuse(future)
-        return future
-
-    async def _answer(
-        self, fn: Callable[[], Coroutine[Any, Any, T]], future: "Future[T]"
-    ) -> None:
-        scope = trio.CancelScope()
-        token = self._token
-        assert token is not None
-
-        def cancelled(done: "Future[T]") -> None:
-            if done.cancelled():
-                with suppress(trio.RunFinishedError):
-                    token.run_sync_soon(scope.cancel)
-
-        future.add_done_callback(cancelled)
-        result: outcome.Maybe[T] | None = None
-        with scope:  # `acapture` catches the cancel too
-            result = await outcome.acapture(_as_exception, fn)
-        if not future.set_running_or_notify_cancel():
-            return
-        assert result is not None
-        if isinstance(result, outcome.Value):
-            future.set_result(result.value)
-        elif isinstance(result.error, trio.Cancelled):
-            future.set_exception(EngineClosed("the engine was closed meanwhile"))
-        else:
-            future.set_exception(result.error)
-
-    def _run(self) -> None:
-        try:
-            trio.run(self._main)
-        except BaseException as error:  # noqa: BLE001  it belongs to the caller's thread
-            if not self._opened.done():
-                self._opened.set_exception(error)
-            self._ended.set_exception(error)
-        else:
-            self._ended.set_result(None)
-        for call in tuple(self._calls):  # those that the loop did not come to
-            _refuse(call)
-
-    async def _main(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        async with self._open_it() as engine, trio.open_nursery() as nursery:
-            self._nursery = nursery
-            self._opened.set_result(engine)
-            try:
-                if not self._stopping.is_set():
-                    await self._stop.wait()
-            finally:
-                self._nursery = None  # while it closes, calls are refused
-                nursery.cancel_scope.cancel()
-
-
-def _refuse(call: "Future[Any]") -> None:
-    with suppress(InvalidStateError):  # it was cancelled, or is answered already
-        call.set_exception(EngineClosed("the engine is closed; start it again"))
-
-
-async def _as_exception(fn: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    return await fn()
 
 
 @final
@@ -186,7 +69,7 @@ class BlockingEngine:
     To wait for a run that you hold, call `engine.result(run.id)`.
     """
 
-    def __init__(self, portal: _Portal, engine: Engine) -> None:
+    def __init__(self, portal: Portal[Engine], engine: Engine) -> None:
         self._portal = portal
         self._engine = engine
 
@@ -220,7 +103,7 @@ class BlockingEngine:
 class AsyncioEngine:
     """An engine whose methods are awaited on asyncio."""
 
-    def __init__(self, portal: _Portal, engine: Engine) -> None:
+    def __init__(self, portal: Portal[Engine], engine: Engine) -> None:
         self._portal = portal
         self._engine = engine
 
@@ -271,7 +154,7 @@ class start:  # noqa: N801  it is called like a function: `with ironflow.start(.
         self._app = app
         self._url = url
         self._options: Final = options
-        self._portal: _Portal | None = None
+        self._portal: Portal[Engine] | None = None
 
     def __enter__(self) -> BlockingEngine:
         portal = self._open(None)
@@ -302,9 +185,9 @@ class start:  # noqa: N801  it is called like a function: `with ironflow.start(.
             await asyncio.shield(ended)  # it takes no longer than `shutdown`
             raise
 
-    def _open(self, loop: asyncio.AbstractEventLoop | None) -> _Portal:
+    def _open(self, loop: asyncio.AbstractEventLoop | None) -> Portal[Engine]:
         options = dict(self._options)
         if loop is not None:
             options["asyncio_loop"] = AsyncioLoop(loop)
-        self._portal = _Portal(lambda: open_engine(self._app, self._url, **options))
+        self._portal = Portal(lambda: open_engine(self._app, self._url, **options))
         return self._portal

@@ -28,11 +28,6 @@ from ironflow.errors import (
 from ironflow.journal.base import (
     Answer,
     Claim,
-    CountClaims,
-    Counted,
-    DeliverEvents,
-    Done,
-    ForgiveClaims,
     FunctionRow,
     Hint,
     JournalCommand,
@@ -69,10 +64,10 @@ from ironflow.wire.link import Link, LinkClosed
 from ironflow.worker.connection import Connection, Page, Reply
 from ironflow.worker.server_clock import ServerClock
 from ironflow.worker.translating import (
-    answer_of,
+    answered_here,
     claim_of,
     command_of,
-    entries_of,
+    reply_of,
 )
 from ironflow.worker.unanswered import Unanswered
 
@@ -189,7 +184,7 @@ class RemoteJournal(Unanswered):
     async def _take(self, frame: ServerFrame, connection: Connection) -> None:
         match frame:
             case Answers() | NotStored() | HistoryPage():
-                connection.replied(frame.number, _reply(frame))
+                connection.replied(frame.number, reply_of(frame))
             case Claims() | News():
                 self._told(frame)
             case Ping():
@@ -254,17 +249,10 @@ class RemoteJournal(Unanswered):
 
     def _answered(self, command: JournalCommand) -> Answer | None:
         """Answer what concerns nobody but this worker."""
-        match command:
-            case RegisterFunctions():
-                self._functions = command.functions
-                self.registered.set()
-                return Done()
-            case DeliverEvents() | ForgiveClaims():
-                return Done(changed=False)  # the server does that
-            case CountClaims():
-                return Counted()
-            case _:
-                return None
+        if isinstance(command, RegisterFunctions):
+            self._functions = command.functions
+            self.registered.set()
+        return answered_here(command)
 
     async def _ask(self, commands: tuple[Command, ...]) -> Sequence[Answer]:
         connection = self._connection
@@ -349,16 +337,6 @@ class RemoteJournal(Unanswered):
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.send(Bye("the worker ends"))
-
-
-def _reply(frame: Answers | NotStored | HistoryPage) -> Reply:
-    match frame:
-        case Answers():
-            return [answer_of(outcome) for outcome in frame.outcomes]
-        case NotStored():
-            return frame
-        case HistoryPage():
-            return Page(entries_of(frame.history), more=frame.more)
 
 
 def _message(frame: Failure | Welcome) -> str:

@@ -21,21 +21,29 @@ from ironflow.journal.base import (
     Appended,
     AppendRecords,
     Claim,
+    CountClaims,
+    Counted,
+    DeliverEvents,
     Done,
+    ForgiveClaims,
     InboxRow,
     JournalCommand,
     Pause,
     PauseRun,
     Refused,
+    RegisterFunctions,
     RequestCancel,
 )
 from ironflow.records import Entry
 from ironflow.wire.frames import (
+    Answers,
     Append,
     CancelChild,
     Carried,
     Claimed,
     Command,
+    HistoryPage,
+    NotStored,
     Outcome,
     PauseHeld,
     Refusal,
@@ -44,6 +52,7 @@ from ironflow.wire.frames import (
     encode,
     sent,
 )
+from ironflow.worker.connection import Page, Reply
 
 # The server knows who asks, and why.
 _ASKED: Final = Pause("asked", "somebody asked for it", "", 0)
@@ -176,3 +185,31 @@ def _inbox(rows: Sequence[Waiting]) -> tuple[InboxRow, ...]:
         raise ProtocolError(
             f"the server sent an inbox that is none: {error}"
         ) from error
+
+
+def answered_here(command: JournalCommand) -> Answer | None:
+    """Answer what the server does by itself; None for what it has to be sent."""
+    match command:
+        case RegisterFunctions():
+            return Done()
+        case DeliverEvents() | ForgiveClaims():
+            return Done(changed=False)
+        case CountClaims():
+            return Counted()
+        case _:
+            return None
+
+
+def reply_of(frame: Answers | NotStored | HistoryPage) -> Reply:
+    """Return what a frame says to whoever asked.
+
+    Raises:
+        ProtocolError: there is something in it that is none of ours.
+    """
+    match frame:
+        case Answers():
+            return [answer_of(outcome) for outcome in frame.outcomes]
+        case NotStored():
+            return frame
+        case HistoryPage():
+            return Page(entries_of(frame.history), more=frame.more)

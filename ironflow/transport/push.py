@@ -1,0 +1,388 @@
+"""Endpoints of ours: runs are carried on by POSTs that the server sends.
+
+Each run that an endpoint has is a conversation: a POST says what the server knows (the claim
+with its history, answers, news), its answer what the endpoint has recorded. For the journal the
+server is the holder, as with workers that connect (`holding`). An endpoint that fails again and
+again is left alone for a while (`policy.breaker`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import httpx
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from ironflow import limits
+from ironflow.engine.log import log
+from ironflow.errors import JournalError, ProtocolError
+from ironflow.journal.base import Claim, FunctionRow, Hint, Journal, RegisterFunctions
+from ironflow.policy import breaker
+from ironflow.policy.breaker import Admission, BreakerPolicy, Circuit
+from ironflow.records import RULES
+from ironflow.transport.admitted import function_row
+from ironflow.transport.holding import Holding
+from ironflow.transport.moved import Moved
+from ironflow.transport.registry import config_of
+from ironflow.wire.frames import (
+    Claims,
+    Frame,
+    GiveBack,
+    HistoryRequest,
+    News,
+    ReceivedCommit,
+    WorkerFrame,
+)
+from ironflow.wire.functions import FunctionConfig
+from ironflow.wire.posts import (
+    CONTENT_TYPE,
+    SIGNATURE,
+    Describe,
+    Described,
+    Post,
+    Reply,
+    check_signature,
+    packed,
+    read_reply,
+    signed,
+    worker_frames,
+)
+
+_SECOND_US: Final = 1_000_000
+_TIMEOUT: Final = httpx.Timeout(
+    limits.PUSH_POLL_US_DEFAULT / _SECOND_US + 10, connect=5
+)
+_POLICY: Final = BreakerPolicy()
+_RETRY_S: Final = 0.5
+_OK: Final = 200
+
+NewClient = Callable[[], httpx.AsyncClient]
+
+
+class EndpointFailed(Exception):
+    """A POST came to nothing: nobody answered, or not as an endpoint of ours."""
+
+
+def one_connection() -> httpx.AsyncClient:
+    """Return a client that keeps to one connection, and so to one process behind it."""
+    return httpx.AsyncClient(
+        timeout=_TIMEOUT, limits=httpx.Limits(max_connections=1), follow_redirects=False
+    )
+
+
+@final
+@dataclass(eq=False)
+class _Endpoint:
+    """An endpoint, its functions, and who speaks with it."""
+
+    url: str
+    functions: set[str] = field(default_factory=set[str])
+    talks: "dict[str, _Talk]" = field(default_factory=dict[str, "_Talk"])
+    circuit: Circuit = breaker.CLOSED
+    free: list[httpx.AsyncClient] = field(default_factory=list[httpx.AsyncClient])
+
+
+@final
+class PushHost:
+    """Gives ready runs to endpoints. `run` is its task; `signing_key` signs every POST."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        now: Callable[[], int],
+        *,
+        signing_key: str,
+        client: NewClient = one_connection,
+    ) -> None:
+        self.journal: Final = journal
+        self.now: Final = now
+        self.key: Final = signing_key
+        self.client: Final = client
+        self.moved: Final = Moved()
+        self._endpoints: Final[dict[str, _Endpoint]] = {}
+        self._look = trio.Event()
+        self._is_stale = True  # the registry may have changed
+
+    def circuits(self) -> dict[str, Circuit]:
+        """Return of each endpoint whether it is called, by URL."""
+        return {url: each.circuit for url, each in self._endpoints.items()}
+
+    async def register(self, url: str) -> list[str]:
+        """Ask an endpoint for its functions, and register them; return their ids.
+
+        Raises:
+            EndpointFailed: nobody answers there, or it has another key.
+            ProtocolError: a function of it is refused.
+        """
+        client = self.client()
+        try:
+            found = await self.post(client, url, Describe(self.now()))
+        finally:
+            await client.aclose()
+        if not isinstance(found, Described):
+            raise EndpointFailed(f"{url} does not say which functions it has")
+        rows = [function_row(bytes(row)) for row in found.functions]
+        rows = [_pushed(row, url) for row in rows]
+        await self.journal.commit([RegisterFunctions(tuple(rows), self.now())])
+        return [row.id for row in rows]
+
+    async def run(
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Give out what is ready, until it is cancelled."""
+        stop = self.journal.watch(self._hint)
+        task_status.started()
+        self._look.set()
+        try:
+            async with trio.open_nursery() as nursery:
+                await self._give_out_for_ever(nursery)
+        finally:
+            stop()
+
+    async def _give_out_for_ever(self, nursery: trio.Nursery) -> None:
+        while True:
+            await self._look.wait()
+            self._look = trio.Event()
+            if self._is_stale:
+                await self._read_registry()
+            for endpoint in tuple(self._endpoints.values()):
+                await self._give_out(endpoint, nursery)
+
+    def _hint(self, hint: Hint) -> None:
+        if hint.room or hint.everything:
+            self._is_stale = True
+        if hint.ready or hint.room or hint.everything:
+            self._look.set()
+        for endpoint in self._endpoints.values():
+            news = set(endpoint.talks) if hint.everything else hint.inbox
+            for run_id in news & endpoint.talks.keys():
+                endpoint.talks[run_id].news()
+
+    async def _read_registry(self) -> None:
+        self._is_stale = False
+        for endpoint in self._endpoints.values():
+            endpoint.functions.clear()
+        for row in await self.journal.functions():
+            if row.host == "push" and row.rules == RULES:
+                config = config_of(row)
+                if config is not None and config.endpoint_url:
+                    url = config.endpoint_url
+                    known = self._endpoints.setdefault(url, _Endpoint(url))
+                    known.functions.add(row.id)
+
+    async def _give_out(self, endpoint: _Endpoint, nursery: trio.Nursery) -> None:
+        """Claim runs for an endpoint that may be called; one, if it is to be tried."""
+        room = limits.PUSH_RUNS_MAX - len(endpoint.talks)
+        while room > 0 and endpoint.functions:
+            admission = breaker.admit(endpoint.circuit, self.now())
+            if admission.wait_us:
+                if admission.wait_us > 0:
+                    nursery.start_soon(self._look_after, admission.wait_us)
+                return
+            limit = 1 if admission.probe else room
+            functions = frozenset(endpoint.functions)
+            claims = await self.journal.claim(functions, limit=limit)
+            if claims:
+                endpoint.circuit = admission.circuit
+            for claim in claims:
+                talk = _Talk(self, endpoint, claim, admission)
+                endpoint.talks[claim.run_id] = talk
+                nursery.start_soon(self._carry_on, talk)
+            if len(claims) < limit or admission.probe:
+                return
+            room -= len(claims)
+
+    async def _look_after(self, wait_us: int) -> None:
+        await trio.sleep(wait_us / _SECOND_US)
+        self._look.set()
+
+    async def _carry_on(self, talk: "_Talk") -> None:
+        """Converse about one run until the endpoint does not have it any more."""
+        endpoint = talk.endpoint
+        try:
+            await talk.run()
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await talk.holding.let_go()
+            raise
+        except JournalError as error:  # the journal has ended, and every hold with it
+            log.error("run %s is not carried on: %s", talk.run_id, error)
+        finally:
+            endpoint.talks.pop(talk.run_id, None)
+            self._look.set()
+
+    # --- POSTs ------------------------------------------------------------------------------
+
+    async def post(
+        self, client: httpx.AsyncClient, url: str, said: Post | Describe
+    ) -> Reply | Described:
+        """Send a POST and return what comes back.
+
+        Raises:
+            EndpointFailed: it failed; it may be tried again.
+        """
+        body = msgspec.msgpack.encode(said)
+        headers = {
+            SIGNATURE: signed(self.key, body, now_s=self._now_s()),
+            "content-type": CONTENT_TYPE,
+        }
+        try:
+            answer = await client.post(url, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise EndpointFailed(f"{url}: {type(error).__name__} {error}") from error
+        if answer.status_code != _OK:
+            text = answer.text[: limits.REASON_CHARS_MAX]
+            raise EndpointFailed(f"{url} answers {answer.status_code}: {text}")
+        try:
+            signature = answer.headers.get(SIGNATURE, "")
+            check_signature(self.key, signature, answer.content, now_s=self._now_s())
+            return read_reply(answer.content)
+        except ProtocolError as error:
+            raise EndpointFailed(f"{url}: {error}") from error
+
+    def _now_s(self) -> int:
+        return self.now() // _SECOND_US
+
+
+@final
+class _Talk:
+    """One run in the hand of an endpoint."""
+
+    def __init__(
+        self, host: PushHost, endpoint: _Endpoint, claim: Claim, admission: Admission
+    ) -> None:
+        self._host: Final = host
+        self.endpoint: Final = endpoint
+        self._claim: Final = claim
+        self._admission: Final = admission
+        self.run_id: Final = claim.run_id
+        self.holding: Final = Holding(
+            host.journal,
+            host.now,
+            host.moved,
+            worker=endpoint.url,
+            process=endpoint.url,
+        )
+        self.holding.take([claim])
+        self._process = ""
+        self._to_say: list[Frame] = []
+        self._has_news = False
+        self._waiting: trio.CancelScope | None = None
+
+    def news(self) -> None:
+        """Tell the endpoint at once of what has come into the inbox."""
+        self._has_news = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def run(self) -> None:
+        """Converse until the endpoint does not hold the run any more."""
+        claims = await self.holding.describe([self._claim])
+        if not claims:
+            return
+        self._to_say = [Claims(claims)]
+        free = self.endpoint.free
+        client = free.pop() if free else self._host.client()
+        try:
+            await self._converse(client)
+        except EndpointFailed as error:
+            await self._give_up(str(error))
+            await client.aclose()
+        except ProtocolError as error:
+            log.error("endpoint %s: %s", self.endpoint.url, error)
+            await self._give_up(str(error))
+            await client.aclose()
+        else:
+            free.append(client)
+
+    async def _converse(self, client: httpx.AsyncClient) -> None:
+        while self.run_id in self.holding.runs or self._to_say:
+            reply = await self._say(client)
+            if reply is None:
+                continue  # news came meanwhile
+            if reply.state == "unknown":
+                raise EndpointFailed("its process ended, or another one answered")
+            self._process = self._process or reply.process
+            if reply.process != self._process:
+                raise EndpointFailed("another process answered")
+            for frame in worker_frames(reply):
+                await self._hear(frame)
+            if reply.state == "over":
+                await self.holding.let_go()
+
+    async def _say(self, client: httpx.AsyncClient) -> Reply | None:
+        """Say what there is to say, and wait for the answer; None: begin again."""
+        if self._has_news:
+            self._has_news = False
+            self._to_say.append(News((self.run_id,)))
+        frames, said = packed(self._to_say), len(self._to_say)
+        post = Post(
+            self._host.journal.environment,
+            self._host.now(),
+            self.run_id,
+            self._claim.epoch,
+            self._process,
+            frames,
+        )
+        reply: Reply | None = None
+        with trio.CancelScope() as self._waiting:
+            reply = await self._tried(client, post)
+        self._waiting = None
+        if reply is not None:
+            del self._to_say[:said]
+        return reply
+
+    async def _tried(self, client: httpx.AsyncClient, post: Post) -> Reply:
+        """Try a POST some times: what it says is taken once, however often it comes."""
+        host, endpoint = self._host, self.endpoint
+        tries = 0
+        while True:
+            try:
+                reply = await host.post(client, endpoint.url, post)
+            except EndpointFailed:
+                tries += 1
+                self._failed()
+                if tries >= limits.PUSH_TRIES_MAX or self._is_closed():
+                    raise
+                await trio.sleep(_RETRY_S * 2**tries)
+                continue
+            endpoint.circuit = breaker.succeeded()
+            if not isinstance(reply, Reply):
+                raise EndpointFailed("it does not speak of the run that it was sent")
+            return reply
+
+    def _failed(self) -> None:
+        endpoint, probe = self.endpoint, self._admission.probe
+        endpoint.circuit = breaker.failed(
+            _POLICY, endpoint.circuit, self._host.now(), probe=probe
+        )
+
+    def _is_closed(self) -> bool:
+        """Say whether the endpoint is to be left alone now."""
+        return self.endpoint.circuit.is_open
+
+    async def _hear(self, frame: WorkerFrame) -> None:
+        match frame:
+            case ReceivedCommit():
+                self._to_say.append(await self.holding.commit(frame))
+            case HistoryRequest():
+                self._to_say.append(await self.holding.history(frame))
+            case GiveBack():
+                await self.holding.give_back(frame.claims)
+            case _:
+                raise ProtocolError(f"{type(frame).__name__} is not for a POST")
+
+    async def _give_up(self, why: str) -> None:
+        """Take the run away: it is ready for whoever answers."""
+        log.warning("run %s is taken from %s: %s", self.run_id, self.endpoint.url, why)
+        if self._process:  # it had begun: the process may have died of it
+            await self.holding.lose(why[: limits.REASON_CHARS_MAX])
+        else:
+            await self.holding.let_go()
+
+
+def _pushed(row: FunctionRow, url: str) -> FunctionRow:
+    config = FunctionConfig(id=row.id, mode="push", endpoint_url=url)
+    return replace(row, host="push", config=config.to_bytes())
