@@ -136,7 +136,10 @@ def check_signature(key: str, header: str, body: bytes, *, now_s: int) -> None:
     Raises:
         ProtocolError: it was not; the message does not say what would be right.
     """
-    parts = dict(part.strip().partition("=")[::2] for part in header.split(","))
+    parts: dict[str, str] = {}
+    for part in header.split(","):
+        name, _, value = part.strip().partition("=")
+        parts[name] = value
     time, given = parts.get("t", ""), parts.get("v1", "")
     if not (time.isascii() and time.isdecimal() and len(time) <= _DIGITS_MAX and given):
         raise ProtocolError(f"the header {SIGNATURE} is not t=<seconds>,v1=<digest>")

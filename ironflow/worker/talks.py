@@ -182,6 +182,7 @@ class TalkJournal(Unanswered):
             return [Refused(_LOST) for _ in commands]
         number = next(self._numbers)
         frame = Commit(number, tuple(command_of(command) for command in commands))
+        reply: Reply | None = None
         with trio.CancelScope(shield=True):  # nobody can take it back
             reply = await talk.ask(number, frame)
         if isinstance(reply, NotStored):
