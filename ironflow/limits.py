@@ -147,6 +147,7 @@ SEGMENT_POLL_US_MAX: Final = 25 * 1_000_000
 SEGMENT_ANSWER_US_MAX: Final = 20 * 1_000_000  # until what a worker reports is durable
 SEGMENT_STEP_ID_CHARS_MAX: Final = 4_000
 SEGMENT_WORKERS_MAX: Final = 10_000
+PUSH_CALLS_MAX: Final = 256  # of endpoints, at once; each has a connection of its own
 SEGMENT_RUNS_AHEAD_MAX: Final = 200  # held without a worker's place, or by endpoints
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
 DEV_FILES_MAX: Final = 20_000  # that `ironflow dev` watches

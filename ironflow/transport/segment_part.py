@@ -12,7 +12,7 @@ from ironflow.transport.http.messages import Request
 from ironflow.transport.http.router import Router
 from ironflow.transport.rpc.routes import PACKAGE
 from ironflow.transport.segment_host import SegmentHost
-from ironflow.transport.segment_push import PushCaller
+from ironflow.transport.segment_push import PushCaller, make_client
 from ironflow.transport.segment_stream import Receive, Send, serve_stream
 from ironflow.wire.proto.worker import WorkerService
 
@@ -22,7 +22,7 @@ class Segments:
     """The part; `client` makes what requests to endpoints are sent with."""
 
     def __init__(
-        self, *, client: Callable[[], httpx.AsyncClient] = httpx.AsyncClient
+        self, *, client: Callable[[], httpx.AsyncClient] = make_client
     ) -> None:
         self._client = client
 

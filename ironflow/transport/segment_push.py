@@ -2,6 +2,9 @@
 
 An endpoint that fails again and again is left alone for a while (`policy.breaker`): its
 runs wait, and no attempt is counted for the time.
+
+A connection is for one call. What an endpoint sends behind its answer would be taken for the
+answer to the next call on that connection, which is of another run.
 """
 
 from collections.abc import Callable
@@ -30,6 +33,13 @@ _OK: Final = 200
 _CLOSE_S: Final = 5.0
 
 
+def make_client() -> httpx.AsyncClient:
+    """Return what sends requests; calls wait for each other elsewhere, see `_call`."""
+    return httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    )
+
+
 @final
 class PushCaller:
     """Calls endpoints, each with a circuit of its own.
@@ -44,13 +54,14 @@ class PushCaller:
         alarms: Alarms,
         *,
         signing_key: str = "",
-        client: Callable[[], httpx.AsyncClient] = httpx.AsyncClient,
+        client: Callable[[], httpx.AsyncClient] = make_client,
     ) -> None:
         self._clock = clock
         self._alarms = alarms
         self._make_client = client  # it reads certificates, which takes a while
         self._client: httpx.AsyncClient | None = None
         self._key = signing_key
+        self._room = trio.CapacityLimiter(limits.PUSH_CALLS_MAX)
         self._circuits: dict[str, Circuit] = {}
         self._probes: dict[str, trio.Event] = {}
         self.changed: Callable[[str], None] = lambda url: None
@@ -138,14 +149,18 @@ class PushCaller:
     ) -> tuple[Report, bool]:
         """Return what came of a call, and whether that is the endpoint's fault."""
         body = push_body(segment, {})
-        headers = {"content-type": "application/json"}
-        if self._key:
-            now_s = self._clock.now() // 1_000_000
-            headers[HEADER] = signature(self._key, body, now_s=now_s)
+        headers = {"content-type": "application/json", "connection": "close"}
         timeout_s = config.timeout_ms / 1_000 or TIMEOUT_S
         try:
-            with trio.fail_after(timeout_s):
-                status, answer = await self._post(config.endpoint_url, body, headers)
+            # Time that is spent here says nothing of the endpoint.
+            async with self._room:
+                if self._key:
+                    now_s = self._clock.now() // 1_000_000
+                    headers[HEADER] = signature(self._key, body, now_s=now_s)
+                with trio.fail_after(timeout_s):
+                    status, answer = await self._post(
+                        config.endpoint_url, body, headers
+                    )
         except trio.TooSlowError:
             return _fault("TIMEOUT", f"it did not answer within {timeout_s:g} s"), True
         except (httpx.HTTPError, httpx.InvalidURL) as error:

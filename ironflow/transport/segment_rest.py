@@ -95,7 +95,7 @@ class _Rest:
     async def acknowledge(self, request: Request, parameters: Parameters) -> Response:
         """A worker begins a job."""
         source = segments.parsed(await request.read())
-        self._host.workers.heard(parameters["id"])
+        self._host.workers.note(parameters["id"])
         return self._fenced(
             lambda: self._host.book.acknowledge(parameters["job"], *_fence(source))
         )
@@ -103,7 +103,8 @@ class _Rest:
     async def report(self, request: Request, parameters: Parameters) -> Response:
         """A worker says what came of a job, so far or at last."""
         source = segments.parsed(await request.read())
-        self._host.workers.heard(parameters["id"])
+        # One that was forgotten is told so by its lease: at 404 it would go on.
+        self._host.workers.note(parameters["id"])
         run_id, book = parameters["job"], self._host.book
         try:
             report, wrong = segments.report_of(source, run_id), None

@@ -147,14 +147,20 @@ class PublishedWorkers:
         Raises:
             HttpError: 404, it has to register again.
         """
-        worker = self._workers.get(worker_id)
+        worker = self.note(worker_id)
         if worker is None:
             raise HttpError(
                 404,
                 "not_found",
                 f"worker {worker_id[:100]!r} is not registered here; register again",
             )
-        worker.heard_at = self._clock.now()
+        return worker
+
+    def note(self, worker_id: str) -> PublishedWorker | None:
+        """Return a worker that has just been heard of, None if it is not registered."""
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            worker.heard_at = self._clock.now()
         return worker
 
     def leave(

@@ -105,6 +105,24 @@ async def test_a_worker_that_is_silent_is_forgotten() -> None:
     assert status == "queued"
 
 
+async def test_a_worker_that_was_forgotten_is_told_to_drop_its_job() -> None:
+    """Where to register again would be told, workers go on with the function."""
+    async with open_scene() as scene:
+        worker = await scene.started()
+        await scene.emit()
+        job = await worker.job()
+
+        await scene.advance("90s")
+        answers = [
+            await worker.ack(job),
+            await worker.tell(job, "progress", steps=[step(job, "a:0")]),
+            await worker.tell(job, "completed"),
+        ]
+
+    assert [each.status for each in answers] == [409] * 3
+    assert {each.document["error"] for each in answers} == {"STALE_EXECUTION"}
+
+
 async def test_a_cancelled_run_takes_its_job_back() -> None:
     async with open_scene() as scene:
         worker = await scene.started()

@@ -1,5 +1,6 @@
 """Endpoints of published SDKs: signed calls, their answers, faults and the breaker."""
 
+import inspect
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +19,10 @@ URL = "http://app.example/ironflow"
 
 
 class Endpoint:
-    """An app that answers what a test says; None hangs, an exception is a broken line."""
+    """An app that answers what a test says, or awaits.
+
+    None hangs, an exception is a broken line.
+    """
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -34,6 +38,8 @@ class Endpoint:
         found = self.answer(json.loads(request.content))
         if found is None:
             await trio.sleep_forever()
+        if inspect.isawaitable(found):
+            found = await found
         if isinstance(found, Exception):
             raise found
         if isinstance(found, bytes):
