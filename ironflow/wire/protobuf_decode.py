@@ -96,11 +96,9 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         byte = data[place]
         value |= (byte & ~_MORE) << shift
         if byte < _MORE:
-            if value > _WORD:
-                break
-            return value, place + 1
+            return value & _WORD, place + 1  # what is beyond 64 bits is cut off
         shift += 7
-    raise malformed("a number is cut off, or has more than 64 bits")
+    raise malformed("a number is cut off, or longer than ten bytes")
 
 
 def _raw(data: bytes, at: int, wire: int) -> tuple[_Raw, int]:

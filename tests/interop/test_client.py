@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import IO, Any, cast
 
+import httpx
 import pytest
 
 from tests.commands.served import start
@@ -41,6 +42,47 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Any:
     assert finished.returncode == 0, finished.stderr + log
     assert "Traceback" not in log
     return json.loads(finished.stdout)
+
+
+@pytest.mark.parametrize("how", ["worker", "streaming"])
+def test_a_worker_needs_a_key_of_its_role(how: str, tmp_path: Path) -> None:
+    """It registers functions, carries out runs and publishes; it does no more."""
+    if not PYTHON.exists():
+        pytest.skip("there is no .interop; scripts/interop-environment makes it")
+    (tmp_path / "effects").touch()
+    variables = {"EFFECTS": str(tmp_path / "effects"), "PYTHONPATH": ""}
+    process = start("--data-dir", str(tmp_path / "data"), "--json")
+    worker: subprocess.Popen[bytes] | None = None
+    try:
+        ready = json.loads(cast("IO[str]", process.stdout).readline())
+        bearer = {"authorization": f"Bearer {ready['api_key']}"}
+        with httpx.Client(base_url=ready["url"], headers=bearer, timeout=70) as admin:
+            made = admin.post(
+                "/api/v1/apikeys", json={"name": how, "role_ids": ["worker"]}
+            )
+            key = made.json()["key"]
+            flaky = {"id": "flaky", "triggers": [{"event": "flaky.asked"}]}
+            assert admin.post("/api/v1/functions", json=flaky).is_success
+            worker = subprocess.Popen(
+                [str(PYTHON), str(PROGRAM.parent / "published.py"), how, ready["url"]],
+                env=os.environ | variables | {"IRONFLOW_API_KEY": key},
+            )
+            emitted = admin.post(
+                "/api/v1/events?wait=60s", json={"name": "flaky.asked"}
+            )
+            refused = admin.get(
+                "/api/v1/runs", headers={"authorization": f"Bearer {key}"}
+            )
+    finally:
+        process.kill()
+        process.communicate()
+        if worker is not None:
+            worker.kill()
+            worker.wait()
+
+    [run] = emitted.json()["runs"]
+    assert run["status"] == "completed"
+    assert refused.status_code == 403
 
 
 def test_an_event_is_emitted_once_by_its_key(given: Any) -> None:

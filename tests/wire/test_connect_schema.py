@@ -158,26 +158,50 @@ def test_any_bytes_are_a_message_or_an_error(name: str, raw: bytes) -> None:
         protobuf_decode.decode(CLASSES[name], raw)
 
 
+PAIRS = st.sampled_from(NAMES).flatmap(
+    lambda name: st.tuples(messages_of(CLASSES[name]), messages_of(CLASSES[name]))
+)
+
+
+@given(PAIRS)
+def test_messages_behind_each_other_are_merged(pair: tuple[Message, Message]) -> None:
+    first, second = pair
+    raw = protobuf_encode.encode(first) + protobuf_encode.encode(second)
+    merged = foreign_class(type(first).__name__).FromString(raw)
+
+    ours = protobuf_decode.decode(type(first), raw)
+    theirs = protobuf_decode.decode(type(first), merged.SerializeToString())
+    assert ours == theirs or _has_nan(ours)
+
+
+@given(MESSAGES, st.data())
+def test_what_is_cut_off_is_refused_where_protobuf_refuses_it(
+    message: Message, data: st.DataObject
+) -> None:
+    raw = protobuf_encode.encode(message)
+    cut = raw[: data.draw(st.integers(0, len(raw)))]
+    foreign = foreign_class(type(message).__name__)
+    try:
+        ours = protobuf_decode.decode(type(message), cut)
+    except ConnectError:
+        with pytest.raises(DecodeError):
+            foreign.FromString(cut)
+        return
+
+    theirs = foreign.FromString(cut).SerializeToString()
+    assert ours == protobuf_decode.decode(type(message), theirs) or _has_nan(ours)
+
+
 @given(MESSAGES, st.randoms(use_true_random=False))
-def test_damaged_bytes_are_read_as_protobuf_reads_them(
+def test_damaged_bytes_are_a_message_or_an_error(
     message: Message, rng: random.Random
 ) -> None:
-    """Cut, changed or joined: what protobuf takes, this takes, and finds the same in it."""
     raw = bytearray(protobuf_encode.encode(message) * 2)
     for _ in range(min(2, len(raw))):
         raw[rng.randrange(len(raw))] = rng.randrange(256)
-    foreign = foreign_class(type(message).__name__)
-    try:
-        ours = protobuf_decode.decode(type(message), bytes(raw))
-    except ConnectError as error:
-        if error.message != "a time is out of range":
-            with pytest.raises(DecodeError):
-                foreign.FromString(bytes(raw))
-        return
-    theirs = foreign.FromString(bytes(raw))
 
-    again = protobuf_decode.decode(type(message), theirs.SerializeToString())
-    assert ours == again or _has_nan(ours)
+    with suppress(ConnectError):
+        protobuf_decode.decode(type(message), bytes(raw))
 
 
 @given(st.sampled_from(NAMES), st.recursive(PLAIN, lambda x: st.dictionaries(TEXT, x)))
