@@ -31,6 +31,7 @@ ENVIRONMENT: Final = frozenset({"x-ironflow-environment", "x-ironflow-environmen
 PUBLIC: Final = frozenset({"/health", "/ready", "/metrics", "/api/v1/capabilities"})
 _SERVER_FAULT: Final = 500
 _SWITCHING: Final = 101
+_RETRY_AFTER_S: Final = "1"
 
 
 Observe = Callable[[Request, int, float], None]
@@ -115,7 +116,10 @@ def _failed(failure: Failure) -> Response:
         retryable=failure.retryable,
         reason=failure.reason or UNSET,
     )
-    return reply(document, failure.status)
+    response = reply(document, failure.status)
+    if failure.code == "unavailable":
+        response.headers.append(("retry-after", _RETRY_AFTER_S))
+    return response
 
 
 def _check_environment(request: Request, environment: str) -> None:

@@ -77,6 +77,7 @@ async def test_what_is_the_server_s_fault_is_logged(
     assert isinstance(found, Response)
     assert found.status == 503
     assert b'"retryable":true' in bytes(found.body)  # type: ignore[arg-type]  # bytes
+    assert ("retry-after", "1") in found.headers
     assert "POST /x: no space for this commit" in caplog.text
 
 
