@@ -38,6 +38,9 @@ _EQUALS: Final = re.compile(
 )
 
 
+_LAST_US: Final = 253_402_300_799_999_999  # the end of the year 9999
+
+
 def asked(state: SegmentState, then: Then, *, now: int) -> list[Draft]:
     """Return the records of what a segment ends with; `now` is in microseconds.
 
@@ -50,9 +53,8 @@ def asked(state: SegmentState, then: Then, *, now: int) -> list[Draft]:
         case Finished():
             return _finished(state, then, now)
         case SleepAsked():
-            record = SleepStarted(
-                id=_fresh(state, then.id), until=then.until, asked_at=now
-            )
+            until = min(max(then.until, 1), _LAST_US)
+            record = SleepStarted(id=_fresh(state, then.id), until=until, asked_at=now)
             return [Draft(record)]
         case WaitAsked():
             return [Draft(_wait(state, then, now))]
@@ -81,7 +83,7 @@ def _wait(state: SegmentState, then: WaitAsked, now: int) -> WaitStarted:
         event=event,
         path=path,
         match_key=_match_key(state, then.id, path, literal) if path else b"",
-        timeout_at=now + then.timeout_us if then.timeout_us else 0,
+        timeout_at=_timeout_at(now, then.timeout_us),
         asked_at=now,
     )
 
@@ -124,9 +126,13 @@ def _child(state: SegmentState, then: ChildAsked, now: int) -> ChildStarted:
         child_run="",
         attached=then.awaited,
         awaited=then.awaited,
-        timeout_at=now + then.timeout_us if then.timeout_us else 0,
+        timeout_at=_timeout_at(now, then.timeout_us),
         asked_at=now,
     )
+
+
+def _timeout_at(now: int, timeout_us: int) -> int:
+    return min(now + timeout_us, _LAST_US) if timeout_us > 0 else 0
 
 
 def _fresh(state: SegmentState, id_: str) -> str:

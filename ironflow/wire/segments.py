@@ -145,7 +145,7 @@ def step_id(value: str, run_id: str) -> str:
     """
     prefix = run_id + ":"
     found = value.removeprefix(prefix)
-    if not value.startswith(prefix) or ":" not in found:
+    if not value.startswith(prefix) or ":" not in found or "\0" in found:
         raise ConfigurationError(
             f"step id {value[:100]!r} is none of run {run_id}: it begins with the run's"
             " id and ends with a counter"

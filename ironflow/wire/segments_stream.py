@@ -115,7 +115,7 @@ def _step(
         id=step_id(told.step_id, run_id),
         payload=payload,
         error=error,
-        began_at=now - max(0, told.duration_ms) * 1_000,
+        began_at=max(0, now - max(0, told.duration_ms) * 1_000),
     )
     return Report(News((step,)))
 

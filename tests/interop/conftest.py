@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -118,6 +118,11 @@ class Stage:
         """Return what the steps of the programs have done."""
         return (self.directory / "effects").read_text(encoding="utf-8").splitlines()
 
+    def cleared(self) -> "Stage":
+        """Forget what was done, for another test with the same processes."""
+        (self.directory / "effects").write_text("")
+        return self
+
     def told(self) -> str:
         """Return what the programs have logged."""
         return "\n".join(log.read_text(encoding="utf-8") for log in self.logs)
@@ -150,14 +155,21 @@ class Stage:
         return process
 
 
+@contextmanager
+def open_stage(directory: Path) -> Iterator[Stage]:
+    """Open a server with the functions of the programs; skip where there is no SDK."""
+    if not PYTHON.exists():
+        pytest.skip("there is no .interop; scripts/interop-environment makes it")
+    (directory / "effects").touch()
+    with ExitStack() as processes:
+        stage = Stage(directory, processes)
+        stage.serve()
+        stage.declare()
+        yield stage
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     """Return a server that is ready."""
-    if not PYTHON.exists():
-        pytest.skip("there is no .interop; scripts/interop-environment makes it")
-    (tmp_path / "effects").touch()
-    with ExitStack() as processes:
-        stage = Stage(tmp_path, processes)
-        stage.serve()
-        stage.declare()
+    with open_stage(tmp_path) as stage:
         yield stage

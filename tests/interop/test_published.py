@@ -1,14 +1,12 @@
 """A published SDK, unmodified: what its workers and endpoints make of our server."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
-from tests.interop.conftest import Stage
+from tests.interop.conftest import Stage, open_stage
 
 pytestmark = pytest.mark.e2e
-
-Start = Callable[[Stage], object]
 
 
 def polling(stage: Stage) -> object:
@@ -23,13 +21,19 @@ def pushed(stage: Stage) -> object:
     return stage.endpoint()
 
 
-HOSTS = pytest.mark.parametrize("start", [polling, streaming, pushed])
+@pytest.fixture(scope="module", params=[polling, streaming, pushed])
+def hosted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """Return a server whose functions one kind of host executes."""
+    with open_stage(tmp_path_factory.mktemp("hosted")) as stage:
+        request.param(stage)
+        yield stage
 
 
-@HOSTS
-def test_every_primitive_in_one_function(stage: Stage, start: Start) -> None:
+def test_every_primitive_in_one_function(hosted: Stage) -> None:
     """Steps, sleeps, nested parallel and map, children, a message and a wait."""
-    start(stage)
+    stage = hosted.cleared()
     run_id = everything(stage)
     stage.emit("all.approved", {"orderId": "o2"})
     stage.emit("all.approved", {"orderId": "o1", "by": "me"})
@@ -64,11 +68,8 @@ def everything(stage: Stage) -> str:
     return stage.emit("all.asked", {"orderId": "o1"})
 
 
-@HOSTS
-def test_a_step_that_fails_is_tried_again_and_no_other(
-    stage: Stage, start: Start
-) -> None:
-    start(stage)
+def test_a_step_that_fails_is_tried_again_and_no_other(hosted: Stage) -> None:
+    stage = hosted.cleared()
 
     run = stage.result(stage.emit("flaky.asked"))
 
@@ -76,11 +77,8 @@ def test_a_step_that_fails_is_tried_again_and_no_other(
     assert stage.effects() == ["before", "tried", "tried", "tried"]
 
 
-@HOSTS
-def test_a_run_that_cannot_go_on_is_compensated_and_fails(
-    stage: Stage, start: Start
-) -> None:
-    start(stage)
+def test_a_run_that_cannot_go_on_is_compensated_and_fails(hosted: Stage) -> None:
+    stage = hosted.cleared()
 
     run = stage.result(stage.emit("undone.asked"))
 
@@ -91,11 +89,8 @@ def test_a_run_that_cannot_go_on_is_compensated_and_fails(
     assert "compensate:charge:0" in [each["id"] for each in steps]
 
 
-@HOSTS
-def test_the_failure_of_a_child_is_raised_in_its_parent(
-    stage: Stage, start: Start
-) -> None:
-    start(stage)
+def test_the_failure_of_a_child_is_raised_in_its_parent(hosted: Stage) -> None:
+    stage = hosted.cleared()
 
     run = stage.result(stage.emit("child.asked"))
 

@@ -77,6 +77,7 @@ def test_steps_and_the_end_are_one_move() -> None:
     move = world.tell(done("greet:0", {"msg": "hi"}), then=Finished(pack([1])))
 
     assert move.state == "ended"
+    assert world.player.is_over
     assert kinds(move.entries) == ["StepCompleted", "RunEnded"]
     assert world.state.status == "completed"
     assert world.state.payload == pack([1])
