@@ -263,7 +263,7 @@ class _Talk:
             host.now,
             host.moved,
             worker=endpoint.url,
-            process=endpoint.url,
+            process=str(claim.epoch),  # which one it is, is not known yet
         )
         self.holding.take([claim])
         self._process = ""

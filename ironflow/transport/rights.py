@@ -50,6 +50,8 @@ _REST: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/workers"): Right.READ,
     ("GET", "/api/v1/workers/{id}/jobs"): Right.WORK,
     ("GET", "/api/v2/worker"): Right.WORK,
+    ("GET", "/api/v2/endpoints"): Right.READ,
+    ("POST", "/api/v2/endpoints"): Right.REGISTER,
     ("GET", "/api/v1/apikeys"): Right.KEYS,
     ("POST", "/api/v1/apikeys"): Right.KEYS,
     ("GET", "/api/v1/apikeys/{id}"): Right.KEYS,

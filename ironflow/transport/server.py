@@ -16,6 +16,7 @@ from ironflow.transport.http.router import Router
 from ironflow.transport.local import only_local
 from ironflow.transport.metrics import Metrics
 from ironflow.transport.operations import Operations
+from ironflow.transport.push_part import Pushes
 from ironflow.transport.rpc import routes as rpc
 from ironflow.transport.segment_part import Segments
 
@@ -23,6 +24,7 @@ PARTS: Sequence[Part] = (
     rest.routes,
     rpc.routes,
     pull.routes,
+    Pushes().routes,
     Segments().routes,
 )
 

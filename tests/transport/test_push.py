@@ -1,7 +1,7 @@
 """Runs that endpoints carry on: conversations in POSTs, and what interrupts them."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -236,6 +236,27 @@ async def test_another_process_gets_the_history(mock_clock: MockClock) -> None:
         assert row is not None
         assert row.row.lost is not None
         assert row.row.lost.worker == URL
+
+
+async def test_a_run_that_ends_process_after_process_is_paused(
+    mock_clock: MockClock,
+) -> None:
+    steps = Steps()
+    async with world() as own, AsyncExitStack() as processes:
+        await processes.enter_async_context(own.endpoint(steps.flow()))
+        await own.host.register(URL)
+        run_id = await own.emit()
+        for _ in range(1 + limits.POISON_CLAIMS_MAX):
+            await processes.enter_async_context(own.endpoint(steps.flow()))
+            mock_clock.jump(limits.PUSH_POLL_US_DEFAULT / 1_000_000)
+            await settle()
+        row = own.journal.run_now(run_id)
+
+        assert row is not None
+        assert row.status == "paused"
+        assert row.row.pause is not None
+        assert row.row.pause.reason == "poison"
+        assert steps.second == 1 + limits.POISON_CLAIMS_MAX
 
 
 async def test_a_process_that_ends_in_order_is_not_blamed() -> None:

@@ -1,0 +1,103 @@
+"""Endpoints of ours as a part of a server: they are registered by URL, and called.
+
+    POST /api/v2/endpoints {"url": ...}   ask an endpoint for its functions, register them
+    GET  /api/v2/endpoints                which there are, and whether they are called
+
+Without a signing key there is no part: an endpoint runs what is signed, and nothing else.
+"""
+
+from typing import Final, final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ironflow import limits
+from ironflow.transport.context import Context
+from ironflow.transport.http.messages import HttpError, Request, Response
+from ironflow.transport.http.router import Parameters, Router
+from ironflow.transport.push import EndpointFailed, NewClient, PushHost, one_connection
+
+PATH: Final = "/api/v2/endpoints"
+
+_JSON: Final = ("content-type", "application/json")
+_SCHEMES: Final = frozenset({"http", "https"})
+_URL_CHARS_MAX: Final = 2_000
+
+
+class _Registering(msgspec.Struct, frozen=True):
+    url: str
+
+
+_read: Final = msgspec.json.Decoder(_Registering).decode
+
+
+@final
+class Pushes:
+    """The part; `client` makes what endpoints are sent with."""
+
+    def __init__(self, *, client: NewClient = one_connection) -> None:
+        self._client: Final = client
+
+    def routes(self, router: Router, context: Context) -> None:
+        """Add the routes of endpoints, and carry on what is ready for them."""
+        if not context.signing_key:
+            return
+        hosting = context.engine.hosting
+        host = PushHost(
+            hosting.journal,
+            hosting.now,
+            signing_key=context.signing_key,
+            client=self._client,
+        )
+        handlers = _Handlers(host)
+        router.add("POST", PATH, handlers.register)
+        router.add("GET", PATH, handlers.list)
+        context.operations.capabilities.transports.add("push-2")
+        context.nursery.start_soon(host.run)
+
+
+@final
+class _Handlers:
+    def __init__(self, host: PushHost) -> None:
+        self._host: Final = host
+
+    async def register(self, request: Request, parameters: Parameters) -> Response:
+        del parameters
+        url = _url(await request.read(limits.NAME_CHARS_MAX + _URL_CHARS_MAX))
+        try:
+            functions = await self._host.register(url)
+        except EndpointFailed as error:
+            raise HttpError(502, "unavailable", str(error)) from error
+        return _answer({"url": url, "functions": functions})
+
+    async def list(self, request: Request, parameters: Parameters) -> Response:
+        del request, parameters
+        found = [
+            {
+                "url": url,
+                "state": "open" if circuit.is_open else "closed",
+                "failures": circuit.failures,
+                "open_until": circuit.open_until,
+            }
+            for url, circuit in self._host.circuits().items()
+        ]
+        return _answer({"endpoints": found})
+
+
+def _url(body: bytes) -> str:
+    try:
+        url = _read(body).url
+        parts = urlsplit(url)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise HttpError(
+            400, "invalid_argument", f'send {{"url": ...}}: {error}'
+        ) from error
+    if parts.scheme not in _SCHEMES or not parts.hostname or len(url) > _URL_CHARS_MAX:
+        raise HttpError(
+            400, "invalid_argument", f"{url[:200]!r} is no URL of an endpoint"
+        )
+    return url
+
+
+def _answer(document: object) -> Response:
+    return Response(200, [_JSON], msgspec.json.encode(document))
