@@ -149,6 +149,7 @@ SEGMENT_STEP_ID_CHARS_MAX: Final = 4_000
 SEGMENT_WORKERS_MAX: Final = 10_000
 PUSH_CALLS_MAX: Final = 256  # of endpoints, at once; each has a connection of its own
 SEGMENT_RUNS_AHEAD_MAX: Final = 200  # held without a worker's place, or by endpoints
+FOLDED_RECORDS_MAX: Final = 100_000  # of a run whose operations a server shows
 RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of runs
 DEV_FILES_MAX: Final = 20_000  # that `ironflow dev` watches
 CLIENT_WAIT_US_MAX: Final = 20 * 1_000_000  # of one request of ours: proxies cut longer

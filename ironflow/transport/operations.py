@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 import msgspec
+import trio
 
 import ironflow
 from ironflow import ids, limits, values
@@ -296,15 +297,24 @@ class Operations:
 
         Raises:
             RunNotFound: there is none with this id.
+            MisusedOperation: it is longer than `limits.FOLDED_RECORDS_MAX`.
         """
         summary = await self.get_summary(run_id)
+        if summary.length > limits.FOLDED_RECORDS_MAX:
+            raise MisusedOperation(
+                f"run {run_id} has {summary.length} records; the operations of at most"
+                f" {limits.FOLDED_RECORDS_MAX} are shown: read its records page by page"
+            )
         entries: list[Entry] = []
         while len(entries) < summary.length:
             page = await self._journal.history(run_id, after=len(entries), limit=_PAGE)
             if not page:  # deleted meanwhile
                 break
             entries.extend(page)
-        return fold(entries)
+        if len(entries) <= _PAGE:
+            return fold(entries)
+        # It may take a second, in which others want their answers.
+        return await trio.to_thread.run_sync(fold, entries)
 
     async def history(
         self, run_id: str, *, after: int = 0, limit: int = _PAGE

@@ -1,5 +1,6 @@
 """Events over REST."""
 
+import gzip
 from typing import Any
 
 import pytest
@@ -134,6 +135,41 @@ async def test_nothing_is_waited_for_when_the_client_goes_away(server: Server) -
         await trio.testing.wait_all_tasks_blocked()
 
         assert not nursery.child_tasks
+
+
+async def test_a_body_may_be_compressed(server: Server) -> None:
+    body = gzip.compress(b'{"name": "order.shipped", "data": 5}')
+
+    found = await server.request(
+        "POST", EVENTS, body, headers={"content-encoding": "gzip"}
+    )
+
+    assert found.status == 200
+    [stored] = server.harness.events()
+    assert bytes(stored.event.data) == b"\x05"
+
+
+async def test_a_body_that_is_too_large_is_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ironflow.limits.HTTP_BODY_BYTES_DEFAULT", 100)
+
+    found = await server.request("POST", EVENTS, {"name": "a", "data": "x" * 100})
+
+    assert found.status == 413
+    assert found.document["code"] == "resource_exhausted"
+    assert found.document["error"] == "the body is larger than 100 bytes"
+
+
+async def test_a_value_that_is_too_large_is_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ironflow.limits.VALUE_BYTES_MAX", 100)
+
+    found = await server.request("POST", EVENTS, {"name": "a", "data": "x" * 100})
+
+    assert found.status == 400
+    assert "the limit is 100" in found.document["message"]
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,18 @@ async def test_a_long_history_is_read_whole(server: Server, monkeypatch: Any) ->
     assert [each["id"] for each in found["steps"]] == ["charge:0"]
 
 
+async def test_a_history_that_is_too_long_is_not_shown_at_once(
+    server: Server, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("ironflow.limits.FOLDED_RECORDS_MAX", 2)
+    run_id = await server.emit("order.placed", {"id": "o1"})
+
+    found = await server.request("GET", f"{RUNS}/{run_id}/steps")
+
+    assert found.status == 400
+    assert "has 3 records" in found.document["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
