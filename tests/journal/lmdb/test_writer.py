@@ -58,6 +58,24 @@ async def test_many_tasks_share_a_commit(
         assert all(isinstance(answer, Emitted) for answer in answers)
 
 
+async def test_where_enough_callers_wait_their_commit_begins_at_once(
+    scene: Scene, directory: Path
+) -> None:
+    one = batch.Submission(emits(scene, 1), trio.lowlevel.current_task())
+    async with opened(directory) as journal:
+        waiting = journal._writer._waiting
+        waiting.extend([one] * (writer.GATHERED_ENOUGH - 1))
+        with (
+            pytest.raises(AssertionError, match="yielded"),
+            trio.testing.assert_no_checkpoints(),
+        ):
+            await journal._writer._gather()
+        waiting.append(one)
+        with trio.testing.assert_no_checkpoints():
+            await journal._writer._gather()
+        waiting.clear()
+
+
 async def test_a_slow_disk_is_left_to_the_thread(scene: Scene, directory: Path) -> None:
     turns = 0
 
