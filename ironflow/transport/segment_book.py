@@ -48,6 +48,11 @@ class Receipt:
             self.is_durable = durable
             self._settled.set()
 
+    @property
+    def is_settled(self) -> bool:
+        """Say whether that is known."""
+        return self._settled.is_set()
+
     async def wait(self) -> bool:
         """Return whether it is durable, once that is known."""
         await self._settled.wait()

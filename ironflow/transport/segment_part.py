@@ -1,11 +1,14 @@
 """The published SDKs as a part of a server: workers that poll, endpoints that are called."""
 
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 import httpx
+import trio
 
 from ironflow.engine.alarms import Alarms
+from ironflow.engine.log import log
+from ironflow.errors import JournalError
 from ironflow.transport import connect, segment_rest
 from ironflow.transport.context import Context
 from ironflow.transport.http.messages import Request
@@ -15,6 +18,8 @@ from ironflow.transport.segment_host import SegmentHost
 from ironflow.transport.segment_push import PushCaller, make_client
 from ironflow.transport.segment_stream import Receive, Send, serve_stream
 from ironflow.wire.proto.worker import WorkerService
+
+_LOOK_S: Final = 60.0
 
 
 @final
@@ -42,7 +47,7 @@ class Segments:
         )
         context.nursery.start_soon(alarms.run)
         context.nursery.start_soon(push.run)
-        context.nursery.start_soon(host.look)
+        context.nursery.start_soon(_look_often, host)
         context.nursery.start_soon(_close_in_time, context, host)
 
 
@@ -54,6 +59,16 @@ def _add_stream(router: Router, context: Context, host: SegmentHost) -> None:
 
     service = (PACKAGE + "WorkerService", WorkerService)
     connect.add(router, context.nursery, service, {"Connect": serve})
+
+
+async def _look_often(host: SegmentHost) -> None:
+    """Take on what the registry has, also what another server was told."""
+    while True:
+        try:
+            await host.look()
+        except JournalError as error:
+            log.warning("the registry of functions cannot be read now: %s", error)
+        await trio.sleep(_LOOK_S)
 
 
 async def _close_in_time(context: Context, host: SegmentHost) -> None:
