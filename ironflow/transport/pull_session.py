@@ -7,7 +7,7 @@ import trio
 
 from ironflow import limits
 from ironflow.engine.log import log
-from ironflow.errors import ProtocolError
+from ironflow.errors import JournalError, ProtocolError
 from ironflow.journal.base import Claim, FunctionRow
 from ironflow.transport.holding import Holding
 from ironflow.transport.workers import WorkerInfo
@@ -213,6 +213,14 @@ class PullSession:
             answers = await self.holding.commit(frame)
         except ProtocolError as error:
             await self._fail(error)
+            return
+        except JournalError as error:  # the server's own engine meets it, too
+            log.error("a commit of worker %s failed: %s", self.worker, error)
+            self._scope.cancel()
+            return
+        except Exception as error:  # noqa: BLE001  what a worker sends ends its own connection at most
+            log.exception("a commit of worker %s could not be decided", self.worker)
+            await self._fail(ProtocolError(f"this cannot be carried out: {error!r}"))
             return
         finally:
             self._free.release()

@@ -209,6 +209,9 @@ class PushHost:
             raise
         except JournalError as error:  # the journal has ended, and every hold with it
             log.error("run %s is not carried on: %s", talk.run_id, error)
+        except Exception:  # noqa: BLE001  what an endpoint says ends its own conversation at most
+            log.exception("a conversation with %s failed", endpoint.url)
+            await talk.holding.lose("what it said could not be carried out")
         finally:
             endpoint.talks.pop(talk.run_id, None)
             self._look.set()

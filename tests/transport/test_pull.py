@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from ironflow import codec, limits
+from ironflow.errors import JournalFailed
 from ironflow.interpreter import failures
 from ironflow.journal.base import EmitEvents, FunctionRow
 from ironflow.journal.memory import MemoryJournal
@@ -301,3 +302,37 @@ async def test_bytes_that_are_no_frame_end_one_connection_only() -> None:
         assert isinstance(answer, frames.Failure)
         assert run.row.run_id in talk.journal._durable.ready
         assert talk.journal._view.queue.holds == {}
+
+
+async def test_what_cannot_be_decided_ends_one_connection_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake that no check has found yet."""
+    async with holding() as talk:
+        assert talk.claim is not None
+
+        def broken(*_: object) -> None:
+            raise AssertionError("no such thing")
+
+        monkeypatch.setattr(talk.journal, "commit_now", broken)
+        answer = await talk.append(at(StepCompleted(id="a:0"), ONE))
+        monkeypatch.undo()
+        await settle()
+
+        assert isinstance(answer, frames.Failure)
+        assert "no such thing" in answer.message
+        assert "could not be decided" in caplog.text
+        assert talk.kinds() == ["RunStarted"]
+        assert talk.journal._view.queue.holds == {}
+
+
+async def test_a_journal_that_fails_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with holding() as talk:
+
+        def failed(*_: object) -> None:
+            raise JournalFailed("the disk is gone")
+
+        monkeypatch.setattr(talk.journal, "commit_now", failed)
+        assert isinstance(await talk.append(), frames.Bye)

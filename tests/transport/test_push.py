@@ -14,6 +14,7 @@ from ironflow import App, Context, Engine, limits
 from ironflow.authoring.definition import Function
 from ironflow.engine.open import run_engine
 from ironflow.errors import ProtocolError
+from ironflow.journal.base import AppendRecords
 from ironflow.journal.memory import MemoryJournal
 from ironflow.transport.push import EndpointFailed, PushHost
 from ironflow.wire.posts import SIGNATURE, check_signature, signed
@@ -330,6 +331,30 @@ async def test_an_endpoint_that_fails_is_left_alone_for_a_while(
         assert quiet == 0
         assert result == "first second 7"
         assert not own.host.circuits()[URL].is_open
+
+
+async def test_what_cannot_be_decided_ends_one_conversation_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = Steps()
+    steps.gate.set()
+    async with world() as own, own.endpoint(steps.flow()):
+        await own.host.register(URL)
+        commit, broken = own.journal.commit_now, 0
+
+        def once(commands: Any) -> Any:
+            nonlocal broken
+            if isinstance(commands[0], AppendRecords) and not broken:
+                broken += 1
+                raise AssertionError("no such thing")
+            return commit(commands)
+
+        monkeypatch.setattr(own.journal, "commit_now", once)
+        run_id = await own.emit()
+
+        assert await own.result(run_id) == "first second 7"
+        assert broken == 1
+        assert f"a conversation with {URL} failed" in caplog.text
 
 
 async def test_another_key_is_refused_on_both_sides() -> None:
