@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, final
 from urllib.parse import urlsplit
 
+from ironflow import __version__
 from ironflow.errors import ConfigurationError
 
 URL_DEFAULT: Final = "http://127.0.0.1:9123"
@@ -22,7 +23,10 @@ class Settings:
     @property
     def headers(self) -> dict[str, str]:
         """Return the headers of every request."""
-        found = {"accept": "application/json"}
+        found = {
+            "accept": "application/json",
+            "user-agent": f"ironflow-python/{__version__}",
+        }
         if self.api_key:
             found["authorization"] = f"Bearer {self.api_key}"
         if self.environment:

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import format_trace_id
 from trio.testing import MockClock
 
 import ironflow
@@ -189,6 +191,21 @@ async def test_a_key_and_an_environment_go_with_every_request() -> None:
     headers = transport.requests[0].headers
     assert headers["authorization"] == "Bearer ifkey_1"
     assert headers["x-ironflow-environment"] == "staging"
+
+
+async def test_a_call_names_the_span_in_which_it_is_made() -> None:
+    client, transport = scripted(answer(STOOD), answer(STOOD))
+    tracer = TracerProvider().get_tracer("shop")
+
+    with tracer.start_as_current_span("checkout") as span:
+        await client.get_run(RUN)
+    await client.get_run(RUN)
+
+    inside, outside = (each.headers for each in transport.requests)
+    trace_id = format_trace_id(span.get_span_context().trace_id)
+    assert inside["traceparent"].split("-")[1] == trace_id
+    assert "traceparent" not in outside
+    assert inside["user-agent"] == f"ironflow-python/{ironflow.__version__}"
 
 
 async def test_a_server_that_asks_for_a_key_is_told_of() -> None:

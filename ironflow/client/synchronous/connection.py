@@ -17,11 +17,13 @@ from ironflow.client.pausing import sleep
 from ironflow.client.refusals import foreign, lost, refused, too_large, unreachable
 from ironflow.client.retrying import Answered, Lost, delay_us, is_success
 from ironflow.client.settings import Settings
+from ironflow.client.tracing import trace_headers
 from ironflow.errors import IronflowError
 from ironflow.policy.retry import Retry
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
+_BODY = {"content-type": JSON}
 # Nothing was sent: no connection, or none in time.
 _NOT_SENT = (
     httpx.ConnectError,
@@ -104,7 +106,7 @@ class Connection:
                 self.url + call.path,
                 params=dict(call.query) or None,
                 content=call.body or None,
-                headers={"content-type": JSON} if call.body else None,
+                headers={**(_BODY if call.body else {}), **trace_headers()},
                 timeout=self._timeout + call.wait,
             ) as answer:
                 body = self._body(answer)
