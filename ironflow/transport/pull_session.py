@@ -218,9 +218,10 @@ class PullSession:
             log.error("a commit of worker %s failed: %s", self.worker, error)
             self._scope.cancel()
             return
-        except Exception as error:  # noqa: BLE001  what a worker sends ends its own connection at most
+        except Exception:  # noqa: BLE001  what a worker sends ends its own connection at most
             log.exception("a commit of worker %s could not be decided", self.worker)
-            await self._fail(ProtocolError(f"this cannot be carried out: {error!r}"))
+            bug = "this cannot be carried out; the log of the server says why"
+            await self._fail(ProtocolError(bug))
             return
         finally:
             self._free.release()
