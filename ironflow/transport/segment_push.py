@@ -40,6 +40,17 @@ def make_client() -> httpx.AsyncClient:
     )
 
 
+def new_client() -> httpx.AsyncClient:
+    """Return what requests to endpoints are sent with.
+
+    How many are under way is bounded by the runs that are held. A bound of the client's
+    own would let calls wait for each other, and the wait would count as the endpoint's.
+    """
+    kept = limits.SEGMENT_RUNS_AHEAD_MAX
+    bounds = httpx.Limits(max_connections=None, max_keepalive_connections=kept)
+    return httpx.AsyncClient(limits=bounds, trust_env=False)
+
+
 @final
 class PushCaller:
     """Calls endpoints, each with a circuit of its own.

@@ -11,6 +11,7 @@ import trio
 
 from ironflow.transport import rest
 from ironflow.transport.segment_part import Segments
+from ironflow.transport.segment_push import new_client
 from ironflow.wire.signing import HEADER, signature
 from tests.transport.conftest import open_server
 from tests.transport.segment_scene import Scene
@@ -233,3 +234,38 @@ async def test_a_cancelled_run_ends_its_call() -> None:
         status = await scene.status(run_id)
 
     assert status == "cancelled"
+
+
+async def test_calls_do_not_wait_for_each_other() -> None:
+    """More than the hundred that a client lets through at once if nobody says more."""
+    arrived = 0
+    all_there = trio.Event()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal arrived
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += await stream.receive_some()
+        arrived += 1
+        if arrived == 120:
+            all_there.set()
+        await all_there.wait()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery, new_client() as client:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        statuses: list[int] = []
+
+        async def call() -> None:
+            answer = await client.post(f"http://127.0.0.1:{port}/", content=b"")
+            statuses.append(answer.status_code)
+
+        async with trio.open_nursery() as calls:
+            for _ in range(120):
+                calls.start_soon(call)
+        nursery.cancel_scope.cancel()
+
+    assert statuses == [200] * 120
