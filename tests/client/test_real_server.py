@@ -16,7 +16,7 @@ from tests.commands.served import Served, start
 
 pytestmark = pytest.mark.e2e
 ORDER = {"id": "o1", "total": 10, "items": ["book", "pen"]}
-PATIENT = ironflow.Retry(max_attempts=100, initial_delay="100ms", factor=1)
+PATIENT = ironflow.Retry(max_attempts=1_000, initial_delay="200ms", factor=1)
 
 
 def opened(directory: Path, *args: str) -> tuple[Served, dict[str, Any]]:
@@ -73,14 +73,14 @@ def test_who_waits_for_a_run_waits_through_a_crash_of_the_server(
     ):
         try:
             [run_id] = client.emit("approval.asked", {"id": 1}).run_ids
-            waiting = threads.submit(client.result, run_id, "1m")
+            waiting = threads.submit(client.result, run_id, "3m")
         finally:
             server.process.kill()
             server.end()
         second, _ = opened(tmp_path / "data", "--dev", "--port", port)
         try:
             client.emit("approval.given", {"id": 1})
-            run = waiting.result(timeout=60)
+            run = waiting.result(timeout=200)
         finally:
             second.process.kill()
             second.end()

@@ -87,7 +87,7 @@ def test_a_run_goes_on_under_the_code_that_was_saved(tmp_path: Path) -> None:
         assert dev.said("changed") == ["flow.py"]
         with package.Client(dev.said("url")) as client:
             client.emit("answer")
-            run = client.result(run_id, timeout="20s")
+            run = client.result(run_id, timeout="2m")
 
     assert run.unwrap() == ["hello", "new"]
 
