@@ -8,6 +8,7 @@ again is left alone for a while (`policy.breaker`).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, final
 
 import httpx
@@ -65,11 +66,22 @@ class EndpointFailed(Exception):
     """A POST came to nothing: nobody answered, or not as an endpoint of ours."""
 
 
-def one_connection() -> httpx.AsyncClient:
-    """Return a client that keeps to one connection, and so to one process behind it."""
-    return httpx.AsyncClient(
-        timeout=_TIMEOUT, limits=httpx.Limits(max_connections=1), follow_redirects=False
-    )
+def connections() -> NewClient:
+    """Return what makes clients; each keeps to one connection, and so to one process.
+
+    They share the certificates: reading them holds the loop up for the time of many calls.
+    """
+    certificates = cache(httpx.create_ssl_context)
+
+    def one_connection() -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=certificates(),
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=1),
+            follow_redirects=False,
+        )
+
+    return one_connection
 
 
 @final
@@ -94,12 +106,12 @@ class PushHost:
         now: Callable[[], int],
         *,
         signing_key: str,
-        client: NewClient = one_connection,
+        client: NewClient | None = None,
     ) -> None:
         self.journal: Final = journal
         self.now: Final = now
         self.key: Final = signing_key
-        self.client: Final = client
+        self.client: Final = client or connections()
         self.moved: Final = Moved()
         self._endpoints: Final[dict[str, _Endpoint]] = {}
         self._look = trio.Event()

@@ -15,7 +15,7 @@ from ironflow import limits
 from ironflow.transport.context import Context
 from ironflow.transport.http.messages import HttpError, Request, Response
 from ironflow.transport.http.router import Parameters, Router
-from ironflow.transport.push import EndpointFailed, NewClient, PushHost, one_connection
+from ironflow.transport.push import EndpointFailed, NewClient, PushHost
 
 PATH: Final = "/api/v2/endpoints"
 
@@ -35,7 +35,7 @@ _read: Final = msgspec.json.Decoder(_Registering).decode
 class Pushes:
     """The part; `client` makes what endpoints are sent with."""
 
-    def __init__(self, *, client: NewClient = one_connection) -> None:
+    def __init__(self, *, client: NewClient | None = None) -> None:
         self._client: Final = client
 
     def routes(self, router: Router, context: Context) -> None:
