@@ -72,7 +72,7 @@ class PushCaller:
         self._make_client = client  # it reads certificates, which takes a while
         self._client: httpx.AsyncClient | None = None
         self._key = signing_key
-        self._room = trio.CapacityLimiter(limits.PUSH_CALLS_MAX)
+        self._room = trio.CapacityLimiter(limits.SEGMENT_CALLS_MAX)
         self._circuits: dict[str, Circuit] = {}
         self._probes: dict[str, trio.Event] = {}
         self.changed: Callable[[str], None] = lambda url: None

@@ -18,6 +18,7 @@ from tests.e2e.counted import EFFECTS, Effect, read
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
+SIGNING_KEY = "sk_faults"
 LOOK_S = 0.03
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
@@ -60,11 +61,9 @@ class Cluster:
             name, self._command("ironflow", "worker", *app, "--server", self.url)
         )
 
-    def endpoint(self, *arguments: str) -> str:
-        """Start an endpoint of the published protocol; return its URL when it listens."""
-        return self._start(
-            "endpoint", self._command("tests.e2e.published_endpoint", *arguments)
-        )
+    def endpoint(self, program: str, port: str = "0") -> str:
+        """Start an endpoint; return its URL when it listens."""
+        return self._start("endpoint", self._command(f"tests.e2e.{program}", port))
 
     def kill(self, name: str) -> None:
         """End a process as a power cut would."""
@@ -166,7 +165,8 @@ class Cluster:
                 text=True,
                 cwd=ROOT,
                 env=os.environ
-                | {EFFECTS: str(self.directory / "effects"), "PYTHONUNBUFFERED": "1"},
+                | {EFFECTS: str(self.directory / "effects"), "PYTHONUNBUFFERED": "1"}
+                | {"IRONFLOW_SIGNING_KEY": SIGNING_KEY},
             )
         )
         self.processes.callback(process.kill)

@@ -4,12 +4,14 @@ import random
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e import published_endpoint
 from tests.e2e.cluster import Cluster, check_once_recorded, open_cluster, repeated
 from tests.e2e.published_endpoint import STEPS, TIMEOUT_S
 
+PROGRAM = "published_endpoint"
 RUNS = 500  # while processes are killed
 RUNS_OF_FAULTS = 60
 # Those that do not take their time, and one that executes nothing.
@@ -67,7 +69,7 @@ def test_answers_of_every_wrong_kind(tmp_path: Path) -> None:
         for _ in range(RUNS_OF_FAULTS)
     ]
     with open_cluster(tmp_path) as cluster:
-        register(cluster, cluster.endpoint("0"))
+        register(cluster, cluster.endpoint(PROGRAM))
         runs = cluster.emit("pushed.asked", plans)
         cluster.wait_for_ends("pushed", len(plans))
 
@@ -79,7 +81,7 @@ def test_an_endpoint_that_answers_too_late(tmp_path: Path) -> None:
     plans = [{"faults": ["slow"]}, {"faults": ["500", "slow"]}]
     with open_cluster(tmp_path) as cluster:
         timeout_ms = int(TIMEOUT_S * 1_000)
-        register(cluster, cluster.endpoint("0"), timeoutMs=timeout_ms)
+        register(cluster, cluster.endpoint(PROGRAM), timeoutMs=timeout_ms)
         runs = cluster.emit("pushed.asked", plans)
         cluster.wait_for_ends("pushed", len(plans))
 
@@ -95,8 +97,8 @@ def test_the_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> None:
     print(f"seed {seed}")
     chosen = random.Random(seed)
     with open_cluster(tmp_path) as cluster:
-        url = cluster.endpoint("0")
-        port = url.rpartition(":")[2].partition("/")[0]
+        url = cluster.endpoint(PROGRAM)
+        port = str(httpx.URL(url).port)
         breaker = {
             "failureThreshold": 5,
             "openDurationMs": 50,
@@ -107,7 +109,7 @@ def test_the_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> None:
 
         cluster.wait_for_effects(chosen.randrange(50, RUNS))
         cluster.kill("endpoint")
-        cluster.endpoint(port)
+        cluster.endpoint(PROGRAM, port)
         cluster.wait_for_effects(chosen.randrange(RUNS, 2 * RUNS))
         cluster.kill("server")
         cluster.serve()
@@ -115,7 +117,7 @@ def test_the_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> None:
         cluster.kill("endpoint")
         cluster.kill("server")
         cluster.serve()
-        cluster.endpoint(port)
+        cluster.endpoint(PROGRAM, port)
         cluster.wait_for_ends("pushed", RUNS)
 
         check(cluster, runs)

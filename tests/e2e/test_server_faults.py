@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ironflow import values
@@ -46,6 +47,40 @@ async def test_workers_and_the_server_are_killed_in_turn(tmp_path: Path) -> None
         cluster.wait_for_ends("counted", RUNS)
 
         check_moves(cluster, "first")
+        cluster.stop("server")
+
+    assert len(set(runs)) == RUNS
+    await check(cluster, runs)
+
+
+async def test_an_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> None:
+    """The same, where the server sends runs to an endpoint of ours."""
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    chosen = random.Random(seed)
+    with open_cluster(tmp_path, program="tests.e2e.hasty") as cluster:
+        url = cluster.endpoint("own_endpoint")
+        port = str(httpx.URL(url).port)
+        cluster.post("/api/v2/endpoints", {"url": url})
+        runs = cluster.emit("counted.asked", numbers())
+        cluster.emit("counted.paid", numbers()[::2])
+
+        cluster.wait_for_effects(chosen.randrange(20, RUNS))
+        cluster.kill("endpoint")
+        cluster.endpoint("own_endpoint", port)
+        cluster.wait_for_effects(chosen.randrange(RUNS, HALF - 100))
+        cluster.kill("server")
+        cluster.serve()
+        cluster.emit("counted.paid", numbers()[1::2])
+        cluster.wait_for_effects(chosen.randrange(HALF, RUNS * STEPS - 100))
+        assert cluster.standing("counted", frozenset({"completed"})) < RUNS
+        cluster.kill("endpoint")
+        cluster.kill("server")
+        cluster.serve()
+        cluster.endpoint("own_endpoint", port)
+        cluster.wait_for_ends("counted", RUNS)
+
+        check_moves(cluster, url)
         cluster.stop("server")
 
     assert len(set(runs)) == RUNS

@@ -57,7 +57,7 @@ async def test_a_call_that_waits_for_others_is_not_late(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: object
 ) -> None:
     """An endpoint is given its whole time, however many calls are before."""
-    monkeypatch.setattr(limits, "PUSH_CALLS_MAX", 1)
+    monkeypatch.setattr(limits, "SEGMENT_CALLS_MAX", 1)
     async with open_endpoint() as (scene, endpoint):
 
         async def answer_slowly(body: Any) -> dict[str, str]:
