@@ -257,6 +257,13 @@ class WorkersAnswer(Answer, frozen=True, kw_only=True):
     workers: Sequence[WorkerInfo]
 
 
+class EndpointFunctions(Answer, frozen=True, kw_only=True):
+    """The ids of the functions that an endpoint has."""
+
+    url: str
+    functions: Sequence[str]
+
+
 class Health(Answer, frozen=True, kw_only=True):
     """A server answers: its version, and its time."""
 

@@ -250,6 +250,17 @@ def register_function(document: Mapping[str, object]) -> Call[answers.FunctionIn
     return _post("/functions", body, answers.FunctionInfo, is_safe=True)
 
 
+def register_endpoint(url: str) -> Call[answers.EndpointFunctions]:
+    """Register the functions of an endpoint of ours, which has to be up."""
+    return Call(
+        method="POST",
+        path="/api/v2/endpoints",
+        body=encoded(json_value({"url": url})),
+        answer=answers.EndpointFunctions,
+        is_safe=True,
+    )
+
+
 def list_workers() -> Call[answers.WorkersAnswer]:
     """List the workers that are connected."""
     return _get("/workers", answers.WorkersAnswer)

@@ -1,6 +1,6 @@
 """`ironflow functions`: what a server's registry has, and registering in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -21,7 +21,7 @@ COMMANDS: Final = {
     ),
     "register": LazyCommand(
         "ironflow.commands.functions:register",
-        "Register the functions of APP at an endpoint that a server calls.",
+        "Register the functions of an endpoint that a server calls.",
     ),
 }
 
@@ -64,49 +64,61 @@ def show(*, function_id: str, server: str, api_key: str, as_json: bool) -> None:
 
 @click.command()
 @click.option(
+    "--endpoint",
+    "url",
+    required=True,
+    metavar="URL",
+    help="Where ironflow.serve(app) is reached by the server.",
+)
+@click.option(
     "--app",
     "target",
     metavar="APP",
     type=APP_TARGET,
-    required=True,
     envvar="IRONFLOW_APP",
     show_envvar=True,
-    help="The app: module:attribute or path/file.py:attribute.",
-)
-@click.option(
-    "--endpoint", required=True, help="The URL at which the server calls the app."
+    help="Fail if the endpoint lacks a function of this app, or has another version.",
 )
 @server_options
 @json_option
 def register(
-    *, target: str, endpoint: str, server: str, api_key: str, as_json: bool
+    *, url: str, target: str | None, server: str, api_key: str, as_json: bool
 ) -> None:
-    """Register the functions of APP at an endpoint that a server calls.
+    """Register the functions of an endpoint, which a server then calls for every run.
 
-    The endpoint serves the app; the server calls it for every run.
+    The server asks the endpoint which functions it has, so it has to be up. Both need
+    the same signing key.
     """
-    from ironflow.authoring.load import load_app
-
-    app = load_app(target)
-    found = [
-        send(
-            Server(server, api_key),
-            calls.register_function(
-                {
-                    "id": function.id,
-                    "name": function.id,
-                    "triggers": [{"event": each} for each in function.triggers],
-                    "preferred_mode": "push",
-                    "endpoint_url": endpoint,
-                }
-            ),
-        )
-        for function in app.functions
-    ]
+    place = Server(server, api_key)
+    ids = set(send(place, calls.register_endpoint(url))["functions"])
+    every = send(place, calls.list_functions())["functions"]
+    found = [each for each in every if each["id"] in ids]
     if as_json:
         output.write_json({"functions": found, "count": len(found)})
-        return
-    _write(found)
+    else:
+        _write(found)
+    if target is not None:
+        _compare(target, url, {each["id"]: each["version"] for each in found})
+
+
+def _compare(target: str, url: str, found: Mapping[str, str]) -> None:
+    from ironflow.authoring.load import load_app
+
+    programs = load_app(target).programs
+    missing = sorted(programs.keys() - found.keys())
+    if missing:
+        raise click.ClickException(
+            f"{url} has no function {', '.join(missing)}, which is in {target}; what it"
+            " has is registered: bring it up to date, then register it again"
+        )
+    other = sorted(
+        each.id for each in programs.values() if each.version != found[each.id]
+    )
+    if other:
+        raise click.ClickException(
+            f"{url} has other code than {target} for {', '.join(other)}; what it has is"
+            " registered: bring it up to date, then register it again"
+        )
 
 
 def _write(found: Sequence[Document]) -> None:

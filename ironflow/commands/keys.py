@@ -81,7 +81,7 @@ def _where(command: CommandT) -> CommandT:
         click.option(
             "--environment",
             default="default",
-            envvar="IRONFLOW_ENV",
+            envvar="IRONFLOW_ENVIRONMENT",
             show_default=True,
             show_envvar=True,
             help="The part of the journal that the keys are for.",

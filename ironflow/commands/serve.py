@@ -63,7 +63,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 @click.option(
     "--environment",
     default="default",
-    envvar="IRONFLOW_ENV",
+    envvar="IRONFLOW_ENVIRONMENT",
     show_default=True,
     show_envvar=True,
     help="The part of the journal to work in.",

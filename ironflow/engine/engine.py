@@ -136,11 +136,14 @@ class Engine:
         same function and idempotency key gives the first one's receipt.
 
         Raises:
+            ConfigurationError: the id is empty, or an option is wrong.
             FunctionNotFound: nobody has registered it.
             ValueRejected: `data` cannot be stored; the message names the path.
         """
         self._check_open()
         function_id = checked_text(function_id, option="function_id")
+        if not function_id:
+            raise ConfigurationError("function_id is empty; say which function to run")
         key = checked_key(idempotency_key)
         event = self._event(
             INVOKE_EVENT,

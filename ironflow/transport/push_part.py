@@ -3,7 +3,7 @@
     POST /api/v2/endpoints {"url": ...}   ask an endpoint for its functions, register them
     GET  /api/v2/endpoints                which there are, and whether they are called
 
-Without a signing key there is no part: an endpoint runs what is signed, and nothing else.
+Without a signing key they are refused: an endpoint runs what is signed, and nothing else.
 """
 
 from typing import Final, final
@@ -41,6 +41,8 @@ class Pushes:
     def routes(self, router: Router, context: Context) -> None:
         """Add the routes of endpoints, and carry on what is ready for them."""
         if not context.signing_key:
+            router.add("POST", PATH, _refuse)
+            router.add("GET", PATH, _refuse)
             return
         hosting = context.engine.hosting
         host = PushHost(
@@ -54,6 +56,16 @@ class Pushes:
         router.add("GET", PATH, handlers.list)
         context.operations.capabilities.transports.add("push-2")
         context.nursery.start_soon(host.run)
+
+
+async def _refuse(request: Request, parameters: Parameters) -> Response:
+    del request, parameters
+    raise HttpError(
+        400,
+        "failed_precondition",
+        "this server has no key to sign requests to endpoints with; start it with"
+        " --signing-key, or IRONFLOW_SIGNING_KEY, and give ironflow.serve the same",
+    )
 
 
 @final

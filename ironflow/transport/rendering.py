@@ -18,7 +18,7 @@ from ironflow.journal.base import (
     RunSummary,
     StoredEvent,
 )
-from ironflow.records import ErrorInfo, EventData, Payload
+from ironflow.records import RULES, ErrorInfo, EventData, Payload
 from ironflow.transport.registry import config_of
 from ironflow.transport.workers import WorkerInfo
 from ironflow.wire.answers import (
@@ -129,10 +129,12 @@ def event_document(stored: StoredEvent) -> EventDocument:
 def function_document(row: FunctionRow) -> FunctionDocument:
     """Return a function of the registry."""
     config = config_of(row)
-    if config is None:
+    is_ours = row.rules == RULES
+    if config is None or is_ours:  # then the row says it all, but where it is called
         config = FunctionConfig(
             id=row.id,
             name=row.id,
+            endpoint_url=config.endpoint_url if config is not None else "",
             triggers=tuple(TriggerConfig(event=each) for each in row.triggers),
             concurrency=ConcurrencyConfig(
                 limit=row.concurrency, key=row.concurrency_key
@@ -151,7 +153,7 @@ def function_document(row: FunctionRow) -> FunctionDocument:
         triggers=list(config.triggers),
         concurrency=config.concurrency,
         endpoint_url=config.endpoint_url,
-        retry=config.retry if row.config else None,
+        retry=None if is_ours else config.retry,
         timeout_ms=config.timeout_ms,
         patches=list(row.patches),
         metadata=config.metadata,

@@ -79,3 +79,46 @@ def serving(
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
         process.communicate()
+
+
+@contextmanager
+def serving_endpoint(directory: Path, code: str, *, key: str) -> Iterator[str]:
+    """Serve functions at an endpoint, in a process of its own; give its URL."""
+    (directory / "at_endpoint.py").write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ENDPOINT, key],
+        cwd=directory,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield cast("IO[str]", process.stdout).readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+_ENDPOINT = """
+import sys, trio, at_endpoint
+from ironflow.authoring.load import load_app
+from ironflow.transport.http.messages import Response
+from ironflow.transport.http.server import HttpServer, serve_http
+from ironflow.wire.posts import SIGNATURE
+from ironflow.worker.endpoint import open_endpoint
+
+async def main():
+    app = load_app("at_endpoint.py:elsewhere")
+    async with open_endpoint(app, signing_key=sys.argv[1]) as endpoint:
+        async def handle(request):
+            given = request.headers.get(SIGNATURE.lower(), "")
+            body, signature = await endpoint.answer(given, await request.read())
+            return Response(200, [(SIGNATURE.lower(), signature)], body)
+        async with trio.open_nursery() as nursery:
+            async def serve(task_status=trio.TASK_STATUS_IGNORED):
+                await serve_http(handle, port=0, task_status=task_status)
+            server = await nursery.start(serve)
+            print("http://%s:%d/" % server.addresses[0], flush=True)
+
+trio.run(main)
+"""

@@ -9,16 +9,32 @@ import pytest
 from click.testing import Result
 
 from tests.commands.conftest import APP, ORDER, ironflow, printed
-from tests.commands.served import Served, serving
+from tests.commands.served import Served, serving, serving_endpoint
 
 pytestmark = pytest.mark.e2e
+
+KEY = "sk_test"
+ELSEWHERE = (
+    "import ironflow\n"
+    "@ironflow.function(id='elsewhere', triggers=['far.away'])\n"
+    "async def elsewhere(ctx):\n"
+    "    await ctx.step.sleep('nap', 0.01)\n"
+)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Return a server with the shop's functions."""
-    with serving(tmp_path_factory.mktemp("served") / "data") as opened:
+    directory = tmp_path_factory.mktemp("served") / "data"
+    with serving(directory, "--signing-key", KEY) as opened:
         yield opened
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[str]:
+    """Return the URL of an endpoint with one function."""
+    with serving_endpoint(tmp_path, ELSEWHERE, key=KEY) as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -136,31 +152,37 @@ def test_a_function_is_shown() -> None:
     assert "records-1" not in shown.stdout
 
 
-def test_the_functions_of_an_app_are_registered_at_an_endpoint(tmp_path: Path) -> None:
-    (tmp_path / "other.py").write_text(
-        "import ironflow\n"
-        "@ironflow.function(id='elsewhere', triggers=['far.away'])\n"
-        "async def elsewhere(ctx): ...\n"
-    )
+def test_an_endpoint_is_registered_with_what_it_has(
+    tmp_path: Path, endpoint: str
+) -> None:
+    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
+    (tmp_path / "newer.py").write_text(f"{ELSEWHERE}    return 1\n")
+    command = ("functions", "register", "--endpoint", endpoint)
 
-    result = ironflow(
-        "functions", "register", "--app", "other.py:elsewhere",
-        "--endpoint", "http://127.0.0.1:1/ironflow",
-    )  # fmt: skip
+    result = ironflow(*command, "--app", "elsewhere.py:elsewhere")
+    newer = ironflow(*command, "--app", "newer.py:elsewhere")
+    other = ironflow(*command, "--app", APP)
     found = document(ironflow("functions", "show", "elsewhere", "--json"))
 
     assert result.exit_code == 0, result.stderr
     assert "elsewhere" in result.stdout
-    assert found["host"] == "push"
-    assert found["endpoint_url"] == "http://127.0.0.1:1/ironflow"
+    assert (found["host"], found["rules"]) == ("push", "records-1")
     assert found["triggers"] == [{"event": "far.away"}]
+    assert newer.exit_code == 1
+    assert "has other code than newer.py" in newer.stderr
+    assert other.exit_code == 1
+    assert "has no function" in other.stderr
+    assert (
+        document(ironflow("emit", "far.away", "--wait", "--json"))["runs"][0]["status"]
+        == "completed"
+    )
 
 
-def test_what_the_server_hosts_is_not_registered() -> None:
-    result = ironflow("functions", "register", "--app", APP, "--endpoint", "http://x")
+def test_an_endpoint_that_does_not_answer_is_said() -> None:
+    result = ironflow("functions", "register", "--endpoint", "http://127.0.0.1:1/")
 
     assert result.exit_code == 1
-    assert "hosted by the server itself" in result.stderr
+    assert "http://127.0.0.1:1/" in result.stderr
 
 
 def test_workers_are_listed() -> None:

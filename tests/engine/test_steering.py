@@ -61,6 +61,8 @@ async def test_an_unknown_function_is_not_invoked(bench: Bench) -> None:
     async with bench.engine(shop([])) as engine:
         with pytest.raises(FunctionNotFound, match="'other'"):
             await engine.invoke("other")
+        with pytest.raises(ConfigurationError, match="empty"):
+            await engine.invoke("")
         assert not await engine.list_events()
 
 

@@ -96,4 +96,7 @@ async def test_what_is_no_endpoint_is_said(body: bytes, status: int) -> None:
 
 async def test_without_a_key_there_are_no_endpoints() -> None:
     async with serving(signing_key="") as served:
-        assert (await served.ask("GET"))[0] == 404
+        for method in ("GET", "POST"):
+            status, document = await served.ask(method)
+            assert status == 400
+            assert "--signing-key" in document["message"]
