@@ -15,7 +15,7 @@ from ironflow.transport.http.messages import Request
 from ironflow.transport.http.router import Router
 from ironflow.transport.rpc.routes import PACKAGE
 from ironflow.transport.segment_host import SegmentHost
-from ironflow.transport.segment_push import PushCaller, make_client
+from ironflow.transport.segment_push import PushCaller, new_client
 from ironflow.transport.segment_stream import Receive, Send, serve_stream
 from ironflow.wire.proto.worker import WorkerService
 
@@ -26,9 +26,7 @@ _LOOK_S: Final = 60.0
 class Segments:
     """The part; `client` makes what requests to endpoints are sent with."""
 
-    def __init__(
-        self, *, client: Callable[[], httpx.AsyncClient] = make_client
-    ) -> None:
+    def __init__(self, *, client: Callable[[], httpx.AsyncClient] = new_client) -> None:
         self._client = client
 
     def routes(self, router: Router, context: Context) -> None:

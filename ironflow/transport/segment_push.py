@@ -33,21 +33,13 @@ _OK: Final = 200
 _CLOSE_S: Final = 5.0
 
 
-def make_client() -> httpx.AsyncClient:
-    """Return what sends requests; calls wait for each other elsewhere, see `_call`."""
-    return httpx.AsyncClient(
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    )
-
-
 def new_client() -> httpx.AsyncClient:
-    """Return what requests to endpoints are sent with.
+    """Return what requests to endpoints are sent with; it keeps no connection.
 
-    How many are under way is bounded by the runs that are held. A bound of the client's
-    own would let calls wait for each other, and the wait would count as the endpoint's.
+    A bound of its own would let calls wait for each other within their timeout; how many
+    are under way is bounded in `PushCaller`.
     """
-    kept = limits.SEGMENT_RUNS_AHEAD_MAX
-    bounds = httpx.Limits(max_connections=None, max_keepalive_connections=kept)
+    bounds = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     return httpx.AsyncClient(limits=bounds, trust_env=False)
 
 
@@ -65,7 +57,7 @@ class PushCaller:
         alarms: Alarms,
         *,
         signing_key: str = "",
-        client: Callable[[], httpx.AsyncClient] = make_client,
+        client: Callable[[], httpx.AsyncClient] = new_client,
     ) -> None:
         self._clock = clock
         self._alarms = alarms
