@@ -21,7 +21,8 @@ COMMANDS: Final = {
     ),
     "register": LazyCommand(
         "ironflow.commands.functions:register",
-        "Register the functions of an endpoint that a server calls.",
+        "Register the functions of an endpoint, which a server then calls for every"
+        " run.",
     ),
 }
 
