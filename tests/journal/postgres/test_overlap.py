@@ -128,4 +128,8 @@ async def test_an_engine_that_lost_its_lease_goes_on_as_another_node(url: str) -
         run = await first.result(run_id)
 
     assert run.unwrap() == "one"
-    assert one.told == ["begun", "stopped", "begun", "returned"]
+    # The attempt that is stopped learns of it at its next look at Trio: by then the run may
+    # have been claimed again, and its next attempt have begun.
+    assert sorted(one.told) == ["begun", "begun", "returned", "stopped"]
+    assert one.told[0] == "begun"
+    assert one.told[-1] == "returned"
