@@ -63,8 +63,7 @@ def _write(
 ) -> None:
     rows = sum(looked_at.values())
     if not findings:
-        records = looked_at.get("log", 0)
-        click.echo(f"{directory}: whole, {records} records, {rows} rows in all")
+        click.echo(f"{directory}: whole, {rows} rows looked at")
         return
     for each in findings:
         place = f"{each.run_id}, record {each.record}: " if each.run_id else ""
