@@ -13,6 +13,8 @@ from ironflow.errors import (
     NoRunCreated,
     RetryAfterError,
     RunFailure,
+    ServerError,
+    ServerUnavailable,
     StepError,
     ValueRejected,
     WaitTimedOut,
@@ -95,6 +97,13 @@ CAUSE = object()
             NondeterminismError("x", asked="a", recorded="b", sequence=3),
             {"asked": "a", "recorded": "b", "sequence": 3},
         ),
+        (ServerError("x"), {"status": 500, "server_code": "", "why": ""}),
+        (
+            ServerError("x", status=409, server_code="aborted", why="w"),
+            {"status": 409, "server_code": "aborted", "why": "w"},
+        ),
+        (ServerUnavailable("x"), {"is_sent": False, "why": "", "retryable": True}),
+        (ServerUnavailable("x", is_sent=True, why="w"), {"is_sent": True, "why": "w"}),
     ],
 )
 def test_an_error_keeps_what_it_knows(

@@ -81,6 +81,18 @@ def test_a_run_id_is_checked_where_users_give_it() -> None:
             ids.check_run_id(wrong)
 
 
+def test_what_is_not_an_event_id_is_refused_before_it_is_looked_up() -> None:
+    """The message shows what one looks like, and not the whole of a long one."""
+    event = "evt_" + "0" * 32
+    assert ids.check_event_id(event) == event
+    for wrong in ("", "evt_", RUN, event + "0", event[:-1] + "G", event + "\n"):
+        with pytest.raises(ConfigurationError, match="is not an event id: one looks"):
+            ids.check_event_id(wrong)
+    with pytest.raises(ConfigurationError) as refused:
+        ids.check_event_id("e" * 10_000)
+    assert len(str(refused.value)) < 200
+
+
 @dataclass(frozen=True)
 class Address:
     """Where an operation stands: the scopes around it, what it is, and its use."""
