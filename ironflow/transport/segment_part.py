@@ -39,7 +39,7 @@ class Segments:
         host = SegmentHost(hosting, alarms, context.operations.workers, push)
         segment_rest.routes(router, host)
         _add_stream(router, context, host)
-        context.operations.registered.append(host.adopt)
+        context.operations.functions.registered.append(host.adopt)
         context.operations.capabilities.transports.update(
             {"rest-worker", "stream-worker", "push"}
         )

@@ -45,20 +45,20 @@ class InvokeBody(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_functions(call: Call[Nothing, Nothing]) -> FunctionListDocument:
     """Return all functions, by id."""
-    rows = await call.operations.list_functions()
+    rows = await call.operations.functions.all()
     found = [function_document(row) for row in rows]
     return FunctionListDocument(functions=found, count=len(found))
 
 
 async def get_function(call: Call[Nothing, Nothing]) -> FunctionDocument:
     """Return a function."""
-    return function_document(await call.operations.get_function(call.parameters["id"]))
+    return function_document(await call.operations.functions.get(call.parameters["id"]))
 
 
 async def register(call: Call[Nothing, Nothing]) -> FunctionDocument:
     """Make a function known; its code lives elsewhere."""
     config = from_document(body_of(await call.request.read()))
-    return function_document(await call.operations.register_function(config))
+    return function_document(await call.operations.functions.register(config))
 
 
 async def invoke(call: Call[WaitQuery, InvokeBody]) -> InvokedDocument:

@@ -9,7 +9,7 @@ import trio
 from ironflow.policy.duration import Duration
 from ironflow.transport.handlers.endpoint import Call
 from ironflow.transport.http.messages import ClientGone, Request
-from ironflow.transport.operations import RunDetails
+from ironflow.transport.run_reads import RunDetails
 
 _T = TypeVar("_T")
 

@@ -25,7 +25,7 @@ async def get_records(call: Call[RecordsQuery, Nothing]) -> RecordListDocument:
     """Return records of a run as they are stored, as many as one answer may have."""
     query = call.query
     run_id = call.parameters["id"]
-    entries = await call.operations.history(
+    entries = await call.operations.runs.history(
         run_id, after=query.after, limit=query.limit
     )
     found: list[RecordDocument] = []
@@ -42,14 +42,14 @@ async def get_records(call: Call[RecordsQuery, Nothing]) -> RecordListDocument:
                 record=data,
             )
         )
-    summary = await call.operations.get_summary(run_id)
+    summary = await call.operations.runs.summary(run_id)
     has_next = bool(found) and found[-1].sequence < summary.length
     return RecordListDocument(run_id=run_id, records=found, has_next=has_next)
 
 
 async def count_runs(call: Call[Nothing, Nothing]) -> RunCountsDocument:
     """Count runs by function and status."""
-    found = [run_count_document(each) for each in await call.operations.counts()]
+    found = [run_count_document(each) for each in await call.operations.runs.counts()]
     return RunCountsDocument(counts=found, total=sum(each.runs for each in found))
 
 

@@ -10,12 +10,13 @@ from ironflow.errors import ConfigurationError, RunNotFound
 from ironflow.policy.duration import parse_time
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
 from ironflow.transport.handlers.patience import WaitQuery, results
-from ironflow.transport.operations import Operations, RunDetails, RunFilter, RunPage
+from ironflow.transport.operations import Operations
 from ironflow.transport.rendering import (
     operation_document,
     run_details_document,
     run_document,
 )
+from ironflow.transport.run_reads import RunDetails, RunFilter, RunPage
 from ironflow.wire.answers import (
     PatchedDocument,
     RunDetailsDocument,
@@ -76,7 +77,7 @@ def details_document(run: RunDetails) -> RunDetailsDocument:
 async def list_runs(call: Call[RunsQuery, Nothing]) -> RunListDocument:
     """Return a page of runs, newest first."""
     query = call.query
-    page = await call.operations.list_runs(
+    page = await call.operations.runs.page(
         RunFilter(
             statuses=tuple(
                 run_status(each) for each in query.status.split(",") if each
@@ -102,7 +103,7 @@ async def _detailed(operations: Operations, page: RunPage) -> RunListDocument:
     for summary in page.runs:
         run_id = summary.row.run_id
         try:
-            run = await operations.get_run(run_id)
+            run = await operations.runs.get(run_id)
         except RunNotFound:  # deleted since it was listed
             continue
         size += len(run.output) + (len(run.event.data) if run.event else 0)
@@ -126,12 +127,12 @@ async def get_run(call: Call[WaitQuery, Nothing]) -> RunDetailsDocument:
     if call.query.wait:
         [run] = await results(call, [call.parameters["id"]], call.query.wait)
         return details_document(run)
-    return details_document(await call.operations.get_run(call.parameters["id"]))
+    return details_document(await call.operations.runs.get(call.parameters["id"]))
 
 
 async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:
     """Return what a run has done and waits for."""
-    state = await call.operations.run_state(call.parameters["id"])
+    state = await call.operations.runs.state(call.parameters["id"])
     return RunStepsDocument(
         steps=[operation_document(each) for each in state.operations]
     )
@@ -139,7 +140,7 @@ async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:
 
 async def cancel(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
     """Ask a run to cancel."""
-    found = await call.operations.cancel_run(
+    found = await call.operations.steering.cancel(
         call.parameters["id"], reason=call.body.reason
     )
     return details_document(found)
@@ -147,7 +148,7 @@ async def cancel(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
 
 async def pause(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
     """Ask a run to stand still."""
-    found = await call.operations.pause_run(
+    found = await call.operations.steering.pause(
         call.parameters["id"], reason=call.body.reason
     )
     return details_document(found)
@@ -169,7 +170,7 @@ async def _resumed(call: Call[Nothing, ResumeBody], run_id: str) -> RunDetailsDo
             f"from_step={call.body.from_step[:80]!r}: a run goes on where it stopped;"
             " leave from_step out"
         )
-    found = await call.operations.resume_run(run_id, reason=call.body.reason)
+    found = await call.operations.steering.resume(run_id, reason=call.body.reason)
     return details_document(found)
 
 
@@ -180,7 +181,7 @@ async def retry(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
 
 async def delete(call: Call[Nothing, Nothing]) -> None:
     """Forget a run that has ended."""
-    await call.operations.delete_run(call.parameters["id"])
+    await call.operations.steering.delete(call.parameters["id"])
 
 
 async def patch(call: Call[Nothing, PatchBody]) -> PatchedDocument:
@@ -190,7 +191,7 @@ async def patch(call: Call[Nothing, PatchBody]) -> PatchedDocument:
     if not run_id:
         # Published clients name a step by the id of its row, which has the run's in it.
         run_id, _, step = step.partition(":")
-    found = await call.operations.patch_step(
+    found = await call.operations.steering.patch_step(
         run_id, step, body.output, reason=body.reason
     )
     return PatchedDocument(run_id=run_id, step_id=step, status=found.summary.status)

@@ -11,9 +11,10 @@ from ironflow.policy.names import check_text
 from ironflow.transport.handlers.events import texts
 from ironflow.transport.handlers.patience import while_there
 from ironflow.transport.http.messages import ClientGone, Request
-from ironflow.transport.operations import Operations, RunDetails
+from ironflow.transport.operations import Operations
 from ironflow.transport.rpc.procedures import Procedure
 from ironflow.transport.rpc.rendering import result_message
+from ironflow.transport.run_reads import RunDetails
 from ironflow.wire.message import payload
 from ironflow.wire.proto.ironflow import (
     InvokeFunctionRequest,
@@ -120,7 +121,7 @@ async def invoke_sync(
     except ClientGone:
         if not receipt.duplicate:
             [run_id] = receipt.run_ids
-            await operations.cancel_run(run_id, reason=_GONE)
+            await operations.steering.cancel(run_id, reason=_GONE)
         raise
     return InvokeFunctionSyncResponse(result=result_message(run))
 

@@ -38,11 +38,11 @@ async def register(
     """Make a function known whose code lives elsewhere."""
     config = from_document(protojson.to_plain(message))
     try:
-        before = function_message(await operations.get_function(config.id))
+        before = function_message(await operations.functions.get(config.id))
         is_new = before.status == FunctionStatus.FUNCTION_STATUS_ARCHIVED
     except FunctionNotFound:
         is_new = True
-    row = await operations.register_function(config)
+    row = await operations.functions.register(config)
     return RegisterFunctionResponse(function=function_message(row), created=is_new)
 
 
@@ -50,7 +50,7 @@ async def get(
     operations: Operations, _: Request, message: GetFunctionRequest
 ) -> Function:
     """Return a function."""
-    return function_message(await operations.get_function(message.id))
+    return function_message(await operations.functions.get(message.id))
 
 
 async def list_all(
@@ -59,7 +59,7 @@ async def list_all(
     """Return a page of functions, by id; `cursor` is the id of the last one seen."""
     if message.limit < 0 or message.offset < 0:
         raise malformed("limit and offset must be 0 or more")
-    rows = await operations.list_functions()
+    rows = await operations.functions.all()
     found = [each for each in map(function_message, rows) if _fits(each, message)]
     after = [each for each in found if each.id > message.cursor][message.offset :]
     page = after[: message.limit or _PAGE_DEFAULT]
@@ -77,14 +77,14 @@ async def update_status(
     status = _STANDINGS.get(message.status)
     if status is None:
         raise malformed("status must be active, paused or archived")
-    return function_message(await operations.set_standing(message.id, status))
+    return function_message(await operations.functions.set_standing(message.id, status))
 
 
 async def delete(
     operations: Operations, _: Request, message: DeleteFunctionRequest
 ) -> Empty:
     """Archive a function: no event starts it, and no list has it. Its runs stay."""
-    await operations.set_standing(message.id, "archived")
+    await operations.functions.set_standing(message.id, "archived")
     return Empty()
 
 

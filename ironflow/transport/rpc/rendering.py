@@ -8,9 +8,9 @@ from msgspec import UNSET
 from ironflow.interpreter.fold import OperationState, RunState
 from ironflow.journal.base import FunctionRow, RunSummary
 from ironflow.records import ErrorInfo, Payload
-from ironflow.transport.operations import RunDetails
 from ironflow.transport.registry import config_of
 from ironflow.transport.rendering import shown
+from ironflow.transport.run_reads import RunDetails
 from ironflow.wire.functions import FunctionConfig
 from ironflow.wire.message import payload_fields
 from ironflow.wire.proto import types

@@ -9,11 +9,12 @@ from ironflow import ids
 from ironflow.errors import RunNotFound
 from ironflow.journal.base import FunctionRow
 from ironflow.transport.http.messages import Request
-from ironflow.transport.operations import Operations, RunDetails, RunFilter
+from ironflow.transport.operations import Operations
 from ironflow.transport.rendering import shown
 from ironflow.transport.rpc import rendering
 from ironflow.transport.rpc.functions import by_id
 from ironflow.transport.rpc.procedures import Procedure
+from ironflow.transport.run_reads import RunDetails, RunFilter
 from ironflow.wire.errors import ConnectError, malformed
 from ironflow.wire.proto.ironflow import (
     GetPausedStateRequest,
@@ -37,12 +38,12 @@ _DONE: Final = {
 
 async def get(operations: Operations, _: Request, message: GetRunRequest) -> Run:
     """Return a run."""
-    return await run_message(operations, await operations.get_run(message.id))
+    return await run_message(operations, await operations.runs.get(message.id))
 
 
 async def run_message(operations: Operations, run: RunDetails) -> Run:
     """Return a run as a message."""
-    functions = by_id(await operations.list_functions())
+    functions = by_id(await operations.functions.all())
     return rendering.run_message(run, functions, environment=operations.environment)
 
 
@@ -56,12 +57,12 @@ async def list_some(
         raise ConnectError(
             "unimplemented", "this server cannot search for a text in runs"
         )
-    functions = await operations.list_functions()
+    functions = await operations.functions.all()
     if message.event_id:
         run_ids = await _of_event(operations, functions, message)
         next_cursor = ""
     else:
-        page = await operations.list_runs(_filter(message))
+        page = await operations.runs.page(_filter(message))
         run_ids = [each.row.run_id for each in page.runs[message.offset :]]
         next_cursor = page.next_cursor
     known = by_id(functions)
@@ -80,7 +81,7 @@ async def _those_there(
     found: list[RunDetails] = []
     for run_id in run_ids:
         try:
-            found.append(await operations.get_run(run_id))
+            found.append(await operations.runs.get(run_id))
         except RunNotFound:  # deleted meanwhile, or never started
             continue
     return found
@@ -127,7 +128,7 @@ async def steps(
     operations: Operations, _: Request, message: GetRunStepsRequest
 ) -> GetRunStepsResponse:
     """Return what a run has done and waits for."""
-    state = await operations.run_state(message.run_id)
+    state = await operations.runs.state(message.run_id)
     return GetRunStepsResponse(steps=rendering.step_messages(message.run_id, state))
 
 
@@ -135,10 +136,10 @@ async def paused_state(
     operations: Operations, _: Request, message: GetPausedStateRequest
 ) -> GetPausedStateResponse:
     """Return what a paused run has done, and why it is paused."""
-    run = await operations.get_summary(message.run_id)
+    run = await operations.runs.summary(message.run_id)
     if run.row.pause is None:
         raise ConnectError("failed_precondition", f"run {message.run_id} is not paused")
-    state = await operations.run_state(message.run_id)
+    state = await operations.runs.state(message.run_id)
     found: list[PausedStepInfo] = []
     for operation in state.operations:
         step = rendering.step_message(message.run_id, operation)

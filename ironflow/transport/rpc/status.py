@@ -25,7 +25,7 @@ async def info(operations: Operations, _: Request, __: InfoRequest) -> InfoRespo
     """Say what the server is."""
     return InfoResponse(
         version=operations.health().version,
-        function_count=len(await operations.list_functions()),
+        function_count=len(await operations.functions.all()),
         connected_workers=len(operations.workers),
     )
 

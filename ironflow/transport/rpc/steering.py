@@ -10,11 +10,12 @@ from ironflow import limits
 from ironflow.errors import MisusedOperation, RunNotFound
 from ironflow.interpreter.fold import OperationState
 from ironflow.transport.http.messages import Request
-from ironflow.transport.operations import Operations, RunFilter
+from ironflow.transport.operations import Operations
 from ironflow.transport.rendering import shown
 from ironflow.transport.rpc import rendering
 from ironflow.transport.rpc.procedures import Procedure
 from ironflow.transport.rpc.runs import run_message
+from ironflow.transport.run_reads import RunFilter
 from ironflow.wire import protojson
 from ironflow.wire.errors import ConnectError, malformed
 from ironflow.wire.message import Empty, payload
@@ -37,7 +38,7 @@ _ENDED: Final = ("completed", "failed", "cancelled", "continued")
 
 async def cancel(operations: Operations, _: Request, message: CancelRunRequest) -> Run:
     """Ask a run to cancel; return it as it is now."""
-    run = await operations.cancel_run(message.id, reason=message.reason)
+    run = await operations.steering.cancel(message.id, reason=message.reason)
     return await run_message(operations, run)
 
 
@@ -45,7 +46,7 @@ async def pause(
     operations: Operations, _: Request, message: PauseRunRequest
 ) -> PauseRunResponse:
     """Let a run stand still, at once or when its step has ended."""
-    run = await operations.pause_run(message.run_id)
+    run = await operations.steering.pause(message.run_id)
     if run.summary.row.ended_at:
         raise ConnectError("failed_precondition", f"run {message.run_id} has ended")
     is_paused = run.summary.status == "paused"
@@ -58,14 +59,16 @@ async def resume(operations: Operations, _: Request, message: ResumeRunRequest) 
         raise ConnectError(
             "unimplemented", "this server resumes a run where it stands, not at a step"
         )
-    return await run_message(operations, await operations.resume_run(message.run_id))
+    return await run_message(
+        operations, await operations.steering.resume(message.run_id)
+    )
 
 
 async def patch(operations: Operations, _: Request, message: PatchStepRequest) -> Step:
     """Replace the result of a step, by the id of its row."""
     run_id, _separator, step = message.step_id.partition(rendering.SEPARATOR)
     output = payload(message, "output")
-    await operations.patch_step(
+    await operations.steering.patch_step(
         run_id, step, None if output is msgspec.UNSET else output, reason=message.reason
     )
     return rendering.step_message(run_id, await _operation(operations, run_id, step))
@@ -76,13 +79,13 @@ async def inject(
 ) -> InjectStepOutputResponse:
     """Replace the result of a step of a paused run; return what it was."""
     run_id = message.run_id
-    summary = await operations.get_summary(run_id)
+    summary = await operations.runs.summary(run_id)
     if summary.row.pause is None:
         raise ConnectError("failed_precondition", f"run {run_id} is not paused")
     step = message.step_id.removeprefix(run_id + rendering.SEPARATOR)
     before = await _operation(operations, run_id, step)
     output = _parsed(message.new_output)
-    await operations.patch_step(run_id, step, output, reason=message.reason)
+    await operations.steering.patch_step(run_id, step, output, reason=message.reason)
     previous = msgspec.json.encode(shown(before.payload)) if before.payload else b""
     return InjectStepOutputResponse(step_id=message.step_id, previous_output=previous)
 
@@ -92,7 +95,7 @@ def _parsed(output: bytes) -> Any:
 
 
 async def _operation(operations: Operations, run_id: str, step: str) -> OperationState:
-    state = await operations.run_state(run_id)
+    state = await operations.runs.state(run_id)
     for operation in state.operations:
         if operation.id == step:
             return operation
@@ -103,7 +106,7 @@ async def delete(
     operations: Operations, _: Request, message: DeleteRunRequest
 ) -> Empty:
     """Forget a run that has ended."""
-    await operations.delete_run(message.id)
+    await operations.steering.delete(message.id)
     return Empty()
 
 
@@ -121,7 +124,7 @@ async def delete_some(
     )
     deleted = 0
     while deleted < limits.DELETED_RUNS_MAX:
-        page = await operations.list_runs(wanted)
+        page = await operations.runs.page(wanted)
         for run in page.runs[: limits.DELETED_RUNS_MAX - deleted]:
             deleted += await _deleted(operations, run.row.run_id)
         if not page.next_cursor:
@@ -132,7 +135,7 @@ async def delete_some(
 
 async def _deleted(operations: Operations, run_id: str) -> bool:
     try:
-        await operations.delete_run(run_id)
+        await operations.steering.delete(run_id)
     except (RunNotFound, MisusedOperation):  # gone, or the child of one that goes on
         return False
     return True

@@ -47,7 +47,7 @@ async def test_a_function_that_is_not_there_is_not_found(server: Server) -> None
 
 async def test_a_function_is_registered(server: Server) -> None:
     told: list[FunctionRow] = []
-    server.context.operations.registered.append(told.append)
+    server.context.operations.functions.registered.append(told.append)
 
     made = await server.post(FUNCTIONS, WIRE)
     found = await server.get(f"{FUNCTIONS}/send-mail")
@@ -67,7 +67,7 @@ async def test_a_function_is_registered(server: Server) -> None:
 async def test_a_key_is_inside_the_event_s_data(server: Server, key: str) -> None:
     await server.post(FUNCTIONS, {**WIRE, "concurrency": {"limit": 1, "key": key}})
 
-    row = await server.context.operations.get_function("send-mail")
+    row = await server.context.operations.functions.get("send-mail")
     assert row.concurrency_key == "data.to"
 
 

@@ -266,7 +266,7 @@ async def test_a_run_is_cancelled(server: Server) -> None:
 
 
 async def test_a_long_history_is_read_whole(server: Server, monkeypatch: Any) -> None:
-    monkeypatch.setattr("ironflow.transport.operations._PAGE", 1)
+    monkeypatch.setattr("ironflow.transport.run_reads._PAGE", 1)
     run_id = await server.emit("order.placed", {"id": "o1"})
 
     found = await server.get(f"{RUNS}/{run_id}/steps")

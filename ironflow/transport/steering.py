@@ -1,0 +1,73 @@
+"""What changes a run that there is: cancel, pause, resume, patch a step, delete.
+
+Each asks the engine and returns the run as it is then; who asked is the `actor`.
+"""
+
+from typing import Any, final
+
+from ironflow import ids
+from ironflow.engine.engine import Engine
+from ironflow.errors import MisusedOperation
+from ironflow.transport.run_reads import RunDetails, RunReads
+
+
+@final
+class Steering:
+    """What changes the runs of an engine."""
+
+    def __init__(self, engine: Engine, runs: RunReads) -> None:
+        self._engine = engine
+        self._runs = runs
+
+    async def cancel(
+        self, run_id: str, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Ask a run to cancel; return it as it is now. It may take a while to end.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        await self._engine.cancel(run_id, reason=reason, actor=actor)
+        return await self._runs.get(run_id)
+
+    async def pause(
+        self, run_id: str, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Ask a run to stand still; return it as it is now. See `Engine.pause`.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        await self._engine.pause(run_id, reason=reason, actor=actor)
+        return await self._runs.get(run_id)
+
+    async def resume(
+        self, run_id: str, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Let a paused or failed run try again; return it as it is now.
+
+        Raises:
+            RunNotFound: there is none with this id.
+            MisusedOperation: it is neither, or cannot go on.
+        """
+        summary = await self._runs.summary(run_id)
+        if summary.status not in {"paused", "failed"}:
+            raise MisusedOperation(
+                f"run {run_id} is {summary.status}; only a run that is paused or has"
+                " failed can be resumed"
+            )
+        await self._engine.retry(run_id, reason=reason, actor=actor)
+        return await self._runs.get(run_id)
+
+    async def patch_step(
+        self, run_id: str, step: str, output: Any, *, reason: str = "", actor: str = ""
+    ) -> RunDetails:
+        """Replace the result of a step, by its id; see `Engine.patch_step`."""
+        await self._engine.patch_step(
+            ids.check_run_id(run_id), step, output, reason=reason, actor=actor
+        )
+        return await self._runs.get(run_id)
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a run that has ended, with all its records; see `Engine.delete`."""
+        await self._engine.delete(ids.check_run_id(run_id))
