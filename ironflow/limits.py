@@ -100,6 +100,8 @@ WORKER_PING_US_DEFAULT: Final = 1_000_000
 WORKER_SILENCE_US_MAX: Final = 5 * 1_000_000  # then it is lost
 PUSH_RUNS_MAX: Final = 100  # of one endpoint, at once
 PUSH_POLL_US_DEFAULT: Final = 10 * 1_000_000  # that an endpoint lets a server wait
+PUSH_EXCHANGE_US_MAX: Final = 60 * 1_000_000  # of one POST, to the end of its answer
+PUSH_ERROR_BYTES_MAX: Final = 16 * 1024  # of an answer that is not 200
 PUSH_TRIES_MAX: Final = 4  # of one POST
 PUSH_SIGNATURE_US_MAX: Final = 300 * 1_000_000  # from now
 PUSH_IDLE_US_MAX: Final = 60 * 1_000_000  # without a word about a run
@@ -178,6 +180,7 @@ assert RETENTION_RUNS_PER_COMMIT_MAX <= PAGE_RUNS_MAX
 assert PACKED_BYTES_MIN < PACKED_BYTES_PER_COMMIT_MAX < SEGMENT_BYTES_MAX
 assert DELIVERIES_PER_COMMIT_MAX <= PAGE_EVENTS_MAX
 assert WORKER_CREDIT_DEFAULT <= WORKER_CREDIT_MAX <= RUNS_ACTIVE_MAX
+assert 2 * PUSH_POLL_US_DEFAULT < PUSH_EXCHANGE_US_MAX
 assert WORKER_PING_US_DEFAULT * 3 < WORKER_SILENCE_US_MAX  # two may come late
 assert WIRE_PAGE_BYTES_MAX + VALUE_BYTES_MAX < WIRE_MESSAGE_BYTES_MAX
 assert VALUE_BYTES_MAX < HTTP_BODY_BYTES_DEFAULT  # as JSON it is longer

@@ -6,6 +6,7 @@ server is the holder, as with workers that connect (`holding`). An endpoint that
 again is left alone for a while (`policy.breaker`).
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +27,7 @@ from ironflow.records import RULES
 from ironflow.transport.admitted import function_row
 from ironflow.transport.holding import Holding
 from ironflow.transport.moved import Moved
+from ironflow.transport.push_client import Answered, CallFailed, Patience, exchange
 from ironflow.transport.registry import config_of
 from ironflow.wire.frames import (
     Claims,
@@ -55,6 +57,11 @@ _SECOND_US: Final = 1_000_000
 _TIMEOUT: Final = httpx.Timeout(
     limits.PUSH_POLL_US_DEFAULT / _SECOND_US + 10, connect=5
 )
+_PATIENCE: Final = Patience(
+    seconds=limits.PUSH_EXCHANGE_US_MAX / _SECOND_US,
+    answer_bytes_max=limits.WIRE_MESSAGE_BYTES_MAX,
+)
+_NONCE_BYTES: Final = 12
 _POLICY: Final = BreakerPolicy()
 _RETRY_S: Final = 0.5
 _OK: Final = 200
@@ -64,6 +71,10 @@ NewClient = Callable[[], httpx.AsyncClient]
 
 class EndpointFailed(Exception):
     """A POST came to nothing: nobody answered, or not as an endpoint of ours."""
+
+
+class ForeignAnswer(EndpointFailed):
+    """What came is not the answer to this POST: the connection is not to be used again."""
 
 
 def connections() -> NewClient:
@@ -233,29 +244,41 @@ class PushHost:
     async def post(
         self, client: httpx.AsyncClient, url: str, said: Post | Describe
     ) -> Reply | Described:
-        """Send a POST and return what comes back.
+        """Send a POST, under a nonce of its own, and return what is the answer to it.
 
         Raises:
             EndpointFailed: it failed; it may be tried again.
         """
-        body = msgspec.msgpack.encode(said)
+        nonce = secrets.token_hex(_NONCE_BYTES)
+        body = msgspec.msgpack.encode(replace(said, nonce=nonce))
         headers = {
             SIGNATURE: signed(self.key, body, now_s=self._now_s()),
             "content-type": CONTENT_TYPE,
         }
         try:
-            answer = await client.post(url, content=body, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EndpointFailed(f"{url}: {type(error).__name__} {error}") from error
-        if answer.status_code != _OK:
-            text = answer.text[: limits.REASON_CHARS_MAX]
-            raise EndpointFailed(f"{url} answers {answer.status_code}: {text}")
+            answer = await exchange(client, url, body, headers, patience=_PATIENCE)
+        except CallFailed as error:
+            raise EndpointFailed(f"{url}: {error}") from error
+        if answer.status != _OK:
+            text = answer.body.decode(errors="replace")[: limits.REASON_CHARS_MAX]
+            raise EndpointFailed(f"{url} answers {answer.status}: {text}")
+        return self._reply(url, answer, nonce)
+
+    def _reply(self, url: str, answer: Answered, nonce: str) -> Reply | Described:
         try:
             signature = answer.headers.get(SIGNATURE, "")
-            check_signature(self.key, signature, answer.content, now_s=self._now_s())
-            return read_reply(answer.content)
+            check_signature(self.key, signature, answer.body, now_s=self._now_s())
+            reply = read_reply(answer.body)
         except ProtocolError as error:
-            raise EndpointFailed(f"{url}: {error}") from error
+            raise ForeignAnswer(f"{url}: {error}") from error
+        if not reply.answers:
+            raise EndpointFailed(
+                f"{url} does not say which POST it answers, as older versions of ironflow"
+                " do not; upgrade ironflow there"
+            )
+        if reply.answers != nonce:
+            raise ForeignAnswer(f"{url}: what came is the answer to another POST")
+        return reply
 
     def _now_s(self) -> int:
         return self.now() // _SECOND_US
@@ -281,6 +304,8 @@ class _Talk:
             process=str(claim.epoch),  # which one it is, is not known yet
         )
         self.holding.take([claim])
+        free = endpoint.free
+        self._client = free.pop() if free else host.client()
         self._process = ""
         self._to_say: list[Frame] = []
         self._has_news = False
@@ -295,26 +320,23 @@ class _Talk:
     async def run(self) -> None:
         """Converse until the endpoint does not hold the run any more."""
         claims = await self.holding.describe([self._claim])
-        if not claims:
-            return
-        self._to_say = [Claims(claims)]
-        free = self.endpoint.free
-        client = free.pop() if free else self._host.client()
         try:
-            await self._converse(client)
+            if claims:
+                self._to_say = [Claims(claims)]
+                await self._converse()
         except EndpointFailed as error:
             await self._give_up(str(error))
-            await client.aclose()
+            await self._client.aclose()
         except ProtocolError as error:
             log.error("endpoint %s: %s", self.endpoint.url, error)
             await self._give_up(str(error))
-            await client.aclose()
+            await self._client.aclose()
         else:
-            free.append(client)
+            self.endpoint.free.append(self._client)
 
-    async def _converse(self, client: httpx.AsyncClient) -> None:
+    async def _converse(self) -> None:
         while self.run_id in self.holding.runs or self._to_say:
-            reply = await self._say(client)
+            reply = await self._say()
             if reply is None:
                 continue  # news came meanwhile
             if reply.state == "unknown":
@@ -327,7 +349,7 @@ class _Talk:
             if reply.state == "over":
                 await self.holding.let_go()
 
-    async def _say(self, client: httpx.AsyncClient) -> Reply | None:
+    async def _say(self) -> Reply | None:
         """Say what there is to say, and wait for the answer; None: begin again."""
         if self._has_news:
             self._has_news = False
@@ -343,22 +365,24 @@ class _Talk:
         )
         reply: Reply | None = None
         with trio.CancelScope() as self._waiting:
-            reply = await self._tried(client, post)
+            reply = await self._tried(post)
         self._waiting = None
         if reply is not None:
             del self._to_say[:said]
         return reply
 
-    async def _tried(self, client: httpx.AsyncClient, post: Post) -> Reply:
+    async def _tried(self, post: Post) -> Reply:
         """Try a POST some times: what it says is taken once, however often it comes."""
         host, endpoint = self._host, self.endpoint
         tries = 0
         while True:
             try:
-                reply = await host.post(client, endpoint.url, post)
-            except EndpointFailed:
+                reply = await host.post(self._client, endpoint.url, post)
+            except EndpointFailed as error:
                 tries += 1
                 self._failed()
+                if isinstance(error, ForeignAnswer):
+                    await self._reconnect()
                 if tries >= limits.PUSH_TRIES_MAX or self._is_closed():
                     raise
                 await trio.sleep(_RETRY_S * 2**tries)
@@ -367,6 +391,11 @@ class _Talk:
             if not isinstance(reply, Reply):
                 raise EndpointFailed("it does not speak of the run that it was sent")
             return reply
+
+    async def _reconnect(self) -> None:
+        """Leave a connection: what comes over it next would be taken for an answer, too."""
+        left, self._client = self._client, self._host.client()
+        await left.aclose()
 
     def _failed(self) -> None:
         endpoint, probe = self.endpoint, self._admission.probe

@@ -22,6 +22,7 @@ from ironflow.interpreter.segments_news import News, Segment
 from ironflow.policy import breaker
 from ironflow.policy.breaker import CLOSED, Admission, Circuit
 from ironflow.records import ErrorInfo
+from ironflow.transport.push_client import Answered, CallFailed, Patience, exchange
 from ironflow.wire import documents, segments
 from ironflow.wire.functions import FunctionConfig
 from ironflow.wire.segments import Report
@@ -31,6 +32,9 @@ from ironflow.wire.signing import HEADER, signature
 TIMEOUT_S: Final = 10.0
 _OK: Final = 200
 _CLOSE_S: Final = 5.0
+_SILENCE_S: Final = (
+    limits.DURATION_US_MAX / 1_000_000
+)  # a call has a deadline of its own
 
 
 def new_client() -> httpx.AsyncClient:
@@ -40,7 +44,7 @@ def new_client() -> httpx.AsyncClient:
     are under way is bounded in `PushCaller`.
     """
     bounds = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(limits=bounds, trust_env=False)
+    return httpx.AsyncClient(limits=bounds, trust_env=False, timeout=_SILENCE_S)
 
 
 @final
@@ -153,44 +157,26 @@ class PushCaller:
         """Return what came of a call, and whether that is the endpoint's fault."""
         body = push_body(segment, {})
         headers = {"content-type": "application/json", "connection": "close"}
-        timeout_s = config.timeout_ms / 1_000 or TIMEOUT_S
+        patience = Patience(
+            seconds=config.timeout_ms / 1_000 or TIMEOUT_S,
+            answer_bytes_max=limits.HTTP_BODY_BYTES_DEFAULT,
+        )
         try:
             # Time that is spent here says nothing of the endpoint.
             async with self._room:
                 if self._key:
                     now_s = self._clock.now() // 1_000_000
                     headers[HEADER] = signature(self._key, body, now_s=now_s)
-                with trio.fail_after(timeout_s):
-                    status, answer = await self._post(
-                        config.endpoint_url, body, headers
-                    )
-        except trio.TooSlowError:
-            return _fault("TIMEOUT", f"it did not answer within {timeout_s:g} s"), True
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            told = f"{type(error).__name__}: {error}"
-            return _fault("CONNECTION_LOST", f"it could not be called: {told}"), True
-        if status != _OK:
-            return _fault("ENDPOINT_ERROR", _refusal(status, answer)), True
-        return _read(answer, segment.run_id)
-
-    async def _post(
-        self, url: str, body: bytes, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
-        if self._client is None:
-            self._client = self._make_client()
-        async with self._client.stream(
-            "POST", url, content=body, headers=headers, timeout=None
-        ) as response:
-            pieces: list[bytes] = []
-            size = 0
-            async for piece in response.aiter_bytes():
-                size += len(piece)
-                if size > limits.HTTP_BODY_BYTES_DEFAULT:
-                    raise httpx.DecodingError(
-                        f"its answer has more than {limits.HTTP_BODY_BYTES_DEFAULT} bytes"
-                    )
-                pieces.append(piece)
-            return response.status_code, b"".join(pieces)
+                if self._client is None:
+                    self._client = self._make_client()
+                answer = await exchange(
+                    self._client, config.endpoint_url, body, headers, patience=patience
+                )
+        except CallFailed as error:
+            return _fault(error.code, str(error)), True
+        if answer.status != _OK:
+            return _fault("ENDPOINT_ERROR", _refusal(answer)), True
+        return _read(answer.body, segment.run_id)
 
 
 def _read(answer: bytes, run_id: str) -> tuple[Report, bool]:
@@ -216,11 +202,11 @@ def _fault(code: str, what: str) -> Report:
     return Report(News(error=error))
 
 
-def _refusal(status: int, answer: bytes) -> str:
+def _refusal(answer: Answered) -> str:
     """Return what an answer that is not 200 says."""
     try:
-        source = documents.inner(segments.parsed(answer), "error")
+        source = documents.inner(segments.parsed(answer.body), "error")
         told = f"{documents.text(source, 'code')}: {documents.text(source, 'message')}"
     except ConfigurationError:
-        told = answer[:200].decode(errors="replace")
-    return f"it answered {status} {told}".rstrip()
+        told = answer.body[:200].decode(errors="replace")
+    return f"it answered {answer.status} {told}".rstrip()

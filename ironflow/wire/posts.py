@@ -30,7 +30,7 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """What the server says about one run, which it holds under `epoch`.
 
     `process` is that which the run was given to, empty at first. `now` is the server's
-    clock in microseconds.
+    clock in microseconds. `nonce` is random, of this one sending; its answer repeats it.
     """
 
     environment: str
@@ -39,24 +39,28 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag=1):
     epoch: int
     process: str = ""
     frames: tuple[msgspec.Raw, ...] = ()
+    nonce: str = ""
 
 
 class Describe(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """Ask an endpoint for its functions; answered by `Described`."""
 
     now: int
+    nonce: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """What the process of an endpoint says about a run.
 
     `open`: it goes on with it; without frames there is no news yet, ask again. `over`: it
-    does not hold the run any more. `unknown`: this process has not got the run.
+    does not hold the run any more. `unknown`: this process has not got the run. `answers`
+    is the nonce of the POST.
     """
 
     process: str
     state: State
     frames: tuple[msgspec.Raw, ...] = ()
+    answers: str = ""
 
 
 class Described(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -64,6 +68,7 @@ class Described(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
     sdk: str
     functions: tuple[msgspec.Raw, ...]
+    answers: str = ""
 
 
 _post: Final[Callable[[bytes], Post | Describe]] = msgspec.msgpack.Decoder(

@@ -116,7 +116,7 @@ class Endpoint:
                 msgspec.Raw(msgspec.msgpack.encode(row)) for row in rows
             )
             reply: Reply | Described = Described(
-                f"ironflow-python {__version__}", packed_rows
+                f"ironflow-python {__version__}", packed_rows, post.nonce
             )
         else:
             reply = await self._converse(post)
@@ -136,12 +136,12 @@ class Endpoint:
         if talk is None or talk.epoch != post.epoch:
             claims = [each for each in frames if isinstance(each, Claims)]
             if not claims:
-                return Reply(self.process, "unknown")
+                return Reply(self.process, "unknown", answers=post.nonce)
             talk = journal.offer(claim_of(claims[0].claims[0]))
         talk.heard = trio.current_time()
         for frame in frames:
             self._hear(frame, talk)
-        return await self._said(talk)
+        return await self._said(talk, post.nonce)
 
     def _hear(self, frame: ServerFrame, talk: Talk) -> None:
         match frame:
@@ -154,7 +154,7 @@ class Endpoint:
             case _:
                 raise ProtocolError(f"{type(frame).__name__} is not for an endpoint")
 
-    async def _said(self, talk: Talk) -> Reply:
+    async def _said(self, talk: Talk, nonce: str) -> Reply:
         """Wait until the run has something to say, and return that."""
         talk.listeners += 1
         try:
@@ -166,5 +166,5 @@ class Endpoint:
         frames = packed(talk.frames())
         if talk.is_over and not frames:
             self._journal.forget(talk)
-            return Reply(self.process, "over")
-        return Reply(self.process, "open", frames)
+            return Reply(self.process, "over", answers=nonce)
+        return Reply(self.process, "open", frames, nonce)

@@ -1,6 +1,7 @@
 """Runs that endpoints carry on: conversations in POSTs, and what interrupts them."""
 
 import ssl
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 import ironflow
@@ -19,7 +21,9 @@ from ironflow.journal.base import AppendRecords
 from ironflow.journal.memory import MemoryJournal
 from ironflow.transport import push
 from ironflow.transport.push import EndpointFailed, PushHost
+from ironflow.wire import posts
 from ironflow.wire.posts import SIGNATURE, check_signature, signed
+from ironflow.worker import endpoint
 from ironflow.worker.endpoint import Endpoint, open_endpoint
 from tests.engine.bench import HandClock, settle
 
@@ -70,9 +74,25 @@ class World:
             self.journal, self.clock.now, signing_key=KEY, client=self._client
         )
         self.engine: Engine | None = None
+        self.clients = 0
+        self.is_doubling = False
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        """Return a connection; a proxy in it may send every answer twice."""
+        self.clients += 1
+        answers: deque[httpx.Response] = deque()
+
+        async def passed_on(request: httpx.Request) -> httpx.Response:
+            answer = await self._answer(request)
+            if not (answers or self.is_doubling):
+                return answer
+            for _ in range(1 + self.is_doubling):
+                answers.append(
+                    httpx.Response(200, headers=answer.headers, content=answer.content)
+                )
+            return answers.popleft()
+
+        return httpx.AsyncClient(transport=httpx.MockTransport(passed_on))
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.posts += 1
@@ -219,6 +239,46 @@ async def test_an_answer_that_is_lost_is_given_again(mock_clock: MockClock) -> N
         assert run.unwrap() == "first second 7"
         assert own.kinds(run_id) == ALL
         assert (steps.first, steps.second) == (1, 1)
+
+
+async def test_an_answer_that_comes_twice_is_not_taken_for_the_next(
+    mock_clock: MockClock,
+) -> None:
+    """The connection is left for another, and the run stays where it is."""
+    steps = Steps()
+    async with world() as own, own.endpoint(steps.flow()):
+        await own.host.register(URL)
+        own.is_doubling = True
+        run_id = await own.emit()
+        for _ in range(20):
+            mock_clock.jump(1)
+            await settle()
+        own.is_doubling = False
+        steps.gate.set()
+        result = await own.result(run_id)
+        row = own.journal.run_now(run_id)
+
+        assert result == "first second 7"
+        assert own.kinds(run_id) == ALL
+        assert (steps.first, steps.second) == (1, 1)
+        assert own.clients > 2
+        assert row is not None
+        assert (row.row.lost, row.row.claims) == (None, 0)
+
+
+async def test_an_endpoint_that_names_no_post_is_told_to_be_upgraded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world() as own, own.endpoint(Steps().flow()):
+        old = posts.read_post
+
+        def read(body: bytes) -> posts.Post | posts.Describe:
+            return replace(old(body), nonce="")
+
+        monkeypatch.setattr(endpoint, "read_post", read)
+
+        with pytest.raises(EndpointFailed, match="upgrade ironflow there"):
+            await own.host.register(URL)
 
 
 async def test_another_process_gets_the_history(mock_clock: MockClock) -> None:

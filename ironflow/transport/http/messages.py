@@ -256,7 +256,7 @@ class Request:
         return b"".join(pieces)
 
     async def _read_gzip(self, limit: int) -> bytes:
-        gunzip = _Gunzip(limit)
+        gunzip = Gunzip(limit)
         received = 0
         while piece := await self._exchange.receive(is_timed=True):
             received += len(piece)
@@ -292,7 +292,7 @@ class Request:
 
 
 @final
-class _Gunzip:
+class Gunzip:
     """Takes the gzip encoding away, and stops at the limit instead of beyond it."""
 
     def __init__(self, limit: int) -> None:
@@ -303,6 +303,12 @@ class _Gunzip:
         self._is_begun = False
 
     def feed(self, data: bytes) -> None:
+        """Decode a piece.
+
+        Raises:
+            BadBody: it is no gzip, or something follows it.
+            BodyTooLarge: what it becomes is larger than the limit.
+        """
         while data:
             # A second member is legal, and sent by nobody; a million of them are an attack.
             if self._member.eof:
@@ -320,6 +326,11 @@ class _Gunzip:
             data = self._member.unused_data
 
     def finish(self) -> bytes:
+        """Return all that was decoded.
+
+        Raises:
+            BadBody: the end is missing.
+        """
         if self._is_begun and not self._member.eof:
             raise BadBody("the gzip of the body is cut off")
         return b"".join(self._pieces)
