@@ -150,6 +150,7 @@ async def test_a_program_is_hosted_while_the_engine_runs(bench: Bench) -> None:
         waiting = await engine.get_run(first.run_ids[0])
         hosting.carry(order.program)
         run = await engine.result(first.run_ids[0])
+        await settle()  # a claim that is under way knows the program
         hosting.drop("order")
         second = await engine.emit("order.placed")
         await settle()

@@ -25,7 +25,7 @@ from ironflow.journal.lmdb.known import Memory, Staged
 from ironflow.journal.lmdb.layers import Overlay
 from ironflow.journal.lmdb.tables import LmdbView
 
-DECIDE_SECONDS_MAX: Final = 0.003
+DECIDE_SECONDS_MAX: Final = 0.004
 
 
 @final
