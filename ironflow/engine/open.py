@@ -257,7 +257,8 @@ async def _claim_runs(runtime: Runtime, only: Callable[[Claim], bool] | None) ->
     work = Work(runtime)
     while True:
         await runtime.look.wait()
-        await trio.lowlevel.checkpoint()  # who waits for that commit's answer goes first
+        # Who waits for an answer of the commit that says so goes first.
+        await trio.lowlevel.checkpoint()
         runtime.look = trio.Event()
         room = limits.RUNS_ACTIVE_MAX - len(runtime.active)
         if room <= 0 or runtime.closing:
