@@ -94,10 +94,12 @@ class ActiveRun:
             self._peek = True  # a first append takes the start's deadline away
         if session.length != claim.length:
             if session.length:  # others have carried the run on meanwhile
+                _leave_behind(self._attempts)
+                self._due, self._outcomes = [], []
+                self._later, self._exhausted = {}, {}
                 with OutsideTrio():
                     session.close()
                 self._session = session = self._afresh()
-                self._later = {}
             if not claim.entries:
                 self._runtime.start(self._load)
                 return
@@ -130,9 +132,7 @@ class ActiveRun:
             return
         self.is_closed = True
         self._under_way.changed()
-        for attempt in self._attempts.values():
-            if attempt.scope is not None:
-                attempt.scope.cancel()
+        _leave_behind(self._attempts)
         with OutsideTrio():
             quiet = self._session.close()
         if not quiet:
@@ -153,7 +153,7 @@ class ActiveRun:
 
     def noted(self, attempt: Attempt, outcome: Draft) -> None:
         """Go on with what came of an attempt, unless it does not matter any more."""
-        if self._attempts.pop(attempt.perform.id, None) is None:
+        if attempt.is_left or self._attempts.pop(attempt.perform.id, None) is None:
             return
         record = outcome.record
         if isinstance(record, StepFailed) and not record.final and not record.retry_at:
@@ -470,6 +470,12 @@ def _stop_steps(move: Move, attempts: dict[str, Attempt]) -> None:
         attempt = attempts.get(stop.id)
         if isinstance(stop, StopStep) and attempt is not None:
             attempt.stop(interrupt=stop.interrupt)
+
+
+def _leave_behind(attempts: dict[str, Attempt]) -> None:
+    for attempt in attempts.values():
+        attempt.leave()
+    attempts.clear()
 
 
 def _child_cancels(run_id: str, move: Move, now: int) -> list[RequestCancel]:

@@ -16,11 +16,13 @@ async def outcome_of(attempt: Attempt, session: Player, runtime: Runtime) -> Dra
         return outcomes.in_doubt(
             perform, "the process that performed it ended before it was recorded"
         )
-    if perform.not_before or attempt.stopped or runtime.threads_left:
+    if perform.not_before or attempt.stopped or runtime.left_behind:
         foreign = session.may_have_begun(perform.id)
         settled = await attempt.wait_for_turn(is_ours=not foreign)
         if settled is not None:
             return settled
+        if attempt.is_left:  # its turn came in the instant in which it was given up
+            await trio.sleep_forever()
     reused = session.reusable(perform)
     if reused is not None:
         return reused

@@ -13,6 +13,7 @@ from ironflow.engine.asyncio_loop import AsyncioLoop
 from ironflow.engine.callee import Callees
 from ironflow.engine.clock import Clock
 from ironflow.engine.hooks import Hooks
+from ironflow.engine.left_behind import LeftBehind
 from ironflow.engine.log import log
 from ironflow.errors import JournalFailed, JournalFull
 from ironflow.interpreter.program import Program
@@ -93,9 +94,7 @@ class Runtime:
         self.callees = Callees()
         self.alarms = Alarms(clock)
         self.threads = trio.CapacityLimiter(limits.STEP_THREADS_MAX)
-        # Threads of attempts that were cut short, by run and step. They end when they
-        # like; until then no other attempt of their step begins.
-        self.threads_left: dict[tuple[str, str], trio.Event] = {}
+        self.left_behind = LeftBehind()
         self.active: dict[str, Carried] = {}
         self.parked: OrderedDict[str, Carried] = OrderedDict()
         self._cached: Final = cached

@@ -3,7 +3,6 @@
 import inspect
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, cast, final
 
 import msgspec
@@ -14,6 +13,7 @@ from ironflow.engine.activity import Activity
 from ironflow.engine.alarms import Alarm
 from ironflow.engine.asyncio_loop import ASYNCIO_CANCELLED
 from ironflow.engine.current import ATTEMPTING
+from ironflow.engine.left_behind import Key
 from ironflow.engine.runtime import Runtime
 from ironflow.errors import Cancelled
 from ironflow.interpreter import outcomes
@@ -28,8 +28,8 @@ class Attempt(msgspec.Struct, eq=False):
     """A step in the hand of its host, from when it is asked to its outcome.
 
     `scope` is the cancel scope of the task that makes it; the task enters it, because
-    one scope serves many attempts one after the other. A Struct because one is made for
-    every step: its defaults cost nothing.
+    one scope serves many attempts one after the other. `is_left`: nobody waits for it any
+    more. A Struct because one is made for every step: its defaults cost nothing.
     """
 
     runtime: Runtime
@@ -40,6 +40,7 @@ class Attempt(msgspec.Struct, eq=False):
     interrupted: bool = False  # the running one was cancelled
     timed_out: bool = False
     is_cut: bool = False  # its scope is spent
+    is_left: bool = False
     running: bool = False
     deadline: int = 0
     alarm: Alarm | None = None
@@ -58,7 +59,7 @@ class Attempt(msgspec.Struct, eq=False):
             perform.at_most_once
             or perform.not_before
             or self.stopped
-            or runtime.threads_left
+            or runtime.left_behind
             or runtime.closing
         )
 
@@ -73,23 +74,43 @@ class Attempt(msgspec.Struct, eq=False):
                 self.is_cut = True
                 self.scope.cancel()
 
+    def leave(self) -> None:
+        """End it if it has begun, and let nobody wait for it.
+
+        Until it has really ended, no other attempt of its step begins in this engine.
+        """
+        self.is_left = True
+        if self.running:
+            self.runtime.left_behind.add(self._key, self)
+        if self.scope is not None:
+            self.is_cut = True
+            self.scope.cancel()
+
+    @property
+    def _key(self) -> Key:
+        return self.run_id, self.perform.id
+
+    async def _wait(self, not_before: int) -> None:
+        with trio.CancelScope() as self.waiting:
+            await self.runtime.wait_until(not_before)
+            await self.runtime.left_behind.wait(self._key)
+        self.waiting = None
+
     async def wait_for_turn(self, *, is_ours: bool) -> Draft | None:
-        """Wait out the backoff, and the thread that an attempt before left behind.
+        """Wait out the backoff, and what an attempt before left behind.
 
         Returns the record of a step that was stopped before its turn came. `is_ours`:
         no process before this one can have begun the attempt.
         """
         runtime, perform = self.runtime, self.perform
-        thread = runtime.threads_left.get((self.run_id, perform.id))
-        must_wait = thread is not None or perform.not_before > runtime.clock.now()
+        left = runtime.left_behind
+        must_wait = self._key in left or perform.not_before > runtime.clock.now()
         if must_wait and not self.stopped:
-            with trio.CancelScope() as self.waiting:
-                await runtime.wait_until(perform.not_before)
-                if thread is not None:
-                    await thread.wait()
-            self.waiting = None
+            await self._wait(perform.not_before)
         if self.stopped and (is_ours or (must_wait and perform.last_error)):
             return outcomes.given_up(perform)
+        while self._key in left and not self.interrupted:
+            await self._wait(0)  # it is stopped, but has to be made to its end
         if self.interrupted:
             why = "it was cancelled, and nobody can say whether it had begun"
             return outcomes.in_doubt(perform, why)
@@ -126,8 +147,8 @@ class Attempt(msgspec.Struct, eq=False):
         finally:
             self.running = False
             runtime.attempt_ended()
-            if self.alarm is not None:
-                self.alarm.cancel()
+            if self.is_left or self.alarm is not None:
+                self._end()
 
     def cut_short(self) -> Draft | None:
         """Return the record of an attempt whose scope was cancelled, if it has one."""
@@ -141,6 +162,11 @@ class Attempt(msgspec.Struct, eq=False):
             )
             return self._failed(error, in_doubt=True)
         return None
+
+    def _end(self) -> None:
+        self.runtime.left_behind.remove(self._key, self)
+        if self.alarm is not None:
+            self.alarm.cancel()
 
     def _set_deadline(self) -> None:
         self.deadline = self.runtime.clock.now() + self.perform.timeout_us
@@ -175,29 +201,15 @@ class Attempt(msgspec.Struct, eq=False):
 
         The value is in a tuple, because Trio refuses a coroutine from a thread.
         """
-        left, key = self.runtime.threads_left, (self.run_id, self.perform.id)
-        ended = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-
-        def end() -> None:
-            ended.set()
-            if left.get(key) is ended:
-                del left[key]
-
-        def call() -> tuple[Any]:
-            try:
-                return (fn(*args),)
-            finally:
-                with suppress(trio.RunFinishedError):
-                    token.run_sync_soon(end)
-
+        place = _Place(self.runtime, self._key)
         try:
             return await trio.to_thread.run_sync(
-                call, abandon_on_cancel=True, limiter=self.runtime.threads
+                lambda: (fn(*args),),
+                abandon_on_cancel=True,
+                limiter=cast("trio.CapacityLimiter", place),
             )
         except trio.Cancelled:
-            if not ended.is_set():
-                left[key] = ended
+            place.leave()
             raise
 
     def _failed(self, error: BaseException, *, in_doubt: bool = False) -> Draft:
@@ -209,6 +221,35 @@ class Attempt(msgspec.Struct, eq=False):
             stopped=self.stopped,
             in_doubt=in_doubt,
         )
+
+
+@final
+class _Place:
+    """The place of one thread among those of an engine, as Trio asks for it.
+
+    Trio gives it back when the thread has ended, whether anybody waits for it or not.
+    """
+
+    def __init__(self, runtime: Runtime, key: Key) -> None:
+        self._runtime: Final = runtime
+        self._key: Final = key
+        self._is_taken = False
+
+    def leave(self) -> None:
+        """Leave the thread behind, if there is one yet: it may have waited for a place."""
+        if self._is_taken:
+            self._runtime.left_behind.add(self._key, self)
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        """Wait for a place; the thread begins as soon as this returns."""
+        await self._runtime.threads.acquire_on_behalf_of(borrower)
+        self._is_taken = True
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        """The thread has ended."""
+        self._is_taken = False
+        self._runtime.threads.release_on_behalf_of(borrower)
+        self._runtime.left_behind.remove(self._key, self)
 
 
 def _without_cancelled(group: BaseExceptionGroup[BaseException]) -> Exception:

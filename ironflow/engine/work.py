@@ -165,7 +165,7 @@ class Work:
     def _begin(self, asked: _Attempt, scope: trio.CancelScope) -> _Waiting | None:
         """Begin an attempt, in a context of its own; None: it has ended already."""
         run, attempt, _ = asked
-        if run.is_closed:
+        if attempt.is_left:
             return None
         attempt.scope = scope
         body, run_in = run.outcome(attempt), copy_context().run

@@ -94,14 +94,13 @@ async def test_a_step_that_others_have_recorded_is_given_up(
     assert step.calls == 1
 
 
-def carried_on_elsewhere(journal: Deaf, run_id: str) -> None:
+def carried_on_elsewhere(journal: Deaf, run_id: str, step: str = "slow:0") -> None:
+    """Record, as another engine does that has claimed the run, what a step returned."""
     store = journal.store
     functions = frozenset(store._durable.functions)
     [claim] = store.claim_now(functions, limit=1)
     [last] = store.history_now(run_id, after=claim.length - 1)
-    draft = Draft(
-        StepCompleted(id="slow:0", attempt=1), msgspec.msgpack.encode("theirs")
-    )
+    draft = Draft(StepCompleted(id=step, attempt=1), msgspec.msgpack.encode("theirs"))
     entry, header = codec.seal(
         draft,
         sequence=claim.length + 1,
