@@ -34,6 +34,7 @@ class _Requests:
 
 _EVENTS = _Requests(16, 20_000, "/api/v1/events", _EVENT)
 _HELLOS = _Requests(1, 1_000, "/api/v1/events?wait=30", '{"name":"hello"}')
+_CALLS = 500  # of each client
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class _Found:
     idle_percent: list[float] = field(default_factory=list[float])
     events: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
     hellos: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    clients: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
 
 def measure(scratch: Path, rounds: int) -> list[Row]:
@@ -82,6 +84,7 @@ def measure(scratch: Path, rounds: int) -> list[Row]:
             aim=1.5,
             higher=False,
         ),
+        *_by_client(found.clients),
         Row("server, start to ready", "s", tuple(found.ready_s), 1, 0.5, higher=False),
         Row(
             "server, idle, resident memory",
@@ -102,6 +105,13 @@ def measure(scratch: Path, rounds: int) -> list[Row]:
     ]
 
 
+def _by_client(clients: list[dict[str, float]]) -> Iterator[Row]:
+    for name, figure in (("Client", "blocking_ms"), ("AsyncClient", "awaited_ms")):
+        took = tuple(each[figure] for each in clients)
+        of = f"hello world through {name}, with wait, p50"
+        yield Row(of, "ms", took, must=3, aim=1.5, higher=False)
+
+
 def _round(scratch: Path, found: _Found) -> None:
     folder = scratch / "server"
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,6 +123,7 @@ def _round(scratch: Path, found: _Found) -> None:
         found.memory_mb.append(_resident_mb(process))
         found.events.append(_load(port, _EVENTS))
         found.hellos.append(_load(port, _HELLOS))
+        found.clients.append(_clients(port))
 
 
 @contextmanager
@@ -138,12 +149,21 @@ def _serving(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", int]]:
 
 
 def _load(port: int, requests: _Requests) -> dict[str, float]:
+    return _said(
+        *("benchmarks.server_load", str(port)),
+        *(str(requests.connections), str(requests.count)),
+        *(requests.path, requests.body),
+    )
+
+
+def _clients(port: int) -> dict[str, float]:
+    return _said("benchmarks.client_load", f"http://127.0.0.1:{port}", str(_CALLS))
+
+
+def _said(*arguments: str) -> dict[str, float]:
+    """Return what another process of ours has measured."""
     out = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.server_load", str(port)),
-            *(str(requests.connections), str(requests.count)),
-            *(requests.path, requests.body),
-        ],
+        [sys.executable, "-m", *arguments],
         stdout=subprocess.PIPE,
         check=True,
         text=True,
