@@ -9,7 +9,6 @@ nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
 
 from typing import assert_never
 
-from ironflow import limits
 from ironflow.journal import apply_claims as claims
 from ironflow.journal import apply_documents as documents
 from ironflow.journal import apply_events as events
@@ -126,7 +125,7 @@ def _steer(
     if row is None:
         return Refused(runs.not_found(command.run_id))
     if isinstance(command, RequestCancel | RequestPause):
-        row = _latest(view, row)
+        row = runs.latest(view, row)
     if isinstance(command, RequestCancel):
         return _cancel(view, row, command)
     return pauses.change(view, row, command)
@@ -195,16 +194,6 @@ def _fired(view: View, timer: TimerRow) -> Draft | None:
 
 
 # --- cancel -------------------------------------------------------------
-
-
-def _latest(view: View, row: RunRow) -> RunRow:
-    """The last run of a chain made by continue_as_new."""
-    for _ in range(limits.CONTINUATIONS_FOLLOWED_MAX):
-        following = view.run(row.continued_to) if row.continued_to else None
-        if following is None:  # the last, or the last that was imported
-            break
-        row = following
-    return row
 
 
 def _cancel(view: View, row: RunRow, command: RequestCancel) -> Done:

@@ -19,6 +19,7 @@ from ironflow.errors import (
     JournalDamaged,
     RunExists,
 )
+from ironflow.interpreter.effective import effective
 from ironflow.journal import apply_events as events
 from ironflow.journal import apply_runs as runs
 from ironflow.journal.base import (
@@ -34,6 +35,8 @@ from ironflow.journal.base import (
 from ironflow.journal.view import View
 from ironflow.records import (
     CONTINUED,
+    ChildEnded,
+    ChildStarted,
     Entry,
     Rewound,
     RunContinued,
@@ -43,6 +46,7 @@ from ironflow.records import (
 )
 
 IMPORTED: Final = "import"  # the reason of a pause
+_ENDS: Final = (RunEnded, RunContinued)
 _PUT_BACK: Final = frozenset({"sleep", "wait"})  # by whoever loads the run
 
 
@@ -83,6 +87,7 @@ def _take_run(view: View, command: ImportRun, *, environment: str) -> Done | Ref
         _tell_parent(view, row, command.entries)
     else:
         _put_rows(view, command, row)
+        _tell_of_children(view, command, row)
     return Done()
 
 
@@ -170,6 +175,41 @@ def _tell_parent(view: View, row: RunRow, entries: Sequence[Entry]) -> None:
     ended = _ending(entries)
     if ended is not None and isinstance(ended.record, RunEnded):
         runs.tell_parent(view, row, status=ended.record.status, payload=ended.payload)
+
+
+def _tell_of_children(view: View, command: ImportRun, row: RunRow) -> None:
+    """Children that came before their parent have ended without telling it."""
+    known = {waiting.draft.record.id for waiting in command.inbox}
+    for asked in _open_children(command.entries):
+        child = view.run(asked.child_run)
+        if child is None or asked.id in known:
+            continue
+        last = runs.latest(view, child)
+        if last.status in CLOSED and last.parent_run == row.run_id:
+            _tell_end(view, last)
+
+
+def _open_children(entries: Sequence[Entry]) -> list[ChildStarted]:
+    """The children of whose end a history does not tell."""
+    asked: dict[str, ChildStarted] = {}
+    for entry in effective(entries).entries:
+        match entry.record:
+            case ChildStarted() as child:
+                asked[child.id] = child
+            case ChildEnded(id=step):
+                asked.pop(step, None)
+            case _:
+                pass
+    return list(asked.values())
+
+
+def _tell_end(view: View, child: RunRow) -> None:
+    """Tell the parent of a run that has ended, or has gone on in one that is not here."""
+    length = view.hold(child.run_id).length
+    records = (view.record(child.run_id, each) for each in range(length, 0, -1))
+    end = next(each for each in records if isinstance(each.record, _ENDS))
+    if isinstance(end.record, RunEnded):
+        runs.tell_parent(view, child, status=end.record.status, payload=end.payload)
 
 
 def _put_rows(view: View, command: ImportRun, row: RunRow) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from ironflow import codec
+from ironflow import codec, limits
 from ironflow.errors import RunNotFound
 from ironflow.journal.base import (
     CLOSED,
@@ -44,6 +44,16 @@ def existing(view: View, run_id: str) -> RunRow:
     """Return the row of a run that other rows name: it must be there."""
     row = view.run(run_id)
     assert row is not None, f"rows of run {run_id}, but no run"
+    return row
+
+
+def latest(view: View, row: RunRow) -> RunRow:
+    """Return the last run of a chain made by continue_as_new."""
+    for _ in range(limits.CONTINUATIONS_FOLLOWED_MAX):
+        following = view.run(row.continued_to) if row.continued_to else None
+        if following is None:  # the last, or the last that was imported
+            break
+        row = following
     return row
 
 

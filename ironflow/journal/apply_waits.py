@@ -57,10 +57,14 @@ def _put_received(view: View, row: RunRow, step: str, stored: StoredEvent) -> No
 def give_back(view: View, run_id: str, position: int) -> None:
     """An event was not used after all: another wait of the run may have it.
 
-    Waits that seek were asked last, and will look at it themselves.
+    Waits that seek were asked last, and will look at it themselves. Of a run that was
+    imported the event may have gone meanwhile, or never have been in this log.
     """
     view.drop_consumed(run_id, position)
-    stored = at(view, position)
+    found = view.events("", after=position - 1, limit=1)
+    if not found or found[0].position != position:
+        return
+    stored = found[0]
     waits = view.waits_for(
         stored.event, after=(run_id, 0), limit=limits.DELIVERIES_PER_COMMIT_MAX
     )

@@ -13,7 +13,8 @@ class ImportRun:
     Refused with `RunExists`, or with `JournalDamaged` if row and records do not make a
     run. `headers` are the encoded headers, as they were stored; the digests of the
     entries are made anew, because a chain starts from the environment. Nothing is told
-    to anybody, but a parent that is here learns how the run has ended.
+    to anybody, but a parent that is here learns how the run has ended, and the run how
+    its children have that are here.
 
     A run that has not ended is paused for `import`; with `resume` it stands as it did,
     ready if it was open. Its sleeps and waits have their rows again when it is loaded

@@ -268,6 +268,9 @@ class _RunTables(_EventTables):
     def history(self, run_id: str) -> Sequence[Entry]:
         return tuple(self.durable.runs[run_id].entries)
 
+    def record(self, run_id: str, sequence: int) -> Entry:
+        return self.durable.runs[run_id].entries[sequence - 1]
+
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:

@@ -149,6 +149,10 @@ class RunView(Protocol):
         """
         ...
 
+    def record(self, run_id: str, sequence: int) -> Entry:
+        """Return one record of a history, with its payload."""
+        ...
+
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:

@@ -17,6 +17,7 @@ from ironflow.testing.checks_events import EVENT_CHECKS
 from ironflow.testing.checks_histories import HISTORY_CHECKS
 from ironflow.testing.checks_imports import IMPORT_CHECKS
 from ironflow.testing.checks_lanes import LANE_CHECKS
+from ironflow.testing.checks_late_imports import LATE_IMPORT_CHECKS
 from ironflow.testing.checks_lists import LIST_CHECKS
 from ironflow.testing.checks_look_back import LOOK_BACK_CHECKS
 from ironflow.testing.checks_pauses import PAUSE_CHECKS
@@ -43,6 +44,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *CHILD_CHECKS,
     *IMPORT_CHECKS,
     *RETENTION_CHECKS,
+    *LATE_IMPORT_CHECKS,
     *DOCUMENT_CHECKS,
     *EVENT_LIST_CHECKS,
 )

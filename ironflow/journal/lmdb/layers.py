@@ -302,6 +302,24 @@ class Layered:
             )
         return entries
 
+    def with_payload(self, run: bytes, entry: Entry) -> Entry:
+        """Return an entry of a run with its payload, which may lie beside its record.
+
+        Raises:
+            JournalDamaged: the payload is gone.
+        """
+        if entry.payload or not codec.needs_blob(entry):
+            return entry
+        record = entry.record
+        blob = run[: keys.ENVIRONMENT_BYTES] + record.payload_digest
+        payload = self.get(keys.BLOBS, blob)
+        if payload is None:
+            raise JournalDamaged(
+                f"the payload of record {record.sequence} is gone; 'ironflow verify'"
+                " shows what else is damaged"
+            )
+        return Entry(entry.format, record, entry.digest, payload)
+
     def short_records(self, run: bytes) -> tuple[int, list[Entry]]:
         """Return the length of a history, and its records if they are few.
 

@@ -11,8 +11,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from ironflow import codec, limits
-from ironflow.errors import JournalDamaged, RunNotFound
+from ironflow import limits
+from ironflow.errors import RunNotFound
 from ironflow.journal.base import (
     DocumentRow,
     FunctionRow,
@@ -227,26 +227,8 @@ def _with_payloads(snapshot: Layered, run: bytes, entries: list[Entry]) -> list[
     if all(map(_payload_of, entries)):  # as nearly always
         return entries
     for index, entry in enumerate(entries):
-        if not entry.payload and codec.needs_blob(entry):
-            environment = run[: keys.ENVIRONMENT_BYTES]
-            entries[index] = with_blob(snapshot, environment, entry)
+        entries[index] = snapshot.with_payload(run, entry)
     return entries
-
-
-def with_blob(snapshot: Layered, environment: bytes, entry: Entry) -> Entry:
-    """Return the entry with its payload from the blob table.
-
-    Raises:
-        JournalDamaged: the payload is gone.
-    """
-    record = entry.record
-    payload = snapshot.get(keys.BLOBS, environment + record.payload_digest)
-    if payload is None:
-        raise JournalDamaged(
-            f"the payload of record {record.sequence} is gone; 'ironflow verify' shows"
-            " what else is damaged"
-        )
-    return Entry(entry.format, record, entry.digest, payload)
 
 
 def read_inbox(tables: Layered, run: bytes) -> tuple[InboxRow, ...]:

@@ -179,6 +179,11 @@ class _RunTables(Transaction):
         known = self._known(run_id)
         return self._overlay.records(known.key, after=0, limit=self._length(known))
 
+    def record(self, run_id: str, sequence: int) -> Entry:
+        run, overlay = self._run(run_id), self._overlay
+        [entry] = overlay.records(run, after=sequence - 1, limit=1)
+        return overlay.with_payload(run, entry)
+
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
     ) -> None:

@@ -24,7 +24,7 @@ from ironflow.journal.lmdb.head import read_head
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.ordered import ordered
 from ironflow.journal.lmdb.reading import Source
-from ironflow.journal.lmdb.reads import Reads, with_blob
+from ironflow.journal.lmdb.reads import Reads
 from ironflow.records import Entry
 
 __all__ = ["Finding", "Progress", "Report", "verify"]
@@ -215,12 +215,11 @@ class _Histories:
         """Look at a page up to record `last`, which a segment may have."""
         if self._is_broken:
             return
-        environment = self._run[: keys.ENVIRONMENT_BYTES]
         try:
             records = codec.split_page(snapshot.unpacked(page))
             # What was packed meanwhile comes again, together with what follows.
             seen = max(0, self._length - (last - len(records)))
-            entries = _filled(snapshot, environment, records[seen:])
+            entries = _filled(snapshot, self._run, records[seen:])
             for entry in codec.verify_chain(
                 entries, start=self._previous, after=self._length
             ):
@@ -233,13 +232,10 @@ class _Histories:
 
 
 def _filled(
-    snapshot: Layered, environment: bytes, records: list[bytes]
+    snapshot: Layered, run: bytes, records: list[bytes]
 ) -> Iterator[tuple[bytes, Entry]]:
     for data in records:
-        entry = codec.decode(data)
-        if codec.needs_blob(entry):
-            entry = with_blob(snapshot, environment, entry)
-        yield data, entry
+        yield data, snapshot.with_payload(run, codec.decode(data))
 
 
 # --- segments ---------------------------------------------------------------------------

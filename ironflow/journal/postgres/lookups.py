@@ -23,7 +23,9 @@ from ironflow.journal.postgres.questions import (
     OldestEvents,
     PathsOf,
     PausedOf,
+    PayloadOf,
     Question,
+    RecordOf,
     RecordsGone,
     Registry,
     Run,
@@ -80,6 +82,28 @@ def _fill_histories(
         answers.histories[HistoryOf(run)].append(data)
 
 
+def _ask_records(asked: Sequence[RecordOf]) -> list[bytes]:
+    runs, sequences = zip(*asked, strict=True)
+    return [pg.uuids(runs), pg.int8s(sequences)]
+
+
+def _fill_records(
+    answers: Answers, asked: Sequence[RecordOf], found: Sequence[Row]
+) -> None:
+    for run, sequence, data in found:
+        answers.records[RecordOf(run, pg.to_int(sequence))] = data
+
+
+def _ask_payloads(asked: Sequence[PayloadOf]) -> list[bytes]:
+    return [pg.byteas([each.digest for each in asked])]
+
+
+def _fill_payloads(
+    answers: Answers, asked: Sequence[PayloadOf], found: Sequence[Row]
+) -> None:
+    answers.payloads.update({PayloadOf(digest): data for digest, data in found})
+
+
 def _ask_timers(asked: Sequence[TimerOf]) -> list[bytes]:
     runs, steps, kinds = zip(*asked, strict=True)
     return [pg.uuids(runs), pg.uuids(steps), pg.texts(kinds)]
@@ -126,6 +150,7 @@ def _ask_events(asked: Sequence[EventAt]) -> list[bytes]:
 def _fill_events(
     answers: Answers, asked: Sequence[EventAt], found: Sequence[Row]
 ) -> None:
+    answers.events.update(dict.fromkeys(asked))
     for place, data in found:
         position = pg.to_int(place)
         answers.events[EventAt(position)] = rows.decode_event(position, data)
@@ -310,6 +335,8 @@ _KINDS: Final[dict[type[Question], tuple[Statement, Params, Fill]]] = {
     RunOf: (sql.RUNS, _ask_runs, _fill_runs),
     InboxOf: (sql.INBOXES, _ask_runs, _fill_inboxes),
     HistoryOf: (sql.HISTORIES, _ask_runs, _fill_histories),
+    RecordOf: (sql.RECORDS, _ask_records, _fill_records),
+    PayloadOf: (sql.BLOBS, _ask_payloads, _fill_payloads),
     TimerOf: (sql.TIMERS, _ask_timers, _fill_timers),
     WaitOf: (sql.WAITS, _ask_waits, _fill_waits),
     ConsumedBy: (sql.CONSUMED, _ask_consumed, _fill_consumed),

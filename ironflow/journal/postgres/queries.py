@@ -46,6 +46,24 @@ HISTORIES: Final = Statement(
     ORDER BY a.run, l.sequence""",
 )
 
+RECORDS: Final = Statement(
+    "records",
+    """SELECT a.run, a.sequence, l.data
+    FROM unnest($2::uuid[], $3::bigint[]) AS a (run, sequence)
+    CROSS JOIN LATERAL (
+        SELECT data FROM records
+        WHERE environment = $1::integer AND run = a.run AND sequence = a.sequence
+        OFFSET 0) l""",
+)
+
+BLOBS: Final = Statement(
+    "blobs",
+    """SELECT a.digest, b.data FROM unnest($2::bytea[]) AS a (digest)
+    CROSS JOIN LATERAL (
+        SELECT data FROM blobs
+        WHERE environment = $1::integer AND digest = a.digest OFFSET 0) b""",
+)
+
 TIMERS: Final = Statement(
     "timers",
     """SELECT a.run, a.step_key, a.kind, t.due

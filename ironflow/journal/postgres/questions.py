@@ -38,6 +38,19 @@ class HistoryOf(NamedTuple):
     run: bytes
 
 
+class RecordOf(NamedTuple):
+    """One record of a run, as it is stored."""
+
+    run: bytes
+    sequence: int
+
+
+class PayloadOf(NamedTuple):
+    """A payload that lies beside its record."""
+
+    digest: bytes
+
+
 class TimerOf(NamedTuple):
     """When a timer of a run is due."""
 
@@ -156,6 +169,8 @@ Question = (
     RunOf
     | InboxOf
     | HistoryOf
+    | RecordOf
+    | PayloadOf
     | TimerOf
     | WaitOf
     | ConsumedBy
@@ -208,13 +223,15 @@ class Answers:
     histories: dict[HistoryOf, list[bytes]] = field(
         default_factory=dict[HistoryOf, list[bytes]]
     )
+    records: dict[RecordOf, bytes] = field(default_factory=dict[RecordOf, bytes])
+    payloads: dict[PayloadOf, bytes] = field(default_factory=dict[PayloadOf, bytes])
     timers: dict[TimerOf, int] = field(default_factory=dict[TimerOf, int])
     waits: dict[WaitOf, WaitRow | None] = field(
         default_factory=dict[WaitOf, WaitRow | None]
     )
     consumed: dict[ConsumedBy, bool] = field(default_factory=dict[ConsumedBy, bool])
-    events: dict[EventAt, StoredEvent] = field(
-        default_factory=dict[EventAt, StoredEvent]
+    events: dict[EventAt, StoredEvent | None] = field(
+        default_factory=dict[EventAt, StoredEvent | None]
     )
     pages: dict[EventsNamed, list[StoredEvent]] = field(
         default_factory=dict[EventsNamed, list[StoredEvent]]

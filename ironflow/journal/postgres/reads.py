@@ -21,7 +21,7 @@ from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Row, Statement
 from ironflow.journal.postgres.event_reads import EventReads
-from ironflow.journal.postgres.queries import REGISTRY
+from ironflow.journal.postgres.queries import BLOBS, REGISTRY
 from ironflow.records import Entry
 
 _HISTORY: Final = Statement(
@@ -31,13 +31,6 @@ _HISTORY: Final = Statement(
         AND sequence <= $3 + $4::bigint AND EXISTS (
             SELECT FROM runs r WHERE r.environment = $1 AND r.run = $2)
     ORDER BY sequence""",
-)
-_BLOBS: Final = Statement(
-    "blobs",
-    """SELECT a.digest, b.data FROM unnest($2::bytea[]) AS a (digest)
-    CROSS JOIN LATERAL (
-        SELECT data FROM blobs
-        WHERE environment = $1::integer AND digest = a.digest OFFSET 0) b""",
 )
 _SUMMARY: Final = """SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL, coalesce((
     SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = r.run
@@ -142,7 +135,7 @@ class Reads(EventReads):
         }
         digests = list({entry.record.payload_digest for entry in away.values()})
         params = [self._number, pg.byteas(digests)]
-        [found] = await self._readers.run([(_BLOBS, params)])
+        [found] = await self._readers.run([(BLOBS, params)])
         blobs = {row[0]: row[1] for row in found}
         for place, entry in away.items():
             record = entry.record

@@ -7,7 +7,7 @@ asks for it, with whatever else is wanted, and begins again: `apply` is pure.
 from collections.abc import Mapping, Sequence
 from typing import final
 
-from ironflow import codec, limits
+from ironflow import limits
 from ironflow.errors import RunNotFound
 from ironflow.journal import matching
 from ironflow.journal.base import (
@@ -30,12 +30,12 @@ from ironflow.journal.postgres import questions as ask
 from ironflow.journal.postgres.answered import ABSENT, Tables
 from ironflow.journal.postgres.changes import (
     ReadyRow,
-    RecordRow,
     Released,
 )
+from ironflow.journal.postgres.histories import HistoryTables
 from ironflow.journal.postgres.lookups import PAGE_OF_EVENTS
 from ironflow.journal.postgres.questions import Question
-from ironflow.records import Draft, Entry, EventData
+from ironflow.records import Draft, EventData
 
 
 class _EventTables(Tables):
@@ -69,9 +69,11 @@ class _EventTables(Tables):
         if name:
             return self._named(name, after)[:limit]
         last = min(after + limit, self.log().length)
-        return [self._event_at(position) for position in range(after + 1, last + 1)]
+        found = map(self._event_at, range(after + 1, last + 1))
+        return [stored for stored in found if stored is not None]
 
-    def _event_at(self, position: int) -> StoredEvent:
+    def _event_at(self, position: int) -> StoredEvent | None:
+        """An event, unless it is past its retention."""
         if position > self._head.events:
             events = self.changes.events
             return events[position - events[0].position]
@@ -288,8 +290,8 @@ class _MatchTables(Tables):
         return sorted(put.union(stored))[:limit]
 
 
-class _RunTables(Tables):
-    """Runs: their rows, histories, inboxes, timers and places in the queue."""
+class _RunTables(HistoryTables):
+    """Runs: their rows, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
         try:
@@ -321,33 +323,6 @@ class _RunTables(Tables):
         changes = self.changes
         ended = run in changes.released or changes.ready.hides(run, None)
         return Hold(0 if ended else stored.epoch, length)
-
-    def history(self, run_id: str) -> Sequence[Entry]:
-        question = ask.HistoryOf(pg.run(run_id))
-        if question not in self._answers.histories:
-            self._want(question)
-        added = [row.data for row in self.changes.records if row.run == question.run]
-        return list(map(codec.decode, self._answers.histories[question] + added))
-
-    def append(
-        self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]
-    ) -> None:
-        if not entries:
-            return
-        run, changes = pg.run(run_id), self.changes
-        if entries[0].record.sequence == 1:
-            self._created.add(run)
-        for entry, header in zip(entries, headers, strict=True):
-            record = entry.record
-            data = codec.encode(entry, header)
-            kind, at = type(record).__name__, record.recorded_at
-            changes.records.append(
-                RecordRow(run, record.sequence, kind, record.id, at, data)
-            )
-            if codec.is_blob(entry.payload):
-                changes.blobs[record.payload_digest] = bytes(entry.payload)
-                changes.blob_runs.add((record.payload_digest, run))
-        self.lengths[run] = entries[-1].record.sequence
 
     def inbox(self, run_id: str) -> Sequence[InboxRow]:
         run = pg.run(run_id)
@@ -413,23 +388,6 @@ class _RunTables(Tables):
         run = pg.run(run_id)
         self.changes.runs_gone.append(run)
         self._deleted.add(run)
-
-    def is_going(self, run_id: str) -> bool:
-        question = ask.GoingOf(pg.run(run_id))
-        if question not in self._answers.going:
-            self._want(question)
-        return question.run in self._deleted or self._answers.going[question]
-
-    def drop_records(self, *, limit: int) -> bool:
-        question = ask.RecordsGone(limit)
-        if question not in self._answers.gone:
-            self._want(question)
-        gone = self.changes.runs_gone
-        if not (gone or self._answers.gone[question]):
-            return False
-        self.changes.records_gone = limit
-        lengths = sum(self._stored(run).length for run in gone)
-        return self._answers.gone[question] + lengths >= limit
 
     def drop_run_tables(self, run_id: str) -> None:
         run, changes = pg.run(run_id), self.changes
