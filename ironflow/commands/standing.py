@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from msgspec import UNSET
+
 from ironflow.commands import output
 from ironflow.interpreter import states
 from ironflow.interpreter.fold import OperationState, RunState
@@ -26,6 +28,11 @@ def reasons(
         since = output.local(output.microseconds(pause.paused_at))
         yield f"paused ({pause.reason}) since {since}: {pause.message}"
         return
+    if run.pause_requested is not UNSET:
+        yield (
+            "it is asked to pause, and will when the steps that run have ended;"
+            " 'ironflow runs resume' takes that back"
+        )
     if run.status == "waiting":
         for operation in state.operations:
             waits_for = waiting(operation, now=now)

@@ -78,15 +78,19 @@ async def _answered(handler: Handler, request: Request, environment: str) -> Ans
     except IronflowError as error:
         failure = failure_of(error)
         if failure.status >= _SERVER_FAULT:
-            log.warning("%s %s: %s", request.method, request.path, error)
+            log.warning("%s: %s", _named(request), error)
         return _failed(failure)
     except Exception as error:
         log.exception(
-            "%s %s raised what nobody expected; please report it",
-            request.method,
-            request.path,
+            "%s raised what nobody expected; please report it", _named(request)
         )
         return _failed(failure_of(error))
+
+
+def _named(request: Request) -> str:
+    """Return a request as a log has it, with the key that it came with."""
+    of = f" of {request.actor}" if request.actor else ""
+    return f"{request.method} {request.path}{of}"
 
 
 def refusal(

@@ -25,7 +25,8 @@ def guard(context: Context) -> Guard:
         async def answer(request: Request) -> Answer:
             right = right_of(request.method, request.path)
             if right is not None:
-                await check(known, request, right)
+                key = await check(known, request, right)
+                request.actor = key.actor
             return await handler(request)
 
         return answer

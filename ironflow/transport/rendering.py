@@ -58,7 +58,8 @@ def run_document(summary: RunSummary) -> RunDocument:
         parent_run=row.parent_run or None,
         continued_from=row.continued_from or None,
         continued_to=row.continued_to or None,
-        pause=_pause(row.pause),
+        pause=None if row.pause is None else _pause(row.pause),
+        pause_requested=UNSET if row.asked is None else _pause(row.asked),
         lost=UNSET if row.lost is None else _lost(summary, row.lost),
     )
 
@@ -194,14 +195,13 @@ def shown(payload: Payload) -> object:
         return {"$unreadable": str(error)}
 
 
-def _pause(pause: Pause | None) -> PauseDocument | None:
-    if pause is None:
-        return None
+def _pause(pause: Pause) -> PauseDocument:
     return PauseDocument(
         reason=pause.reason,
         message=pause.message,
         version=pause.version,
         paused_at=moment(pause.paused_at),
+        actor=pause.actor,
     )
 
 

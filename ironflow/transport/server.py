@@ -20,13 +20,16 @@ from ironflow.transport.push_part import Pushes
 from ironflow.transport.rpc import routes as rpc
 from ironflow.transport.segment_part import Segments
 
-PARTS: Sequence[Part] = (
-    rest.routes,
-    rpc.routes,
-    pull.routes,
-    Pushes().routes,
-    Segments().routes,
-)
+
+def all_parts() -> Sequence[Part]:
+    """Return the parts of one server, which are not to be used in another."""
+    return (
+        rest.routes,
+        rpc.routes,
+        pull.routes,
+        Pushes().routes,
+        Segments().routes,
+    )
 
 
 @asynccontextmanager
@@ -35,14 +38,15 @@ async def open_handler(
     journal: ServedJournal,
     clock: Clock,
     *,
-    parts: Sequence[Part] = PARTS,
+    parts: Sequence[Part] | None = None,
     guard: Callable[[Context], Guard] | None = None,
     is_dev: bool = False,
     signing_key: str = "",
 ) -> AsyncGenerator[tuple[Handler, Context]]:
     """Run the parts of a server around an open engine; give what answers requests.
 
-    `guard` makes what stands before all routes; without it, nobody is asked for a key.
+    `parts` are all that there are if none are given. `guard` makes what stands before all
+    routes; without it, nobody is asked for a key.
     Requests to endpoints are signed with `signing_key`, if there is one.
     """
     async with trio.open_nursery() as nursery:
@@ -63,11 +67,14 @@ async def open_handler(
 
 
 def handler_of(
-    context: Context, parts: Sequence[Part] = PARTS, *, guard: Guard | None = None
+    context: Context,
+    parts: Sequence[Part] | None = None,
+    *,
+    guard: Guard | None = None,
 ) -> Handler:
     """Return what answers the requests of a server with these parts."""
     router = Router()
-    for part in parts:
+    for part in all_parts() if parts is None else parts:
         part(router, context)
     handler: Handler = router.handle
     if guard is not None:

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from ironflow import ids
 from ironflow.engine.engine import Engine
+from ironflow.engine.log import log
 from ironflow.errors import MisusedOperation
 from ironflow.transport.run_reads import RunDetails, RunReads
 
@@ -46,11 +47,16 @@ class Steering:
     ) -> RunDetails:
         """Let a paused or failed run try again; return it as it is now.
 
+        A pause that is only asked for is taken back.
+
         Raises:
             RunNotFound: there is none with this id.
             MisusedOperation: it is neither, or cannot go on.
         """
         summary = await self._runs.summary(run_id)
+        if summary.row.asked is not None:
+            await self._engine.resume(run_id)
+            return await self._runs.get(run_id)
         if summary.status not in {"paused", "failed"}:
             raise MisusedOperation(
                 f"run {run_id} is {summary.status}; only a run that is paused or has"
@@ -68,6 +74,10 @@ class Steering:
         )
         return await self._runs.get(run_id)
 
-    async def delete(self, run_id: str) -> None:
-        """Forget a run that has ended, with all its records; see `Engine.delete`."""
+    async def delete(self, run_id: str, *, actor: str = "") -> None:
+        """Forget a run that has ended, with all its records; see `Engine.delete`.
+
+        What is deleted cannot say who did it, so that is logged.
+        """
         await self._engine.delete(ids.check_run_id(run_id))
+        log.info("run %s was deleted by %s", run_id, actor or "somebody without a key")

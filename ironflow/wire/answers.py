@@ -42,12 +42,16 @@ class FailureDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PauseDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run is paused, since when, and under which version of its code."""
+    """Why a run is paused, since when, and under which version of its code.
+
+    `actor` is who asked for it, empty for nobody in particular.
+    """
 
     reason: str
     message: str
     version: str
     paused_at: str | None
+    actor: str = ""
 
 
 class LostDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +68,11 @@ class LostDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as lists have it. `records` is the length of its history."""
+    """A run as lists have it. `records` is the length of its history.
+
+    `pause_requested` is a pause that it is asked for, and that comes when the steps that
+    run have ended; resuming the run takes it back.
+    """
 
     id: str
     function_id: str
@@ -80,6 +88,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     continued_from: str | None
     continued_to: str | None
     pause: PauseDocument | None
+    pause_requested: PauseDocument | UnsetType = UNSET
     lost: LostDocument | UnsetType = UNSET
 
 

@@ -80,6 +80,15 @@ _CODES: Final[dict[type[IronflowError], str]] = {
 # These may name directories and addresses of the server, which are nobody's business.
 _NOT_PUBLIC: Final = frozenset({"internal", "data_loss", "unknown"})
 _HIDDEN: Final = "the server cannot do this now; its log says why"
+# These name files of the server as well, but what they mean is the caller's business.
+_SAID: Final[dict[type[IronflowError], str]] = {
+    errors.JournalFull: "the server has no space left, and nothing was stored; try again"
+    " when its operator has made some",
+    errors.JournalFailed: "the server's journal has failed and takes nothing more; try"
+    " again when its operator has started it anew",
+    errors.JournalOwned: "another process owns the journal of this server; try again"
+    " when it is gone",
+}
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +114,7 @@ def failure_of(error: BaseException) -> Failure:
     retryable = error.retryable or code == "unavailable"
     return failure(
         code,
-        str(error) if is_public else _HIDDEN,
+        _SAID.get(type(error), str(error)) if is_public else _HIDDEN,
         retryable=retryable,
         reason=error.code if is_public else "",
     )

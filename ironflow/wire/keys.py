@@ -19,6 +19,7 @@ KIND: Final = "api-key"  # of the documents that keys are stored in
 ENTROPY_BYTES: Final = 16
 _PREFIX: Final = "ifkey_"
 _KEY: Final = re.compile(_PREFIX + r"[0-9a-f]{32}\Z")
+_ACTOR: Final = "apikey:"  # published clients know it so
 _SHOWN_CHARS: Final = len(_PREFIX) + 4
 _ID_DIGITS: Final = 12
 _ID: Final = re.compile(r"key_[0-9a-f]{12}\Z")
@@ -66,6 +67,11 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     rotated_at: int = 0
     expires_at: int = 0
+
+    @property
+    def actor(self) -> str:
+        """What records call whoever holds it."""
+        return _ACTOR + self.id
 
     def may(self, right: Right) -> bool:
         """Say whether one of its roles has the right."""

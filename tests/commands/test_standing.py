@@ -9,7 +9,7 @@ from ironflow.commands import output
 from ironflow.commands.standing import SERVED, moved, reasons, waiting
 from ironflow.interpreter import states
 from ironflow.interpreter.fold import Attempt, OperationState, RunState
-from ironflow.journal.base import Lost, RunRow, RunSummary
+from ironflow.journal.base import Lost, Pause, RunRow, RunSummary
 from ironflow.records import ErrorInfo
 from ironflow.transport.rendering import run_document
 from ironflow.wire.answers import RunDocument
@@ -135,3 +135,14 @@ def test_a_waiting_run_names_each_open_operation() -> None:
 
 def test_a_run_that_has_ended_needs_no_reason() -> None:
     assert [*reasons(run("completed"), RunState(), now=NOW, owner=None)] == []
+
+
+def test_a_run_that_is_asked_to_pause_says_so() -> None:
+    pause = Pause("asked", "to look at it", "", NOW, "apikey:key_1")
+    row = msgspec.structs.replace(ROW, asked=pause)
+    asked = run_document(RunSummary(row, "running", 2))
+
+    [why, _] = reasons(asked, RunState(status="open"), now=NOW, owner=SERVED)
+
+    assert "asked to pause" in why
+    assert "resume" in why

@@ -128,10 +128,12 @@ class Server:
 
 
 @asynccontextmanager
-async def open_server(**options: Any) -> AsyncGenerator[Server]:
+async def open_server(
+    app: ironflow.App = APP, **options: Any
+) -> AsyncGenerator[Server]:
     """Open a server on an engine in memory."""
     async with (
-        open_harness(APP) as harness,
+        open_harness(app) as harness,
         open_handler(harness.engine, harness.journal, harness.clock, **options) as (
             handler,
             context,

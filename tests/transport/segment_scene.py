@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from ironflow.transport import rest
+from ironflow.transport.rpc import routes as rpc
 from ironflow.transport.segment_part import Segments
 from tests.transport.conftest import Answered, Server, open_server
 
@@ -23,7 +24,7 @@ PYTHON = {"sdk": "0.53.0", "runtime": "python-3.11.7"}
 @asynccontextmanager
 async def open_scene() -> AsyncGenerator["Scene"]:
     """Open a server that takes published workers."""
-    parts = (rest.routes, Segments().routes)
+    parts = (rest.routes, rpc.routes, Segments().routes)
     async with open_server(parts=parts) as server:
         yield Scene(server)
 

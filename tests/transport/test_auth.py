@@ -16,7 +16,7 @@ from ironflow.transport.http.messages import (
 from ironflow.transport.http.router import RoutedHandler, Router
 from ironflow.transport.keyring import Keyring
 from ironflow.transport.rights import PUBLIC, TABLE, right_of
-from ironflow.transport.server import PARTS
+from ironflow.transport.server import all_parts
 from ironflow.wire import keys
 from ironflow.wire.keys import Right
 from tests.transport.conftest import Answered, Server, open_server
@@ -242,7 +242,7 @@ class Recorder:
 async def test_every_route_says_which_right_it_asks_for() -> None:
     recorder = Recorder()
     async with open_server(parts=()) as server:
-        for part in PARTS:
+        for part in all_parts():
             part(cast("Router", recorder), server.context)
 
     assert recorder.routes

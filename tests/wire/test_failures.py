@@ -49,6 +49,18 @@ def test_the_insides_of_the_server_are_nobody_s_business(error: Exception) -> No
     assert "secret" not in found.message
 
 
+@pytest.mark.parametrize(
+    "kind", [errors.JournalFull, errors.JournalFailed, errors.JournalOwned]
+)
+def test_what_a_journal_cannot_do_now_names_no_files(kind: type[IronflowError]) -> None:
+    found = failure_of(kind("no space for /var/lib/secret/data.mdb"))
+
+    assert (found.code, found.reason) == ("unavailable", kind.code)
+    assert found.retryable
+    assert "secret" not in found.message
+    assert "try again" in found.message
+
+
 def test_a_message_can_always_be_encoded_and_is_short() -> None:
     found = failure("invalid_argument", "\ud800" + "x" * ERROR_MESSAGE_CHARS_MAX * 2)
 

@@ -141,7 +141,9 @@ async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:
 async def cancel(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
     """Ask a run to cancel."""
     found = await call.operations.steering.cancel(
-        call.parameters["id"], reason=call.body.reason
+        call.parameters["id"],
+        reason=call.body.reason,
+        actor=call.request.actor,
     )
     return details_document(found)
 
@@ -149,7 +151,9 @@ async def cancel(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
 async def pause(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
     """Ask a run to stand still."""
     found = await call.operations.steering.pause(
-        call.parameters["id"], reason=call.body.reason
+        call.parameters["id"],
+        reason=call.body.reason,
+        actor=call.request.actor,
     )
     return details_document(found)
 
@@ -170,7 +174,9 @@ async def _resumed(call: Call[Nothing, ResumeBody], run_id: str) -> RunDetailsDo
             f"from_step={call.body.from_step[:80]!r}: a run goes on where it stopped;"
             " leave from_step out"
         )
-    found = await call.operations.steering.resume(run_id, reason=call.body.reason)
+    found = await call.operations.steering.resume(
+        run_id, reason=call.body.reason, actor=call.request.actor
+    )
     return details_document(found)
 
 
@@ -181,7 +187,9 @@ async def retry(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
 
 async def delete(call: Call[Nothing, Nothing]) -> None:
     """Forget a run that has ended."""
-    await call.operations.steering.delete(call.parameters["id"])
+    await call.operations.steering.delete(
+        call.parameters["id"], actor=call.request.actor
+    )
 
 
 async def patch(call: Call[Nothing, PatchBody]) -> PatchedDocument:
@@ -192,7 +200,7 @@ async def patch(call: Call[Nothing, PatchBody]) -> PatchedDocument:
         # Published clients name a step by the id of its row, which has the run's in it.
         run_id, _, step = step.partition(":")
     found = await call.operations.steering.patch_step(
-        run_id, step, body.output, reason=body.reason
+        run_id, step, body.output, reason=body.reason, actor=call.request.actor
     )
     return PatchedDocument(run_id=run_id, step_id=step, status=found.summary.status)
 

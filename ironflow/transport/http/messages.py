@@ -175,11 +175,13 @@ class Request:
     `path` is percent-encoded as it was sent, without the query; `query` is the text behind
     `?`. `client` is `host:port`, or empty in process. `http_version` is "1.1", "1.0", "2",
     "asgi" or "test". `body` is the whole body, or where it comes from.
+    `actor` is who sent it (`apikey:<id>`), empty while nobody has asked.
     """
 
     __slots__ = (
         "_exchange",
         "_whole",
+        "actor",
         "client",
         "headers",
         "http_version",
@@ -206,6 +208,7 @@ class Request:
         self.query = query
         self.headers = Headers() if headers is None else headers
         self.client = client
+        self.actor = ""
         self.scheme = scheme
         self.http_version = http_version
         self._exchange: Exchange = _Given(body) if isinstance(body, bytes) else body

@@ -121,7 +121,7 @@ async def invoke_sync(
     except ClientGone:
         if not receipt.duplicate:
             [run_id] = receipt.run_ids
-            await operations.steering.cancel(run_id, reason=_GONE)
+            await operations.steering.cancel(run_id, reason=_GONE, actor=request.actor)
         raise
     return InvokeFunctionSyncResponse(result=result_message(run))
 

@@ -91,6 +91,7 @@ def run_message(
         ended_at=row.ended_at or None,
         created_at=row.created_at,
         updated_at=_updated_at(run.summary),
+        pause_requested=row.asked is not None,
         pause_reason=row.pause.reason if row.pause else "",
         parent_run_id=row.parent_run,
         parent_step_id=step_id(row.parent_run, row.parent_step),

@@ -36,46 +36,59 @@ from ironflow.wire.proto.types import Run, Step
 _ENDED: Final = ("completed", "failed", "cancelled", "continued")
 
 
-async def cancel(operations: Operations, _: Request, message: CancelRunRequest) -> Run:
+async def cancel(
+    operations: Operations, request: Request, message: CancelRunRequest
+) -> Run:
     """Ask a run to cancel; return it as it is now."""
-    run = await operations.steering.cancel(message.id, reason=message.reason)
+    run = await operations.steering.cancel(
+        message.id, reason=message.reason, actor=request.actor
+    )
     return await run_message(operations, run)
 
 
 async def pause(
-    operations: Operations, _: Request, message: PauseRunRequest
+    operations: Operations, request: Request, message: PauseRunRequest
 ) -> PauseRunResponse:
     """Let a run stand still, at once or when its step has ended."""
-    run = await operations.steering.pause(message.run_id)
+    run = await operations.steering.pause(message.run_id, actor=request.actor)
     if run.summary.row.ended_at:
         raise ConnectError("failed_precondition", f"run {message.run_id} has ended")
     is_paused = run.summary.status == "paused"
     return PauseRunResponse(status="paused" if is_paused else "pause_requested")
 
 
-async def resume(operations: Operations, _: Request, message: ResumeRunRequest) -> Run:
+async def resume(
+    operations: Operations, request: Request, message: ResumeRunRequest
+) -> Run:
     """Let a paused or failed run try again."""
     if message.from_step:
         raise ConnectError(
             "unimplemented", "this server resumes a run where it stands, not at a step"
         )
     return await run_message(
-        operations, await operations.steering.resume(message.run_id)
+        operations,
+        await operations.steering.resume(message.run_id, actor=request.actor),
     )
 
 
-async def patch(operations: Operations, _: Request, message: PatchStepRequest) -> Step:
+async def patch(
+    operations: Operations, request: Request, message: PatchStepRequest
+) -> Step:
     """Replace the result of a step, by the id of its row."""
     run_id, _separator, step = message.step_id.partition(rendering.SEPARATOR)
     output = payload(message, "output")
     await operations.steering.patch_step(
-        run_id, step, None if output is msgspec.UNSET else output, reason=message.reason
+        run_id,
+        step,
+        None if output is msgspec.UNSET else output,
+        reason=message.reason,
+        actor=request.actor,
     )
     return rendering.step_message(run_id, await _operation(operations, run_id, step))
 
 
 async def inject(
-    operations: Operations, _: Request, message: InjectStepOutputRequest
+    operations: Operations, request: Request, message: InjectStepOutputRequest
 ) -> InjectStepOutputResponse:
     """Replace the result of a step of a paused run; return what it was."""
     run_id = message.run_id
@@ -85,7 +98,9 @@ async def inject(
     step = message.step_id.removeprefix(run_id + rendering.SEPARATOR)
     before = await _operation(operations, run_id, step)
     output = _parsed(message.new_output)
-    await operations.steering.patch_step(run_id, step, output, reason=message.reason)
+    await operations.steering.patch_step(
+        run_id, step, output, reason=message.reason, actor=request.actor
+    )
     previous = msgspec.json.encode(shown(before.payload)) if before.payload else b""
     return InjectStepOutputResponse(step_id=message.step_id, previous_output=previous)
 
@@ -103,15 +118,15 @@ async def _operation(operations: Operations, run_id: str, step: str) -> Operatio
 
 
 async def delete(
-    operations: Operations, _: Request, message: DeleteRunRequest
+    operations: Operations, request: Request, message: DeleteRunRequest
 ) -> Empty:
     """Forget a run that has ended."""
-    await operations.steering.delete(message.id)
+    await operations.steering.delete(message.id, actor=request.actor)
     return Empty()
 
 
 async def delete_some(
-    operations: Operations, _: Request, message: DeleteRunsRequest
+    operations: Operations, request: Request, message: DeleteRunsRequest
 ) -> DeleteRunsResponse:
     """Forget runs that have ended; no more than so many at once, so call it until 0."""
     if not (message.function_id or message.status or message.until):
