@@ -182,7 +182,7 @@ def _write(found: Document, *, is_waited: bool) -> None:
         for run_id in found["run_ids"]:
             click.echo(f"run   {run_id}")
         if not found["run_ids"]:
-            click.echo("no function takes this event", err=True)
+            click.echo("it starts no run: no function is triggered by it", err=True)
         return
     for run in found["runs"]:
         status, function_id = (

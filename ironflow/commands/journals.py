@@ -66,7 +66,7 @@ def url_of(directory: Place) -> str:
         ClickException: there is no data directory.
     """
     if isinstance(directory, Path):
-        check_there(directory)
+        check_there(directory, instead="--data-dir, or --server if it has the runs")
     return new_url_of(directory)
 
 
@@ -75,8 +75,10 @@ def new_url_of(directory: Place) -> str:
     return directory if isinstance(directory, str) else f"lmdb://{directory.absolute()}"
 
 
-def check_there(directory: Path) -> None:
+def check_there(directory: Path, *, instead: str = "--data-dir") -> None:
     """Say what to do where no command can find anything.
+
+    `instead` names the options that say where else to look.
 
     Raises:
         ClickException: the directory is missing or empty.
@@ -88,7 +90,7 @@ def check_there(directory: Path) -> None:
     what = "is empty" if directory.exists() else "does not exist"
     raise click.ClickException(
         f"there is no journal: the data directory {directory} {what}; start with"
-        " 'ironflow run APP EVENT', or give --data-dir"
+        f" 'ironflow run APP EVENT', or give {instead}"
     )
 
 

@@ -40,7 +40,8 @@ def reasons(
                 yield f"{operation.kind} {operation.id}: {waits_for}"
         return
     if run.status in {"queued", "running"}:
-        yield _ready(run, owner)
+        at_it = run.carried_by and f"{output.plain(run.carried_by)} carries it on now"
+        yield at_it or _ready(run, owner)
 
 
 def moved(lost: LostDocument) -> str:

@@ -69,6 +69,13 @@ class Hosting:
         """Claim no more runs of this function; those that are held go on."""
         self._runtime.drop(function_id)
 
+    def carries(self, run_id: str) -> bool:
+        """Say whether the engine carries a run on now, with code of its own."""
+        carried = self._runtime.active.get(run_id)
+        if carried is None:
+            return False
+        return carried.function_id not in self._runtime.outside.functions
+
     def abandon(self, run_id: str) -> None:
         """Let a run stand as it is in the journal, until this engine is opened again.
 

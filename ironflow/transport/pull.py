@@ -58,6 +58,7 @@ def routes(router: Router, context: Context) -> None:
         workers=context.operations.workers,
     )
     router.add("GET", PATH, host.handle)
+    context.operations.workers.add_carriers(host.holder_of)
     context.operations.capabilities.transports.add("worker-2")
     context.nursery.start_soon(host.run)
     context.nursery.start_soon(_close_when, context.stopping, host)
@@ -97,10 +98,10 @@ class PullHost:
         return [session.info() for session in self._sessions.values()]
 
     def holder_of(self, run_id: str) -> str:
-        """Return the name of the worker that carries a run on, or an empty text."""
+        """Return the worker that carries a run on, as people read it; or nothing."""
         for session in self._sessions.values():
             if run_id in session.holding.runs:
-                return session.worker
+                return f"worker {session.worker}"
         return ""
 
     async def drain(self, worker: str, *, reason: str) -> bool:

@@ -132,6 +132,13 @@ class PushHost:
         """Return of each endpoint whether it is called, by URL."""
         return {url: each.circuit for url, each in self._endpoints.items()}
 
+    def holder_of(self, run_id: str) -> str:
+        """Return the endpoint that carries a run on, as people read it; or nothing."""
+        for url, endpoint in self._endpoints.items():
+            if run_id in endpoint.talks:
+                return f"endpoint {url}"
+        return ""
+
     async def register(self, url: str) -> list[str]:
         """Ask an endpoint for its functions, and register them; return their ids.
 

@@ -51,6 +51,7 @@ class Pushes:
             signing_key=context.signing_key,
             client=self._client,
         )
+        context.operations.workers.add_carriers(host.holder_of)
         handlers = _Handlers(host)
         router.add("POST", PATH, handlers.register)
         router.add("GET", PATH, handlers.list)

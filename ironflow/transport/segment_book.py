@@ -288,6 +288,11 @@ class Book:
         """Return the runs that a worker is at."""
         return sorted(self._held.get(worker, ()))
 
+    def holder_of(self, run_id: str) -> str:
+        """Return the worker that is at a run, as people read it; or nothing."""
+        job = self._jobs.get(run_id)
+        return f"worker {job.worker}" if job is not None and job.worker else ""
+
     def backlog(self, run_id: str) -> int:
         """Return how many reports of a job are not taken yet."""
         job = self._jobs.get(run_id)

@@ -37,6 +37,7 @@ class Segments:
             hosting.clock, alarms, signing_key=context.signing_key, client=self._client
         )
         host = SegmentHost(hosting, alarms, context.operations.workers, push)
+        context.operations.workers.add_carriers(host.book.holder_of)
         segment_rest.routes(router, host)
         _add_stream(router, context, host)
         context.operations.functions.registered.append(host.adopt)

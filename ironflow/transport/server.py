@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import trio
 
@@ -19,6 +20,8 @@ from ironflow.transport.operations import Operations
 from ironflow.transport.push_part import Pushes
 from ironflow.transport.rpc import routes as rpc
 from ironflow.transport.segment_part import Segments
+
+THE_SERVER: Final = "the server itself"
 
 
 def all_parts() -> Sequence[Part]:
@@ -59,6 +62,10 @@ async def open_handler(
             stopping=trio.Event(),
             is_dev=is_dev,
             signing_key=signing_key,
+        )
+        carries = engine.hosting.carries
+        context.operations.workers.add_carriers(
+            lambda run_id: THE_SERVER if carries(run_id) else ""
         )
         context.operations.capabilities.auth_required = guard is not None
         made = None if guard is None else guard(context)

@@ -1,6 +1,6 @@
-"""The workers of a server: who is connected and what each takes on.
+"""The workers of a server: who is connected, what each takes on, who is at a run.
 
-The hosts of pull workers say so here; what is kept lives as long as the server.
+The hosts of workers and endpoints say so here; what is kept lives as long as the server.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +31,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._looks: dict[str, Callable[[], WorkerInfo]] = {}
+        self._carriers: list[Callable[[str], str]] = []
 
     def add(self, worker_id: str, look: Callable[[], WorkerInfo]) -> Callable[[], None]:
         """Note a worker, in place of one with this id; return what takes it back."""
@@ -46,6 +47,15 @@ class Workers:
     def infos(self) -> list[WorkerInfo]:
         """Return the workers as they stand now, by id."""
         return [self._looks[worker_id]() for worker_id in sorted(self._looks)]
+
+    def add_carriers(self, carrier_of: Callable[[str], str]) -> None:
+        """Ask here, too, who carries a run on; it returns an empty text for nobody."""
+        self._carriers.append(carrier_of)
+
+    def carrier_of(self, run_id: str) -> str:
+        """Return who carries a run on at this moment; empty if nobody of this server."""
+        found = (carrier_of(run_id) for carrier_of in self._carriers)
+        return next(filter(None, found), "")
 
     def __len__(self) -> int:
         return len(self._looks)

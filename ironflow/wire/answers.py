@@ -72,6 +72,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     `pause_requested` is a pause that it is asked for, and that comes when the steps that
     run have ended; resuming the run takes it back.
+    `carried_by` is who is at it now; a server says so of a run that is asked for alone.
     """
 
     id: str
@@ -90,6 +91,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     pause: PauseDocument | None
     pause_requested: PauseDocument | UnsetType = UNSET
     lost: LostDocument | UnsetType = UNSET
+    carried_by: str | UnsetType = UNSET
 
 
 class RunEventDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -77,7 +77,7 @@ def test_an_event_that_starts_nothing_is_said_to() -> None:
     result = ironflow("emit", "nobody.cares")
 
     assert result.exit_code == 0
-    assert "no function takes this event" in result.stderr
+    assert "no function is triggered by it" in result.stderr
 
 
 def test_the_runs_of_an_event_are_waited_for() -> None:

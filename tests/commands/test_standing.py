@@ -104,6 +104,14 @@ def test_a_run_that_is_not_waiting_says_who_carries_it_on(
     assert words in reason
 
 
+def test_a_run_that_somebody_is_at_says_who() -> None:
+    carried = msgspec.structs.replace(run("running"), carried_by="worker w1")
+
+    [reason] = reasons(carried, RunState(), now=NOW, owner=SERVED)
+
+    assert reason == "worker w1 carries it on now"
+
+
 @pytest.mark.parametrize(
     ("lost", "status", "words"),
     [

@@ -96,13 +96,16 @@ def test_a_killed_worker_is_followed_by_another(
             one.kill()
             with working(server, app, "--name", "two") as two:
                 assert said(two) == "begun b\n"
+                now = ironflow("runs", "show", run_id, "--server", server.url)
                 (tmp_path / "go").touch()
                 run = server.get(f"/api/v1/runs/{run_id}?wait=8")
                 two.send_signal(signal.SIGTERM)
                 two.wait(20)
         shown = ironflow("runs", "show", run_id, "--data-dir", str(tmp_path / "data"))
 
+    assert "worker two carries it on now" in now.stdout
     assert run.json()["status"] == "completed"
+    assert "carried_by" not in run.json()
     assert (tmp_path / "calls").read_text() == "b\nb\n"
     assert two.returncode == 0
     assert "Moved     worker one was lost at" in shown.stdout

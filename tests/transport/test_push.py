@@ -183,6 +183,7 @@ async def test_a_long_step_is_waited_for_in_several_posts(
         await own.host.register(URL)
         run_id = await own.emit()
         before = own.posts
+        assert own.host.holder_of(run_id) == f"endpoint {URL}"
         for _ in range(3):
             mock_clock.jump(limits.PUSH_POLL_US_DEFAULT / 1_000_000)
             await settle()
@@ -190,6 +191,7 @@ async def test_a_long_step_is_waited_for_in_several_posts(
         steps.gate.set()
 
         assert await own.result(run_id) == "first second 7"
+        assert own.host.holder_of(run_id) == ""
         assert waited == 3
         assert (steps.first, steps.second) == (1, 1)
 

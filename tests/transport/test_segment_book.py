@@ -95,6 +95,16 @@ async def test_a_report_is_answered_when_its_move_is_durable_and_not_before() ->
     assert receipt.is_durable
 
 
+async def test_a_book_knows_who_is_at_a_run() -> None:
+    async with open_desk() as desk:
+        await desk.ask()
+        queued = desk.book.holder_of(RUN_ID)
+        desk.take()
+        taken = desk.book.holder_of(RUN_ID)
+
+    assert (queued, taken) == ("", "worker w1")
+
+
 async def test_reports_that_come_while_one_is_recorded_are_told_together() -> None:
     async with open_desk() as desk:
         await desk.ask()

@@ -71,11 +71,11 @@ async def test_a_killed_worker_loses_its_runs_to_another(steps: Steps) -> None:
     async with server() as stage:
         one = await stage.start(steps.flow(), name="one")
         run_id = await stage.emit("go")
-        assert await holder(stage, run_id) == "one"
+        assert await holder(stage, run_id) == "worker one"
         await stage.start(steps.flow(), name="two")
 
         one.kill()
-        assert await holder(stage, run_id) == "two"
+        assert await holder(stage, run_id) == "worker two"
         steps.gate.set()
 
         assert await result(stage, run_id) == "firstsecond"
@@ -115,9 +115,9 @@ async def test_a_worker_that_is_silent_for_five_seconds_is_lost(
         await stage.start(steps.flow(), name="two")
         one.fall_silent()
         await pass_time(mock_clock, seconds=limits.WORKER_SILENCE_US_MAX // SECOND - 1)
-        assert await holder(stage, run_id) == "one"
+        assert await holder(stage, run_id) == "worker one"
         await pass_time(mock_clock, seconds=2)
-        assert await holder(stage, run_id) == "two"
+        assert await holder(stage, run_id) == "worker two"
         row = await lost(stage, run_id)
         steps.gate.set()
 

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from ironflow import limits
 from ironflow.errors import ConfigurationError, RunNotFound
@@ -124,10 +125,13 @@ def _listed(runs: list[RunDocument], next_cursor: str) -> RunListDocument:
 
 async def get_run(call: Call[WaitQuery, Nothing]) -> RunDetailsDocument:
     """Return a run; if the client waits, when it has ended or is paused."""
+    run_id = call.parameters["id"]
     if call.query.wait:
-        [run] = await results(call, [call.parameters["id"]], call.query.wait)
-        return details_document(run)
-    return details_document(await call.operations.runs.get(call.parameters["id"]))
+        [run] = await results(call, [run_id], call.query.wait)
+    else:
+        run = await call.operations.runs.get(run_id)
+    carrier = call.operations.workers.carrier_of(run_id)
+    return replace(details_document(run), carried_by=carrier or UNSET)
 
 
 async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:

@@ -2,9 +2,16 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
+import ironflow
+from ironflow.engine.open import run_engine
+from ironflow.journal.memory import MemoryJournal
+from ironflow.transport.http.messages import Handler, Request, Response
+from ironflow.transport.server import open_handler
+from tests.engine.bench import HandClock, settle
 from tests.transport.conftest import Server
 
 RUNS = "/api/v1/runs"
@@ -341,3 +348,38 @@ async def test_a_limit_that_is_too_high_is_the_highest(server: Server) -> None:
     found = await server.get(f"{RUNS}?limit=99999999999999999999")
 
     assert [each["id"] for each in found["runs"]] == [run_id]
+
+
+async def test_a_run_says_who_is_at_it() -> None:
+    gate = trio.Event()
+
+    async def passed() -> None:
+        await gate.wait()
+
+    @ironflow.function(id="slow", triggers=["go"])
+    async def slow(ctx: ironflow.Context[Any]) -> None:
+        await ctx.step.run("gate", passed)
+
+    clock, journal = HandClock(), MemoryJournal()
+    async with (
+        run_engine(ironflow.App(functions=[slow]), journal, clock=clock) as engine,
+        open_handler(engine, journal, clock) as (handler, _),
+    ):
+        [run_id] = (await engine.emit("go")).run_ids
+        await settle()
+        running = await document(handler, f"{RUNS}/{run_id}")
+        gate.set()
+        await engine.result(run_id)
+        ended = await document(handler, f"{RUNS}/{run_id}")
+
+    assert running["carried_by"] == "the server itself"
+    assert ended["status"] == "completed"
+    assert "carried_by" not in ended
+
+
+async def document(handler: Handler, path: str) -> Any:
+    """Return what is at a path."""
+    answer = await handler(Request("GET", path))
+    assert isinstance(answer, Response)
+    assert isinstance(answer.body, bytes)
+    return msgspec.json.decode(answer.body)
