@@ -13,7 +13,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from ironflow import ids
+from ironflow import codec, ids
+from ironflow.errors import JournalDamaged
 from ironflow.interpreter import failures, states
 from ironflow.interpreter.effective import effective
 from ironflow.records import (
@@ -180,17 +181,28 @@ def fold(entries: Iterable[Entry]) -> RunState:
     """Return the state of a run after these records; amendments are folded in.
 
     Raises:
-        JournalDamaged: no run can write these records in this order.
+        JournalDamaged: no run can write these records in this order, or one holds
+            something else than its kind does.
     """
     history = tuple(entries)
     under_way = _Fold()
     for entry in effective(history).entries:
-        _take(under_way, entry)
+        try:
+            _take(under_way, entry)
+        except codec.UNREADABLE as error:
+            raise _unreadable(entry.record, error) from error
     run = replace(under_way.run, operations=tuple(under_way.operations.values()))
     if not history:
         return run
     last = history[-1].record
     return replace(run, records=last.sequence, updated_at=last.recorded_at)
+
+
+def _unreadable(record: Record, error: Exception) -> JournalDamaged:
+    return JournalDamaged(
+        f"what record {record.sequence} of the run, {type(record).__name__}, holds cannot"
+        f" be read ({error}); 'ironflow verify' shows what else is damaged"
+    )
 
 
 def _take(under_way: _Fold, entry: Entry) -> None:

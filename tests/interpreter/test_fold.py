@@ -39,6 +39,18 @@ def test_a_run_whose_event_was_taken_away_has_none() -> None:
 
 
 @pytest.mark.parametrize(
+    "drafts",
+    [
+        [Draft(RunStarted(function_id="f", event_id=EVENT_ID), b"\x01")],
+        [STARTED, Draft(StepFailed(id="a:0", attempt=1, final=True), b"\x81\x01\x01")],
+    ],
+)
+def test_a_record_that_holds_something_else_is_damage(drafts: list[Draft]) -> None:
+    with pytest.raises(JournalDamaged, match=f"record {len(drafts)} .* cannot be read"):
+        fold(sealed(drafts))
+
+
+@pytest.mark.parametrize(
     ("drafts", "message"),
     [
         (
