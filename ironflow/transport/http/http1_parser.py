@@ -95,11 +95,15 @@ class Http1Parser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._go_on_after_upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             self._refuse(error)
+            return
         else:
             self._check_overhead()
+            return
+        # Not in the handler: an error there would have the upgrade as its context.
+        self._go_on_after_upgrade(rest)
 
     # What httptools calls; what these raise, it raises as the context of its own error.
 

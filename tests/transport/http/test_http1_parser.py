@@ -238,6 +238,17 @@ def test_another_upgrade_is_ignored_and_its_body_is_read(
     assert (seen.refusal, seen.rest) == (None, b"")
 
 
+def test_what_is_refused_behind_an_ignored_upgrade_has_its_own_reason() -> None:
+    """Both in one packet: the upgrade is not what is wrong."""
+    seen = parse(
+        b"GET /a HTTP/1.1\r\nhost: a\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"
+        b"TRACE /b HTTP/1.1\r\nhost: a\r\n\r\n"
+    )
+
+    assert [each[1] for each in seen.requests] == ["/a"]
+    assert seen.refusal == 501
+
+
 def test_an_ignored_upgrade_may_be_the_last_request() -> None:
     seen = parse(
         b"GET /a HTTP/1.1\r\nhost: a\r\nupgrade: h2c\r\n"
