@@ -1,7 +1,6 @@
 """Whatever bytes a client sends: its connection ends, and nothing else happens."""
 
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
 import trio
@@ -9,43 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from ironflow.transport.http.bounds import Bounds
-from ironflow.transport.http.messages import (
-    Answer,
-    Request,
-    Response,
-    WebSocket,
-    WebSocketUpgrade,
-)
-from tests.transport.http.peers import HOST, served
+from tests.transport.http.conversing import ENDS, PREFACE, SETTINGS, UPGRADE, talk
+from tests.transport.http.peers import HOST
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 # Of a valid GET and POST, by the static table of HPACK.
 HEADS = [b"\x82\x84\x86\x41\x01a", b"\x83\x84\x86\x41\x01a"]
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-    b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-BOUNDS = Bounds(header_bytes_max=2_000, streams_max=3, controls_max=20, resets_max=5)
-
-
-async def handler(request: Request) -> Answer:
-    """Do something with a body, a response or a WebSocket."""
-
-    async def echoing(socket: WebSocket) -> None:
-        while True:
-            await socket.send(await socket.receive())
-
-    async def streaming() -> AsyncIterator[bytes]:
-        async for piece in request.stream():
-            yield piece
-
-    if request.path == "/ws":
-        return WebSocketUpgrade(echoing, message_bytes_max=1_000)
-    if request.path == "/stream":
-        return Response(200, body=streaming())
-    return Response(200, body=await request.read(limit=1_000))
 
 
 @st.composite
@@ -103,7 +70,7 @@ conversations = st.one_of(
 @given(
     conversation=conversations,
     cut=st.sampled_from([1, 3, 20, 10_000]),
-    end=st.sampled_from(["waits", "half", "goes"]),
+    end=st.sampled_from(ENDS),
 )
 def test_a_connection_ends_and_says_no_more_than_it_may(
     caplog: pytest.LogCaptureFixture, conversation: list[bytes], cut: int, end: str
@@ -111,26 +78,6 @@ def test_a_connection_ends_and_says_no_more_than_it_may(
     caplog.clear()
     caplog.set_level(logging.INFO, "ironflow")
 
-    trio.run(_talk, b"".join(conversation), cut, end, clock=MockClock(autojump_threshold=0))  # fmt: skip
+    trio.run(talk, b"".join(conversation), cut, end, clock=MockClock(autojump_threshold=0))  # fmt: skip
 
     assert [each.getMessage() for each in caplog.records] == []
-
-
-async def _talk(data: bytes, cut: int, end: str) -> None:
-    """Send it in pieces, then wait, or say that no more comes, or leave."""
-    async with served(handler, bounds=BOUNDS) as peer:
-        try:
-            for at in range(0, len(data), cut):
-                await peer.send(data[at : at + cut])
-                await trio.testing.wait_all_tasks_blocked()
-            if end == "half":
-                assert isinstance(peer.stream, trio.abc.HalfCloseableStream)
-                await peer.stream.send_eof()
-        except trio.BrokenResourceError:  # it has ended the connection
-            pass
-        if end == "goes":
-            await peer.stream.aclose()
-            return
-        # A body that is streamed has no end in time; all else has.
-        with trio.move_on_after(200):
-            await peer.rest()
