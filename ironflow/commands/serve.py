@@ -20,6 +20,7 @@ from ironflow.commands.options import (
 )
 from ironflow.errors import ConfigurationError
 from ironflow.policy.names import check_environment
+from ironflow.policy.reach import reach
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _FORMATS: Final = ("json", "text")
@@ -93,6 +94,22 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     help="Sign requests to endpoints with this key; better kept in the variable.",
 )
 @click.option(
+    "--push-allow",
+    default="",
+    metavar="LIST",
+    envvar="IRONFLOW_PUSH_ALLOW",
+    show_envvar=True,
+    help="Call endpoints of these networks and hosts only (10.0.0.0/8,*.shop.test).",
+)
+@click.option(
+    "--push-deny",
+    default="",
+    metavar="LIST",
+    envvar="IRONFLOW_PUSH_DENY",
+    show_envvar=True,
+    help="Never call endpoints of these networks and hosts.",
+)
+@click.option(
     "--retention",
     type=DURATION,
     envvar="IRONFLOW_RETENTION",
@@ -143,6 +160,8 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     signing_key: str,
+    push_allow: str,
+    push_deny: str,
     retention: float | None,
     pack_after: float | None,
     log_format: str | None,
@@ -178,6 +197,7 @@ def serve(
         is_dev=is_dev,
         tls=tls_context(tls_cert, tls_key) if tls_cert and tls_key else None,
         signing_key=signing_key,
+        reach=reach(allow=push_allow, deny=push_deny),
         retention=retention,
         pack_after=pack_after,
         tracing=tracing,

@@ -34,6 +34,8 @@ NAMES: Final = {
     "log-level": "log_level",
     "pack-after": "pack_after",
     "port": "port",
+    "push-allow": "push_allow",
+    "push-deny": "push_deny",
     "retention": "retention",
     "server": "server",
     "tls-cert": "tls_cert",

@@ -12,6 +12,7 @@ import trio
 
 from ironflow.engine.engine import Engine
 from ironflow.journal.served import ServedJournal
+from ironflow.policy.reach import ANYWHERE, Reach
 from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.router import Router
 from ironflow.transport.metrics import Metrics
@@ -25,7 +26,8 @@ class Context:
 
     `stopping` is set when the server takes no more work: whoever holds a connection for
     long lets go of it. `is_dev`: requests need no key, and only this machine can send any.
-    `signing_key` signs what the server sends to endpoints; empty for none.
+    `signing_key` signs what the server sends to endpoints, empty for none; `reach` says
+    which of them it may call.
     """
 
     engine: Engine
@@ -36,6 +38,7 @@ class Context:
     stopping: trio.Event
     is_dev: bool = False
     signing_key: str = ""
+    reach: Reach = ANYWHERE
 
 
 Part = Callable[[Router, Context], None]

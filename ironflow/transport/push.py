@@ -9,7 +9,6 @@ again is left alone for a while (`policy.breaker`).
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final, final
 
 import httpx
@@ -28,6 +27,7 @@ from ironflow.transport.admitted import function_row
 from ironflow.transport.holding import Holding
 from ironflow.transport.moved import Moved
 from ironflow.transport.push_client import Answered, CallFailed, Patience, exchange
+from ironflow.transport.push_dial import NewClient
 from ironflow.transport.registry import config_of
 from ironflow.wire.frames import (
     Claims,
@@ -54,9 +54,7 @@ from ironflow.wire.posts import (
 )
 
 _SECOND_US: Final = 1_000_000
-_TIMEOUT: Final = httpx.Timeout(
-    limits.PUSH_POLL_US_DEFAULT / _SECOND_US + 10, connect=5
-)
+SILENCE_S: Final = limits.PUSH_POLL_US_DEFAULT / _SECOND_US + 10
 _PATIENCE: Final = Patience(
     seconds=limits.PUSH_EXCHANGE_US_MAX / _SECOND_US,
     answer_bytes_max=limits.WIRE_MESSAGE_BYTES_MAX,
@@ -66,8 +64,6 @@ _POLICY: Final = BreakerPolicy()
 _RETRY_S: Final = 0.5
 _OK: Final = 200
 
-NewClient = Callable[[], httpx.AsyncClient]
-
 
 class EndpointFailed(Exception):
     """A POST came to nothing: nobody answered, or not as an endpoint of ours."""
@@ -75,24 +71,6 @@ class EndpointFailed(Exception):
 
 class ForeignAnswer(EndpointFailed):
     """What came is not the answer to this POST: the connection is not to be used again."""
-
-
-def connections() -> NewClient:
-    """Return what makes clients; each keeps to one connection, and so to one process.
-
-    They share the certificates: reading them holds the loop up for the time of many calls.
-    """
-    certificates = cache(httpx.create_ssl_context)
-
-    def one_connection() -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            verify=certificates(),
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(max_connections=1),
-            follow_redirects=False,
-        )
-
-    return one_connection
 
 
 @final
@@ -109,7 +87,10 @@ class _Endpoint:
 
 @final
 class PushHost:
-    """Gives ready runs to endpoints. `run` is its task; `signing_key` signs every POST."""
+    """Gives ready runs to endpoints. `run` is its task; `signing_key` signs every POST.
+
+    Each of the clients that `client` makes keeps to one connection.
+    """
 
     def __init__(
         self,
@@ -117,12 +98,12 @@ class PushHost:
         now: Callable[[], int],
         *,
         signing_key: str,
-        client: NewClient | None = None,
+        client: NewClient,
     ) -> None:
         self.journal: Final = journal
         self.now: Final = now
         self.key: Final = signing_key
-        self.client: Final = client or connections()
+        self.client: Final = client
         self.moved: Final = Moved()
         self._endpoints: Final[dict[str, _Endpoint]] = {}
         self._look = trio.Event()

@@ -14,9 +14,12 @@ import httpx
 import trio
 
 from ironflow import limits
+from ironflow.errors import ConfigurationError
+from ironflow.policy.reach import check_endpoint_url
 from ironflow.transport.http.messages import Gunzip, HttpError
+from ironflow.transport.push_dial import NotAllowed
 
-Code = Literal["TIMEOUT", "CONNECTION_LOST", "ENDPOINT_ERROR"]
+Code = Literal["TIMEOUT", "CONNECTION_LOST", "ENDPOINT_ERROR", "NOT_ALLOWED"]
 
 _OK: Final = 200
 _PLAIN: Final = frozenset({"", "identity"})
@@ -68,6 +71,7 @@ async def exchange(
     """
     asked = {"accept-encoding": "identity", **headers}
     try:
+        check_endpoint_url(url)
         with trio.fail_after(patience.seconds):
             async with client.stream(
                 "POST", url, content=body, headers=asked, follow_redirects=False
@@ -77,6 +81,8 @@ async def exchange(
         raise CallFailed(
             "TIMEOUT", f"it did not answer within {patience.seconds:g} s"
         ) from error
+    except (ConfigurationError, NotAllowed) as error:
+        raise CallFailed("NOT_ALLOWED", f"it may not be called: {error}") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         what = f"it could not be called: {type(error).__name__}: {error}"
         raise CallFailed("CONNECTION_LOST", what) from error

@@ -7,21 +7,22 @@ Without a signing key they are refused: an endpoint runs what is signed, and not
 """
 
 from typing import Final, final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from ironflow import limits
+from ironflow.errors import ConfigurationError
+from ironflow.policy.reach import Reach, check_endpoint_url
 from ironflow.transport.context import Context
 from ironflow.transport.http.messages import HttpError, Request, Response
 from ironflow.transport.http.router import Parameters, Router
-from ironflow.transport.push import EndpointFailed, NewClient, PushHost
+from ironflow.transport.push import SILENCE_S, EndpointFailed, PushHost
+from ironflow.transport.push_dial import Dialing, NewClient
 
 PATH: Final = "/api/v2/endpoints"
 
 _JSON: Final = ("content-type", "application/json")
-_SCHEMES: Final = frozenset({"http", "https"})
-_URL_CHARS_MAX: Final = 2_000
+_DOCUMENT_BYTES_MAX: Final = 2 * limits.ENDPOINT_URL_CHARS_MAX
 
 
 class _Registering(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class Pushes:
             hosting.journal,
             hosting.now,
             signing_key=context.signing_key,
-            client=self._client,
+            client=self._client or _connections(context.reach),
         )
         context.operations.workers.add_carriers(host.holder_of)
         handlers = _Handlers(host)
@@ -57,6 +58,11 @@ class Pushes:
         router.add("GET", PATH, handlers.list)
         context.operations.capabilities.transports.add("push-2")
         context.nursery.start_soon(host.run)
+
+
+def _connections(reach: Reach) -> NewClient:
+    dialing = Dialing(reach)
+    return lambda: dialing.kept(silence_s=SILENCE_S)
 
 
 async def _refuse(request: Request, parameters: Parameters) -> Response:
@@ -76,7 +82,7 @@ class _Handlers:
 
     async def register(self, request: Request, parameters: Parameters) -> Response:
         del parameters
-        url = _url(await request.read(limits.NAME_CHARS_MAX + _URL_CHARS_MAX))
+        url = _url(await request.read(_DOCUMENT_BYTES_MAX))
         try:
             functions = await self._host.register(url)
         except EndpointFailed as error:
@@ -100,15 +106,11 @@ class _Handlers:
 def _url(body: bytes) -> str:
     try:
         url = _read(body).url
-        parts = urlsplit(url)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        check_endpoint_url(url)
+    except (msgspec.DecodeError, UnicodeDecodeError, ConfigurationError) as error:
         raise HttpError(
             400, "invalid_argument", f'send {{"url": ...}}: {error}'
         ) from error
-    if parts.scheme not in _SCHEMES or not parts.hostname or len(url) > _URL_CHARS_MAX:
-        raise HttpError(
-            400, "invalid_argument", f"{url[:200]!r} is no URL of an endpoint"
-        )
     return url
 
 

@@ -1,9 +1,7 @@
 """The published SDKs as a part of a server: workers that poll, endpoints that are called."""
 
-from collections.abc import Callable
 from typing import Final, final
 
-import httpx
 import trio
 
 from ironflow.engine.alarms import Alarms
@@ -13,9 +11,10 @@ from ironflow.transport import connect, segment_rest
 from ironflow.transport.context import Context
 from ironflow.transport.http.messages import Request
 from ironflow.transport.http.router import Router
+from ironflow.transport.push_dial import Dialing, NewClient
 from ironflow.transport.rpc.routes import PACKAGE
 from ironflow.transport.segment_host import SegmentHost
-from ironflow.transport.segment_push import PushCaller, new_client
+from ironflow.transport.segment_push import PushCaller
 from ironflow.transport.segment_stream import Receive, Send, serve_stream
 from ironflow.wire.proto.worker import WorkerService
 
@@ -26,7 +25,7 @@ _LOOK_S: Final = 60.0
 class Segments:
     """The part; `client` makes what requests to endpoints are sent with."""
 
-    def __init__(self, *, client: Callable[[], httpx.AsyncClient] = new_client) -> None:
+    def __init__(self, *, client: NewClient | None = None) -> None:
         self._client = client
 
     def routes(self, router: Router, context: Context) -> None:
@@ -34,7 +33,10 @@ class Segments:
         hosting = context.engine.hosting
         alarms = Alarms(hosting.clock)
         push = PushCaller(
-            hosting.clock, alarms, signing_key=context.signing_key, client=self._client
+            hosting.clock,
+            alarms,
+            signing_key=context.signing_key,
+            client=self._client or Dialing(context.reach).once,
         )
         host = SegmentHost(hosting, alarms, context.operations.workers, push)
         context.operations.workers.add_carriers(host.book.holder_of)

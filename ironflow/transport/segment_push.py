@@ -23,6 +23,7 @@ from ironflow.policy import breaker
 from ironflow.policy.breaker import CLOSED, Admission, Circuit
 from ironflow.records import ErrorInfo
 from ironflow.transport.push_client import Answered, CallFailed, Patience, exchange
+from ironflow.transport.push_dial import NewClient
 from ironflow.wire import documents, segments
 from ironflow.wire.functions import FunctionConfig
 from ironflow.wire.segments import Report
@@ -32,19 +33,6 @@ from ironflow.wire.signing import HEADER, signature
 TIMEOUT_S: Final = 10.0
 _OK: Final = 200
 _CLOSE_S: Final = 5.0
-_SILENCE_S: Final = (
-    limits.DURATION_US_MAX / 1_000_000
-)  # a call has a deadline of its own
-
-
-def new_client() -> httpx.AsyncClient:
-    """Return what requests to endpoints are sent with; it keeps no connection.
-
-    A bound of its own would let calls wait for each other within their timeout; how many
-    are under way is bounded in `PushCaller`.
-    """
-    bounds = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(limits=bounds, trust_env=False, timeout=_SILENCE_S)
 
 
 @final
@@ -61,7 +49,7 @@ class PushCaller:
         alarms: Alarms,
         *,
         signing_key: str = "",
-        client: Callable[[], httpx.AsyncClient] = new_client,
+        client: NewClient,
     ) -> None:
         self._clock = clock
         self._alarms = alarms

@@ -9,6 +9,7 @@ import trio
 from ironflow.engine.clock import Clock
 from ironflow.engine.engine import Engine
 from ironflow.journal.served import ServedJournal
+from ironflow.policy.reach import ANYWHERE, Reach
 from ironflow.transport import pull, rest
 from ironflow.transport.answering import answering
 from ironflow.transport.context import Context, Guard, Part
@@ -45,12 +46,14 @@ async def open_handler(
     guard: Callable[[Context], Guard] | None = None,
     is_dev: bool = False,
     signing_key: str = "",
+    reach: Reach = ANYWHERE,
 ) -> AsyncGenerator[tuple[Handler, Context]]:
     """Run the parts of a server around an open engine; give what answers requests.
 
     `parts` are all that there are if none are given. `guard` makes what stands before all
     routes; without it, nobody is asked for a key.
-    Requests to endpoints are signed with `signing_key`, if there is one.
+    Requests to endpoints are signed with `signing_key`, if there is one, and sent within
+    `reach`.
     """
     async with trio.open_nursery() as nursery:
         context = Context(
@@ -62,6 +65,7 @@ async def open_handler(
             stopping=trio.Event(),
             is_dev=is_dev,
             signing_key=signing_key,
+            reach=reach,
         )
         carries = engine.hosting.carries
         context.operations.workers.add_carriers(

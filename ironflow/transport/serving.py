@@ -23,6 +23,7 @@ from ironflow.engine.open import run_engine, tracing_of
 from ironflow.errors import ConfigurationError
 from ironflow.journal.url import open_journal
 from ironflow.policy.duration import Duration
+from ironflow.policy.reach import ANYWHERE, Reach
 from ironflow.transport import auth
 from ironflow.transport.context import Context
 from ironflow.transport.http.messages import Handler
@@ -40,7 +41,7 @@ class Serving:
     """What a server is started with.
 
     `url` is that of the journal. `is_dev`: no keys are asked for. Requests to
-    endpoints are signed with `signing_key`, if there is one. `retention`, `pack_after`
+    endpoints are signed with `signing_key`, if there is one, and sent within `reach`. `retention`, `pack_after`
     and `tracing` are those of `open_engine`.
     """
 
@@ -52,6 +53,7 @@ class Serving:
     is_dev: bool = False
     tls: ssl.SSLContext | None = None
     signing_key: str = ""
+    reach: Reach = ANYWHERE
     retention: Duration | None = None
     pack_after: Duration | None = None
     tracing: bool = False
@@ -106,6 +108,7 @@ async def _opened(serving: Serving) -> AsyncGenerator[tuple[Handler, Context]]:
             guard=None if serving.is_dev else auth.guard,
             is_dev=serving.is_dev,
             signing_key=serving.signing_key,
+            reach=serving.reach,
         ) as opened,
     ):
         yield opened

@@ -15,6 +15,7 @@ from ironflow.errors import ConfigurationError
 from ironflow.policy.breaker import BreakerPolicy
 from ironflow.policy.match import parse_path, parse_pattern
 from ironflow.policy.names import check_text
+from ironflow.policy.reach import check_endpoint_url
 from ironflow.policy.retry import Exhausted, Retry
 from ironflow.wire import documents
 from ironflow.wire.documents import Document
@@ -23,7 +24,6 @@ Mode = Literal["pull", "push"]
 Standing = Literal["active", "paused", "archived"]
 
 CODE_HASH: Final = "__ironflow_code_hash"
-ENDPOINT_CHARS_MAX: Final = 2_000
 
 _MODES: Final[dict[str, Mode]] = {
     "": "pull",
@@ -260,16 +260,8 @@ def _checked(config: FunctionConfig) -> FunctionConfig:
         raise ConfigurationError(
             f"function {config.id!r} is called by the server: give it an endpoint_url"
         )
-    if len(config.endpoint_url) > ENDPOINT_CHARS_MAX:
-        raise ConfigurationError(
-            f"endpoint_url has more than {ENDPOINT_CHARS_MAX} characters"
-        )
-    if config.endpoint_url and not config.endpoint_url.startswith(
-        ("http://", "https://")
-    ):
-        raise ConfigurationError(
-            f"endpoint_url={config.endpoint_url!r} must begin with http:// or https://"
-        )
+    if config.endpoint_url:
+        check_endpoint_url(config.endpoint_url)
     _ = config.retry.policy, config.circuit_breaker.policy
     return config
 

@@ -1,6 +1,5 @@
 """Runs that endpoints carry on: conversations in POSTs, and what interrupts them."""
 
-import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +18,6 @@ from ironflow.engine.open import run_engine
 from ironflow.errors import ProtocolError
 from ironflow.journal.base import AppendRecords
 from ironflow.journal.memory import MemoryJournal
-from ironflow.transport import push
 from ironflow.transport.push import EndpointFailed, PushHost
 from ironflow.wire import posts
 from ironflow.wire.posts import SIGNATURE, check_signature, signed
@@ -444,21 +442,3 @@ def test_a_signature_is_of_one_body_and_time() -> None:
     ):
         with pytest.raises(ProtocolError):
             check_signature(key, text, body, now_s=now_s)
-
-
-async def test_certificates_are_read_once_for_all_connections(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """To read them for each run would hold up the server for seconds."""
-    read: list[ssl.SSLContext] = []
-
-    def counted() -> ssl.SSLContext:
-        read.append(ssl.create_default_context())
-        return read[-1]
-
-    monkeypatch.setattr(httpx, "create_ssl_context", counted)
-    connect = push.connections()
-    for _ in range(3):
-        await connect().aclose()
-
-    assert len(read) == 1

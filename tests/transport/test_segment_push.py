@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import trio
 
+from ironflow.policy.reach import Reach
 from ironflow.transport import rest
+from ironflow.transport.push_dial import Dialing
 from ironflow.transport.segment_part import Segments
-from ironflow.transport.segment_push import new_client
 from ironflow.wire.signing import HEADER, signature
 from tests.transport.conftest import open_server
 from tests.transport.segment_scene import Scene
@@ -253,7 +254,8 @@ async def test_calls_do_not_wait_for_each_other() -> None:
         await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         await stream.aclose()
 
-    async with trio.open_nursery() as nursery, new_client() as client:
+    dialing = Dialing(Reach())
+    async with trio.open_nursery() as nursery, dialing.once() as client:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, serve, listeners)
         port = listeners[0].socket.getsockname()[1]
