@@ -54,6 +54,9 @@ EVENTS_SOUGHT_MAX: Final = 3_000  # on either side of where one should be by its
 EVENTS_OUT_OF_ORDER_MAX: Final = 500  # places in the log, by the times in ids
 PAGE_DOCUMENTS_MAX: Final = 100
 DOCUMENT_BYTES_MAX: Final = 1024 * 1024  # one is read and written whole
+FUNCTION_VERSIONS_MAX: Final = 200  # that are kept of one
+FUNCTION_CONFIG_BYTES_MAX: Final = 256 * 1024  # of what one says of itself
+PAGE_FUNCTION_VERSIONS_DEFAULT: Final = 50
 DOCUMENT_KIND_BYTES_MAX: Final = 100
 DOCUMENT_ID_BYTES_MAX: Final = 400  # with what is before it, it is a key of LMDB
 CLAIM_RUNS_MAX: Final = 1_000
@@ -175,6 +178,7 @@ PROTOBUF_PARTS_MAX: Final = (
 assert BLOB_BYTES_MIN < VALUE_BYTES_MAX
 assert 2 * VALUE_BYTES_MAX < BUNDLE_PART_BYTES_MAX < BUNDLE_RUN_BYTES_MAX
 assert DOCUMENT_BYTES_MAX <= VALUE_BYTES_MAX
+assert FUNCTION_CONFIG_BYTES_MAX < DOCUMENT_BYTES_MAX
 assert RUNS_ACTIVE_MAX <= CLAIM_RUNS_MAX
 assert HISTORY_RECORDS_DEFAULT <= HISTORY_RECORDS_MAX
 assert LOOK_BACK_SCAN_EVENTS_MAX < LOOK_BACK_EVENTS_PER_COMMIT_MAX <= PAGE_EVENTS_MAX

@@ -237,6 +237,27 @@ class FunctionsAnswer(Answer, frozen=True, kw_only=True):
     functions: Sequence[FunctionInfo]
 
 
+class FunctionVersion(Answer, frozen=True, kw_only=True):
+    """A function as it was made at one time, by whom and why.
+
+    `change` is `update`, `status_change`, `rollback` or `delete`. `actor` is the key of who
+    did it, as `apikey:<id>`, or empty.
+    """
+
+    version: int
+    change: str
+    reason: str = ""
+    actor: str = ""
+    at: datetime | None = None
+    function: FunctionInfo
+
+
+class FunctionVersionsAnswer(Answer, frozen=True, kw_only=True):
+    """The versions of a function that are kept, newest first."""
+
+    versions: Sequence[FunctionVersion]
+
+
 class WorkerInfo(Answer, frozen=True, kw_only=True):
     """A worker that is connected to a server, or was heard of lately."""
 

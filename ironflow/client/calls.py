@@ -244,6 +244,12 @@ def get_function(function_id: str) -> Call[answers.FunctionInfo]:
     return _get(f"/functions/{_segment(function_id)}", answers.FunctionInfo)
 
 
+def function_versions(function_id: str) -> Call[answers.FunctionVersionsAnswer]:
+    """List what a function was, newest first."""
+    path = f"/functions/{_segment(function_id)}/versions"
+    return _get(path, answers.FunctionVersionsAnswer)
+
+
 def register_function(document: Mapping[str, object]) -> Call[answers.FunctionInfo]:
     """Register a function whose code lives elsewhere."""
     body = json_value(dict(document))

@@ -51,16 +51,50 @@ def list_functions(*, server: str, api_key: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("function_id", metavar="FUNCTION")
+@click.option("--history", is_flag=True, help="Show what it was, newest first.")
 @server_options
 @json_option
-def show(*, function_id: str, server: str, api_key: str, as_json: bool) -> None:
-    """Show what a server knows of a function."""
-    found = send(Server(server, api_key), calls.get_function(function_id))
+def show(
+    *, function_id: str, history: bool, server: str, api_key: str, as_json: bool
+) -> None:
+    """Show what a server knows of a function.
+
+    With --history, its versions: one for each time that what it said of itself changed. A
+    function whose code the server or a worker has, has none.
+    """
+    place = Server(server, api_key)
+    if history:
+        found = send(place, calls.function_versions(function_id))
+        _show_versions(found, as_json=as_json)
+        return
+    found = send(place, calls.get_function(function_id))
     if as_json:
         output.write_json(found)
         return
     for name, text in _lines(found):
         click.echo(output.dim(output.padded_to(name, 12)) + output.plain(text))
+
+
+def _show_versions(found: Document, *, as_json: bool) -> None:
+    if as_json:
+        output.write_json(found)
+        return
+    if not found["versions"]:
+        click.echo("No versions: it is what its code says.", err=True)
+        return
+    rows = [
+        (
+            str(each["version"]),
+            output.local(output.microseconds(each["at"])),
+            each["change"],
+            output.plain(each["function"]["version"]),
+            each["actor"],
+            output.plain(each["reason"]),
+        )
+        for each in found["versions"]
+    ]
+    headings = ("VERSION", "AT", "CHANGE", "CODE", "ACTOR", "REASON")
+    output.table(headings, rows, dropped=("CODE", "ACTOR"), cuttable=True)
 
 
 @click.command()

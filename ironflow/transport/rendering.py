@@ -19,12 +19,13 @@ from ironflow.journal.base import (
     StoredEvent,
 )
 from ironflow.records import RULES, ErrorInfo, EventData, Payload
-from ironflow.transport.registry import config_of
+from ironflow.transport.registry import config_of, row_of
 from ironflow.transport.workers import WorkerInfo
 from ironflow.wire.answers import (
     AttemptDocument,
     EventDocument,
     FunctionDocument,
+    FunctionVersionDocument,
     LostDocument,
     OperationDocument,
     PauseDocument,
@@ -36,6 +37,7 @@ from ironflow.wire.answers import (
     WorkerVersionDocument,
     moment,
 )
+from ironflow.wire.function_history import FunctionVersion
 from ironflow.wire.functions import ConcurrencyConfig, FunctionConfig, TriggerConfig
 
 _T = TypeVar("_T")
@@ -161,6 +163,18 @@ def function_document(row: FunctionRow) -> FunctionDocument:
         inactive=list(config.inactive),
         created_at=moment(config.created_at),
         updated_at=moment(config.updated_at),
+    )
+
+
+def function_version_document(version: FunctionVersion) -> FunctionVersionDocument:
+    """Return a version of a function."""
+    return FunctionVersionDocument(
+        version=version.number,
+        change=version.change,
+        reason=version.reason,
+        actor=version.actor,
+        at=moment(version.at),
+        function=function_document(row_of(version.config)),
     )
 
 

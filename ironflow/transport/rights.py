@@ -32,6 +32,7 @@ _REST: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/events"): Right.EMIT,
     ("GET", "/api/v1/functions"): Right.READ,
     ("GET", "/api/v1/functions/{id}"): Right.READ,
+    ("GET", "/api/v1/functions/{id}/versions"): Right.READ,
     ("POST", "/api/v1/functions"): Right.REGISTER,
     ("POST", "/api/v1/functions/{id}/invoke"): Right.EMIT,
     ("POST", "/api/v1/events/batch"): Right.EMIT,

@@ -329,6 +329,28 @@ class FunctionListDocument(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
+class FunctionVersionDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A function as it was made at one time, by whom and why.
+
+    `change` is `update`, `status_change`, `rollback` or `delete`. `function` is what it was
+    then; it may live elsewhere since.
+    """
+
+    version: int
+    change: str
+    reason: str
+    actor: str
+    at: str | None
+    function: FunctionDocument
+
+
+class FunctionVersionsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The versions of a function that are kept, newest first."""
+
+    versions: list[FunctionVersionDocument]
+    count: int
+
+
 # --- the server -----------------------------------------------------------------------
 
 

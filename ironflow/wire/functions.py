@@ -234,9 +234,11 @@ def registered(
     """Return a function as it is to be kept: the revision grows when it has changed.
 
     `before` is what the registry has under its id. What nobody changed keeps its times.
+    One that was archived is made anew, and its revisions go on.
     """
-    if before is None:
-        return replace(config, revision=1, created_at=now, updated_at=now)
+    if before is None or before.status == "archived":
+        revision = 1 if before is None else before.revision + 1
+        return replace(config, revision=revision, created_at=now, updated_at=now)
     kept = replace(
         config,
         status=before.status,

@@ -124,6 +124,7 @@ def test_any_refusal_is_read(
         calls.resume_run(RUN),
         calls.list_functions(),
         calls.get_function("ask"),
+        calls.function_versions("ask"),
         calls.register_function({"id": "x"}),
         calls.list_workers(),
         calls.invoke("ask", {"a": 1}),

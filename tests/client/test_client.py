@@ -382,6 +382,8 @@ async def test_functions_are_listed_and_registered(client: Client) -> None:
     assert [each.event for each in found.triggers] == ["mail.*"]
     assert found.concurrency.limit == 2
     assert "mail" in [each.id for each in await client.list_functions()]
+    [version] = await client.function_versions("mail")
+    assert (version.version, version.change, version.function) == (1, "update", found)
 
 
 async def test_a_server_says_how_it_stands(client: Client, server: Server) -> None:

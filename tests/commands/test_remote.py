@@ -152,6 +152,22 @@ def test_a_function_is_shown() -> None:
     assert "records-1" not in shown.stdout
 
 
+def test_what_a_function_was_is_shown(server: Served) -> None:
+    for timeout_ms, reason in ((1, ""), (2, "it is slow")):
+        body = {"id": "far", "timeout_ms": timeout_ms, "change_reason": reason}
+        server.post("/api/v1/functions", body)
+
+    found = document(ironflow("functions", "show", "far", "--history", "--json"))
+    shown = ironflow("functions", "show", "far", "--history").stdout.splitlines()
+    own = ironflow("functions", "show", "approve", "--history")
+
+    assert [each["version"] for each in found["versions"]] == [2, 1]
+    assert shown[0].split()[:2] == ["VERSION", "AT"]
+    assert shown[1].startswith("2")
+    assert "it is slow" in shown[1]
+    assert "No versions" in own.stderr
+
+
 def test_an_endpoint_is_registered_with_what_it_has(
     tmp_path: Path, endpoint: str
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from ironflow.client import calls
 from ironflow.client.answers import (
     FunctionInfo,
+    FunctionVersion,
     Health,
     Readiness,
     RunCount,
@@ -31,6 +32,17 @@ class AsyncFunctions:
             FunctionNotFound: nobody has registered it.
         """
         return await self._connection.send(calls.get_function(function_id))
+
+    async def function_versions(self, function_id: str) -> list[FunctionVersion]:
+        """Return what a function was, newest first, as far as that is kept.
+
+        There are none of one whose code the server, or a worker, has.
+
+        Raises:
+            FunctionNotFound: nobody has registered it.
+        """
+        call = calls.function_versions(function_id)
+        return list((await self._connection.send(call)).versions)
 
     async def register_function(
         self,

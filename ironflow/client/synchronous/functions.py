@@ -8,6 +8,7 @@ from typing import Any
 from ironflow.client import calls
 from ironflow.client.answers import (
     FunctionInfo,
+    FunctionVersion,
     Health,
     Readiness,
     RunCount,
@@ -33,6 +34,17 @@ class Functions:
             FunctionNotFound: nobody has registered it.
         """
         return self._connection.send(calls.get_function(function_id))
+
+    def function_versions(self, function_id: str) -> list[FunctionVersion]:
+        """Return what a function was, newest first, as far as that is kept.
+
+        There are none of one whose code the server, or a worker, has.
+
+        Raises:
+            FunctionNotFound: nobody has registered it.
+        """
+        call = calls.function_versions(function_id)
+        return list((self._connection.send(call)).versions)
 
     def register_function(
         self,

@@ -1,16 +1,20 @@
 """Functions over REST: which there are, one of them, and registering one."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing, body_of
 from ironflow.transport.handlers.events import texts, waited
 from ironflow.transport.handlers.patience import WaitQuery
-from ironflow.transport.rendering import function_document
+from ironflow.transport.rendering import (
+    function_document,
+    function_version_document,
+)
 from ironflow.wire.answers import (
     FunctionDocument,
     FunctionListDocument,
+    FunctionVersionsDocument,
     InvokedDocument,
 )
 from ironflow.wire.functions import from_document
@@ -33,6 +37,13 @@ class RegisterBody(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int = 0
     concurrency: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
+    change_reason: str = ""
+
+
+class FunctionsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which functions: `active`, `paused` or `archived` ones; all but archived for none."""
+
+    status: Literal["", "active", "paused", "archived"] = ""
 
 
 class InvokeBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +54,15 @@ class InvokeBody(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
-async def list_functions(call: Call[Nothing, Nothing]) -> FunctionListDocument:
-    """Return all functions, by id."""
-    rows = await call.operations.functions.all()
-    found = [function_document(row) for row in rows]
+async def list_functions(call: Call[FunctionsQuery, Nothing]) -> FunctionListDocument:
+    """Return functions, by id."""
+    wanted = call.query.status
+    every = map(function_document, await call.operations.functions.all())
+    found = [
+        each
+        for each in every
+        if (each.status == wanted if wanted else each.status != "archived")
+    ]
     return FunctionListDocument(functions=found, count=len(found))
 
 
@@ -55,10 +71,18 @@ async def get_function(call: Call[Nothing, Nothing]) -> FunctionDocument:
     return function_document(await call.operations.functions.get(call.parameters["id"]))
 
 
+async def list_versions(call: Call[Nothing, Nothing]) -> FunctionVersionsDocument:
+    """Return the versions of a function that are kept, newest first."""
+    every = await call.operations.functions.versions(call.parameters["id"])
+    found = [function_version_document(each) for each in reversed(every)]
+    return FunctionVersionsDocument(versions=found, count=len(found))
+
+
 async def register(call: Call[Nothing, Nothing]) -> FunctionDocument:
     """Make a function known; its code lives elsewhere."""
     config = from_document(body_of(await call.request.read()))
-    return function_document(await call.operations.functions.register(config))
+    found = await call.operations.functions.register(config, actor=call.request.actor)
+    return function_document(found.row)
 
 
 async def invoke(call: Call[WaitQuery, InvokeBody]) -> InvokedDocument:
@@ -86,7 +110,7 @@ ENDPOINTS: Final = (
         summary="List functions.",
         answer=list_functions,
         returns=FunctionListDocument,
-        query=Nothing,
+        query=FunctionsQuery,
         body=Nothing,
     ),
     Endpoint(
@@ -105,6 +129,15 @@ ENDPOINTS: Final = (
         summary="Get a function.",
         answer=get_function,
         returns=FunctionDocument,
+        query=Nothing,
+        body=Nothing,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/functions/{id}/versions",
+        summary="List what a function was, newest first.",
+        answer=list_versions,
+        returns=FunctionVersionsDocument,
         query=Nothing,
         body=Nothing,
     ),

@@ -11,10 +11,11 @@ from ironflow.records import ErrorInfo, Payload
 from ironflow.transport.registry import config_of
 from ironflow.transport.rendering import shown
 from ironflow.transport.run_reads import RunDetails
+from ironflow.wire.function_history import FunctionVersion
 from ironflow.wire.functions import FunctionConfig
 from ironflow.wire.message import payload_fields
 from ironflow.wire.proto import types
-from ironflow.wire.proto.ironflow import RunResult
+from ironflow.wire.proto.ironflow import FunctionHistoryEntry, RunResult
 from ironflow.wire.proto.types import (
     ExecutionMode,
     FunctionStatus,
@@ -207,14 +208,28 @@ def function_message(row: FunctionRow) -> types.Function:
             status=FunctionStatus.FUNCTION_STATUS_ACTIVE,
             concurrency=_concurrency(row.concurrency, row.concurrency_key),
         )
-    return _configured(row, config)
+    return configured(config)
 
 
-def _configured(row: FunctionRow, config: FunctionConfig) -> types.Function:
+def version_message(version: FunctionVersion) -> FunctionHistoryEntry:
+    """Return a version of a function."""
+    return FunctionHistoryEntry(
+        entity_version=version.number,
+        function_id=version.config.id,
+        function_snapshot=configured(version.config),
+        actor_id=version.actor,
+        change_reason=version.reason,
+        change_type=version.change,
+        recorded_at=version.at,
+    )
+
+
+def configured(config: FunctionConfig) -> types.Function:
+    """Return a function that was registered over the wire."""
     retry, breaker = config.retry, config.circuit_breaker
     return types.Function(
-        id=row.id,
-        name=config.name or row.id,
+        id=config.id,
+        name=config.name or config.id,
         description=config.description,
         triggers=tuple(
             types.Trigger(event=each.event, expression=each.expression, cron=each.cron)
