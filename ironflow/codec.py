@@ -18,7 +18,7 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 import msgspec
 
@@ -49,6 +49,8 @@ _THREE: Final = b"\x93" + bytes([FORMAT])
 _DIGEST_HEAD: Final = b"\xc4\x10"
 _ARRAY: Final = struct.Struct(">BI")  # MessagePack's array 32
 
+_LENGTH: Final = msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)
+
 _encode_header = msgspec.msgpack.Encoder().encode
 _decode_header = msgspec.msgpack.Decoder(Record).decode
 
@@ -56,6 +58,7 @@ _decode_header = msgspec.msgpack.Decoder(Record).decode
 class _StoredEntry(Entry, frozen=True, array_like=True, gc=False):
     """An entry as it is read: without a payload when that lies elsewhere."""
 
+    digest: Annotated[bytes, _LENGTH]
     payload: msgspec.Raw = NO_PAYLOAD  # type: ignore[assignment]  # nothing to read
 
 

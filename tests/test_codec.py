@@ -157,6 +157,22 @@ def test_text_that_is_no_utf_8_is_damage() -> None:
         codec.decode_draft(b"\x91" + stored.replace(b"nap", b"\xff\xff\xff")[2:-18])
 
 
+@pytest.mark.parametrize("length", [0, 15, 17, 20])
+def test_a_digest_of_another_length_is_damage(length: int) -> None:
+    """Written again, such a record would be another one."""
+    entry, _ = codec.seal(
+        Draft(SleepFired(id="nap:0")), sequence=1, recorded_at=1, previous=b"\0" * 16
+    )
+    data = codec.encode(entry).replace(
+        b"\xc4\x10" + entry.digest, b"\xc4" + bytes([length]) + b"d" * length
+    )
+
+    with pytest.raises(JournalDamaged):
+        codec.decode(data)
+    with pytest.raises(JournalDamaged):
+        codec.decode_page(codec.page([data]))
+
+
 @pytest.mark.parametrize("newer", [FORMAT + 1, 200, 2**40])
 def test_a_newer_format_is_refused_whatever_it_looks_like(newer: int) -> None:
     """The sentence says what to do; nobody calls it damage."""
