@@ -93,9 +93,13 @@ def number(source: Document, name: str, default: float) -> float:
     value = source.get(name, default)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ConfigurationError(f"{name} must be a number, not {_kind(value)}")
-    if isinstance(value, float) and not math.isfinite(value):
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number that no float is near
+        found = math.inf
+    if not math.isfinite(found):
         raise ConfigurationError(f"{name} must be a finite number")
-    return value
+    return found
 
 
 def flag(source: Document, name: str, *, default: bool = False) -> bool:

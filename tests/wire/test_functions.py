@@ -77,6 +77,12 @@ def test_a_retry_is_a_policy_without_jitter() -> None:
     assert (policy.factor, policy.jitter, policy.on_exhausted) == (3, 0.0, "fail")
 
 
+def test_a_factor_of_more_than_64_bits_can_be_kept() -> None:
+    config = made(retry={"backoff_factor": 10**24})
+
+    assert functions.from_bytes(config.to_bytes()) == config
+
+
 def test_nothing_said_is_what_the_published_server_does() -> None:
     config = made(retry={"maxAttempts": 0, "on_exhausted": ""}, concurrency=None)
 
@@ -154,6 +160,7 @@ def test_an_archived_function_is_started_by_nothing() -> None:
         ({"retry": {"backoff_factor": 0.5}}, "factor"),
         ({"retry": {"backoff_factor": "2"}}, "backoff_factor"),
         ({"retry": {"backoff_factor": float("inf")}}, "backoff_factor"),
+        ({"retry": {"backoff_factor": 10**400}}, "backoff_factor"),
         ({"retry": {"max_attempts": -1}}, "max_attempts"),
         ({"timeout_ms": 1.5}, "timeout_ms"),
         ({"timeout_ms": True}, "timeout_ms"),
