@@ -59,7 +59,7 @@ class ActiveRun:
         environment = runtime.journal.environment
         self._afresh = partial(player_of, program, claim.run_id, environment)
         self._session = self._afresh()
-        self._hold = claim
+        self.hold = claim
         self._claim: Claim | None = None  # one that came before we knew we had parked
         self._outcomes: list[Draft] = []
         self._inbox: tuple[InboxRow, ...] = ()
@@ -325,7 +325,7 @@ class ActiveRun:
         self._peek = False
         command = AppendRecords(
             self.run_id,
-            self._hold.epoch,
+            self.hold.epoch,
             move.length_before,
             move.entries,
             move.headers,
@@ -369,7 +369,7 @@ class ActiveRun:
 
     def _take(self, claim: Claim) -> None:
         self._claim = None
-        self._hold = claim
+        self.hold = claim
         self._inbox = claim.inbox
         self._asked_pause = claim.asked
         self._fresh = True
@@ -426,7 +426,7 @@ class ActiveRun:
     async def _pause(self, pause: Pause, *, kept: tuple[Draft, ...] = ()) -> None:
         runtime = self._runtime
         answer = await runtime.commit_surely(
-            PauseRun(self.run_id, self._hold.epoch, pause, self._inbox_through, kept)
+            PauseRun(self.run_id, self.hold.epoch, pause, self._inbox_through, kept)
         )
         if isinstance(answer, Refused):
             self._lose(answer)
@@ -453,7 +453,7 @@ class ActiveRun:
         assert isinstance(refused.error, LeaseLost | Conflict)
         log.warning("run %s was given up here: %s", self.run_id, refused.error)
         self._leave()
-        self._runtime.start(self._runtime.give_back, self._claim or self._hold)
+        self._runtime.start(self._runtime.give_back, self._claim or self.hold)
 
 
 def _why(runtime: Runtime, program: Program, reason: str, message: str) -> Pause:

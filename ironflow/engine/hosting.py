@@ -76,6 +76,11 @@ class Hosting:
             return False
         return carried.function_id not in self._runtime.outside.functions
 
+    def epoch_of(self, run_id: str) -> int | None:
+        """Return the epoch under which this engine holds a run; None: it does not."""
+        carried = self._runtime.active.get(run_id)
+        return None if carried is None else carried.hold.epoch
+
     def abandon(self, run_id: str) -> None:
         """Let a run stand as it is in the journal, until this engine is opened again.
 

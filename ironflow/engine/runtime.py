@@ -34,6 +34,7 @@ class Carried(Protocol):
 
     run_id: str
     function_id: str
+    hold: Claim  # under which it is carried on
 
     def new_inbox(self) -> None:
         """Say that inbox rows may wait."""

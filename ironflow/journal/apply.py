@@ -34,6 +34,7 @@ from ironflow.journal.base import (
     ImportEvents,
     ImportRun,
     JournalCommand,
+    NoteLost,
     NoteWorker,
     PauseRun,
     PutDocument,
@@ -77,6 +78,7 @@ def _keep(
     | FireTimer
     | CountClaims
     | ForgiveClaims
+    | NoteLost
     | NoteWorker
     | DeleteRuns
     | DeleteEvents
@@ -101,6 +103,7 @@ def _keep_going(
     | FireTimer
     | CountClaims
     | ForgiveClaims
+    | NoteLost
     | NoteWorker,
 ) -> Answer:
     """Carry out a command that comes from the engine itself."""
@@ -111,7 +114,7 @@ def _keep_going(
             return Done(events.deliver(view))
         case FireTimer():
             return _fire(view, command)
-        case CountClaims() | ForgiveClaims() | NoteWorker():
+        case CountClaims() | ForgiveClaims() | NoteLost() | NoteWorker():
             return claims.carry_out(view, command)
         case _:
             assert_never(command)

@@ -18,6 +18,7 @@ from ironflow.journal.base import (
     ForgiveClaims,
     Hold,
     Lost,
+    NoteLost,
     NoteWorker,
     Pause,
     RunRow,
@@ -28,7 +29,7 @@ POISON: Final = "poison"
 
 
 def carry_out(
-    view: View, command: CountClaims | ForgiveClaims | NoteWorker
+    view: View, command: CountClaims | ForgiveClaims | NoteLost | NoteWorker
 ) -> Counted | Done:
     """Carry out a command about claims."""
     match command:
@@ -36,6 +37,8 @@ def carry_out(
             return count(view, command)
         case ForgiveClaims():
             return forgive(view, command)
+        case NoteLost():
+            return lose(view, command)
         case NoteWorker():
             return note(view, command)
         case _:
@@ -69,6 +72,18 @@ def forgive(view: View, command: ForgiveClaims) -> Done:
         fruitless = _fruitless(row, hold)
         if hold.epoch == epoch and fruitless:
             view.put_run(replace(row, claims=fruitless - 1))
+            changed = True
+    return Done(changed)
+
+
+def lose(view: View, command: NoteLost) -> Done:
+    """Say which worker was lost, without counting these claims."""
+    changed = False
+    for run_id, epoch in command.claims:
+        row, hold = runs.existing(view, run_id), view.hold(run_id)
+        if hold.epoch == epoch:
+            lost = Lost(command.worker, command.why, command.now, hold.length)
+            view.put_run(replace(row, lost=lost))
             changed = True
     return Done(changed)
 

@@ -47,7 +47,12 @@ from ironflow.journal.rows import (
     TimerRow,
     WaitRow,
 )
-from ironflow.journal.suspicions import CountClaims, ForgiveClaims, NoteWorker
+from ironflow.journal.suspicions import (
+    CountClaims,
+    ForgiveClaims,
+    NoteLost,
+    NoteWorker,
+)
 from ironflow.records import Entry, EventData, Record
 
 # Rows, lists and the commands of other files are part of the contract: import them
@@ -70,6 +75,7 @@ __all__ = [
     "InboxRow",
     "Lost",
     "MatchPath",
+    "NoteLost",
     "NoteWorker",
     "Pause",
     "PauseRun",
@@ -199,6 +205,7 @@ JournalCommand = (
     | ResumeRun
     | CountClaims
     | ForgiveClaims
+    | NoteLost
     | NoteWorker
     | ImportRun
     | ImportEvents

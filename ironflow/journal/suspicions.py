@@ -29,6 +29,20 @@ class ForgiveClaims:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteLost:
+    """The worker that was at the runs of these claims was lost. Answer: `Done`.
+
+    The rows of the runs say so, and `why`; nothing is counted. Claims that have ended are
+    passed over.
+    """
+
+    claims: tuple[tuple[str, int], ...]
+    now: int
+    worker: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoteWorker:
     """This worker carries on, under these claims, what another lost. Answer: `Done`.
 

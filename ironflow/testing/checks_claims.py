@@ -9,6 +9,7 @@ from ironflow.journal.base import (
     ForgiveClaims,
     Hint,
     Lost,
+    NoteLost,
     NoteWorker,
     ResumeRun,
 )
@@ -132,12 +133,31 @@ async def check_a_run_says_which_worker_was_lost(open_journal: OpenJournal) -> N
         require(not changed, what="nothing is said of a run that no worker has lost")
 
 
+async def check_a_run_says_so_without_being_counted(open_journal: OpenJournal) -> None:
+    """However often its workers are lost: they may have ended for another's sake."""
+    scene = Scene("lost_uncounted", open_journal)
+    async with scene.open():
+        holder = await scene.start()
+        for number in range(_TIMES + 2):
+            lose = NoteLost(_claims(holder), number, "one", "its stream ended")
+            changed = await scene.done(lose, what="a worker was lost")
+            require(changed, what="a run that is held says so")
+        lost = Lost("one", "its stream ended", _TIMES + 1, 1)
+        expect(await _lost(scene, holder), lost, what="the last that was lost")
+        row = (await scene.summary(holder.run_id)).row
+        expect((row.claims, row.pause), (0, None), what="what was counted")
+        ended = tuple((run_id, epoch + 1) for run_id, epoch in _claims(holder))
+        changed = await scene.done(NoteLost(ended, 9, "two", "late"), what="no claim")
+        require(not changed, what="nothing is said under a claim that has ended")
+
+
 async def _lost(scene: Scene, holder: Holder) -> Lost | None:
     return (await scene.summary(holder.run_id)).row.lost
 
 
 CLAIM_CHECKS = (
     check_claims_that_bring_nothing_pause_a_run,
+    check_a_run_says_so_without_being_counted,
     check_a_record_makes_the_count_begin_anew,
     check_a_claim_is_forgiven,
     check_a_run_says_which_worker_was_lost,

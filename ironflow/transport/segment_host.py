@@ -28,7 +28,9 @@ from ironflow.interpreter.program import Body, Program, RunView
 from ironflow.interpreter.segments import SegmentSession
 from ironflow.interpreter.segments_fold import RULES
 from ironflow.journal.base import FunctionRow
-from ironflow.transport.segment_book import Book, Receipt
+from ironflow.transport.segment_book import Book
+from ironflow.transport.segment_jobs import Receipt
+from ironflow.transport.segment_moves import Moves
 from ironflow.transport.segment_push import PushCaller
 from ironflow.transport.segment_workers import PublishedWorkers
 from ironflow.transport.workers import Workers
@@ -61,7 +63,8 @@ class SegmentHost:
         self._alarms = alarms
         self._push = push
         push.changed = self._stand_of_endpoint
-        self.book: Final = Book(hosting.clock, alarms)
+        self.moves: Final = Moves(hosting)
+        self.book: Final = Book(hosting.clock, alarms, self.moves)
         self.workers: Final = PublishedWorkers(
             hosting.clock, alarms, self.book, table, changed=self._stand
         )

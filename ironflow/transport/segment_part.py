@@ -48,6 +48,7 @@ class Segments:
         )
         context.nursery.start_soon(alarms.run)
         context.nursery.start_soon(push.run)
+        context.nursery.start_soon(host.moves.run)
         context.nursery.start_soon(_look_often, host)
         context.nursery.start_soon(_close_in_time, context, host)
 

@@ -16,8 +16,8 @@ from ironflow.interpreter.segments_news import News
 from ironflow.transport.handlers.endpoint import query_of
 from ironflow.transport.http.messages import HttpError, Request, Response
 from ironflow.transport.http.router import Parameters, Router
-from ironflow.transport.segment_book import Assignment, Receipt, Stale
 from ironflow.transport.segment_host import SegmentHost
+from ironflow.transport.segment_jobs import Assignment, Receipt, Stale
 from ironflow.wire import documents, segments
 from ironflow.wire.documents import Document
 from ironflow.wire.segments import Report

@@ -1,7 +1,8 @@
 """Workers of the published SDKs that hold a stream: jobs and words in both directions.
 
-A worker that loses its stream goes on with its jobs and comes back: it keeps their leases
-for as long as they last. What it says under another lease is passed over, without a word.
+A worker that loses its stream goes on with its jobs and comes back. Others may have them
+meanwhile; those that nobody has taken it keeps, if it still knows them. What it says under
+another lease is passed over, without a word.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,8 +16,8 @@ from ironflow.errors import ConfigurationError, ValueRejected
 from ironflow.interpreter import failures
 from ironflow.interpreter.segments_news import News
 from ironflow.transport.http.messages import ClientGone
-from ironflow.transport.segment_book import Assignment, Stale
 from ironflow.transport.segment_host import SegmentHost
+from ironflow.transport.segment_jobs import Assignment, Stale
 from ironflow.transport.segment_workers import PublishedWorker
 from ironflow.wire import segments_stream as codec
 from ironflow.wire.errors import ConnectError, malformed
@@ -36,10 +37,12 @@ from ironflow.wire.proto.worker import (
 )
 from ironflow.wire.segments import Report
 
-HEARTBEAT_MS: Final = 10_000
+HEARTBEAT_MS: Final = 3_000
 
 _POLL_US: Final = 60 * 1_000_000
 _BUSY_US: Final = 1_000_000  # until a worker that had no room is asked again
+_QUIET_US: Final = 1_000_000  # then a worker that came back has said what it had to say
+_BEGIN_US: Final = 5_000_000  # from a job sent again to the heartbeat that must name it
 _UNSAID_MAX: Final = 256  # reports of a job that are read before they are recorded
 _TOLD: Final = (
     "step_completed",
@@ -73,7 +76,8 @@ async def serve_stream(
     try:
         await stream.serve(receive, stopping)
     finally:
-        host.workers.leave(worker.id, only=worker, keeps_jobs=True)
+        if not stopping.is_set():  # else the next server has the runs
+            host.workers.stream_ended(worker)
 
 
 @final
@@ -85,7 +89,7 @@ class _Stream:
         self._book = host.book
         self._worker = worker
         self._send = send
-        self._inherited = set(self._book.jobs_of(worker.id))
+        self._must_know_at = 0  # what was sent again
         self._busy_until = 0
         self._is_draining = False
         self._room = trio.Event()  # there may be
@@ -93,6 +97,8 @@ class _Stream:
         self._revoked: list[str] = []
         self._news = trio.Event()  # something was revoked
         worker.revoked = self._revoke
+        # Jobs of an earlier stream, which the worker may still know or not.
+        self._inherited = set(self._book.come_back(worker))
 
     async def serve(self, receive: Receive, stopping: trio.Event) -> None:
         """Serve until the worker ends the stream, or comes back over another one."""
@@ -113,6 +119,7 @@ class _Stream:
             nursery.start_soon(stop)
             nursery.start_soon(self._assign)
             nursery.start_soon(self._tell_revoked)
+            nursery.start_soon(self._send_again)
             with suppress(ClientGone):
                 await self._listen(receive)
             nursery.cancel_scope.cancel()
@@ -140,6 +147,25 @@ class _Stream:
                 job = codec.assignment(found.segment, found.lease, {})
                 await self._send(EngineMessage(job=job))
 
+    async def _send_again(self) -> None:
+        """Send what was given out over an earlier stream, under the leases that it has.
+
+        A process that still has a job pays no attention; a new one under the same id begins
+        it. The older SDK would execute it beside itself: its ids are of one process, and
+        what it does not know its heartbeats will show.
+        """
+        worker = self._worker
+        if not worker.drops_what_it_has:
+            return
+        while self._inherited and worker.heard_at + _QUIET_US > self._host.now():
+            await self._host.wait_until(worker.heard_at + _QUIET_US)
+        self._must_know_at = self._host.now() + _BEGIN_US
+        for run_id in sorted(self._inherited):
+            found = self._book.again(worker.id, run_id)
+            if found is not None:
+                job = codec.assignment(found.segment, found.lease, {})
+                await self._send(EngineMessage(job=job))
+
     def _revoke(self, run_id: str) -> None:
         self._revoked.append(run_id)
         self._news.set()
@@ -161,6 +187,8 @@ class _Stream:
             self._worker.heard_at = self._host.now()
             if message.heartbeat is not None:
                 await self._heartbeat(message.heartbeat)
+            elif message.step_started is not None:
+                self._is_at(message.step_started.job_id)
             elif message.job_ack is not None:
                 self._acknowledge(message.job_ack)
             elif message.job_nack is not None:
@@ -188,10 +216,16 @@ class _Stream:
             receipt = self._book.report(run_id, *fence, report)
         except Stale:
             return
+        self._inherited.discard(run_id)
         if report.is_last:
             self._room.set()
         if self._book.backlog(run_id) > _UNSAID_MAX:
             await self._host.durable(receipt)
+
+    def _is_at(self, run_id: str) -> None:
+        """A worker is at a job of an earlier stream: it need not be sent again."""
+        if run_id in self._inherited and self._book.renew(self._worker.id, run_id):
+            self._inherited.discard(run_id)
 
     def _acknowledge(self, ack: JobAck) -> None:
         with suppress(Stale):
@@ -230,7 +264,9 @@ class _Stream:
 
     def _take_back(self, heartbeat: WorkerHeartbeat) -> None:
         """Queue the jobs of an earlier stream that the worker does not know any more."""
-        known = {job.run_id or job.job_id for job in heartbeat.jobs}
-        for run_id in self._inherited - known:
+        self._inherited -= {job.run_id or job.job_id for job in heartbeat.jobs}
+        if self._must_know_at > self._host.now():
+            return  # it may have been said before what was sent again was heard
+        for run_id in self._inherited:
             self._book.take_back(self._worker.id, run_id)
         self._inherited.clear()

@@ -12,6 +12,7 @@ from typing import cast, final
 from ironflow import limits
 from ironflow.engine.alarms import Alarm, Alarms
 from ironflow.engine.clock import Clock
+from ironflow.engine.log import log
 from ironflow.transport.http.messages import HttpError
 from ironflow.transport.segment_book import Book
 from ironflow.transport.workers import WorkerInfo, Workers
@@ -53,6 +54,11 @@ class PublishedWorker:
         The older SDK, which is not Python's, takes every row for a completed one.
         """
         return not self.runtime or "python" in self.runtime.lower()
+
+    @property
+    def drops_what_it_has(self) -> bool:
+        """Say whether it passes over a job that it is at and is sent again: Python's does."""
+        return "python" in self.runtime.lower()
 
     def info(self) -> WorkerInfo:
         """Return it as the table of all workers shows it."""
@@ -167,10 +173,11 @@ class PublishedWorkers:
         self,
         worker_id: str,
         *,
+        why: str = "it registered again",
         only: PublishedWorker | None = None,
         keeps_jobs: bool = False,
     ) -> None:
-        """Forget a worker and queue its jobs again.
+        """Forget a worker, and queue its jobs again, which say `why`.
 
         `only`: unless it came back since. `keeps_jobs`: for as long as their leases last.
         """
@@ -184,12 +191,30 @@ class PublishedWorkers:
         if worker.forget is not None:
             worker.forget()
         if not keeps_jobs:
-            self._book.worker_gone(worker_id)
+            self._book.worker_gone(worker_id, why)
         for function_id in worker.functions:
             self._serving[function_id] -= 1
             if not self._serving[function_id]:
                 del self._serving[function_id]
                 self._changed(function_id)
+
+    def stream_ended(self, worker: PublishedWorker) -> None:
+        """Forget a worker whose stream has ended, unless it has another one by now.
+
+        Others may have its jobs at once; until they do, it may come back to them.
+        """
+        if self._workers.get(worker.id) is not worker:
+            return
+        self.leave(worker.id, keeps_jobs=True)
+        why = "its stream ended"
+        lost = self._book.loosen(worker.id, why)
+        if lost:
+            log.warning(
+                "worker %s was lost: %s; %d runs of it go to others",
+                worker.id,
+                why,
+                len(lost),
+            )
 
     def serve(self, function_id: str) -> bool:
         """Say whether a worker is there that can execute this function."""
@@ -203,7 +228,8 @@ class PublishedWorkers:
         if worker.heard_at + limits.SEGMENT_SILENCE_US_MAX > self._clock.now():
             self._watch(worker)
         else:
-            self.leave(worker.id, only=worker)
+            silence = limits.SEGMENT_SILENCE_US_MAX // 1_000_000
+            self.leave(worker.id, why=f"it said nothing for {silence} s", only=worker)
 
 
 def _labels(source: Document) -> dict[str, str]:

@@ -26,6 +26,28 @@ async def test_a_job_without_a_word_is_given_to_another() -> None:
         assert (answer.status, answer.document["error"]) == (409, "STALE_EXECUTION")
 
 
+async def test_a_run_says_which_worker_lost_it_and_who_has_it() -> None:
+    async with open_scene() as scene:
+        first = await scene.started()
+        second = await scene.worker("w2")
+        run_id = await scene.emit()
+        await first.job()
+
+        await scene.advance("60s")
+        await first.heartbeat()
+        await second.heartbeat()
+        await scene.advance("30s")
+        lost = (await scene.run(run_id))["lost"]
+        again = await second.job()
+        await second.tell(again, "completed")
+        run = await scene.run(run_id)
+
+    assert (lost["worker"], lost["by"]) == ("w1", None)
+    assert lost["why"] == "it said nothing of the job for 90 s"
+    assert (run["lost"]["worker"], run["lost"]["by"]) == ("w1", "w2")
+    assert run["status"] == "completed"
+
+
 async def test_a_heartbeat_renews_the_leases_of_the_jobs_it_names() -> None:
     async with open_scene() as scene:
         worker = await scene.started()

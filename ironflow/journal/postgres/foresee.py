@@ -23,6 +23,7 @@ from ironflow.journal.base import (
     ImportEvents,
     ImportRun,
     JournalCommand,
+    NoteLost,
     NoteWorker,
     PauseRun,
     PutDocument,
@@ -103,6 +104,7 @@ def _of_engine(
     command: RegisterFunctions
     | CountClaims
     | ForgiveClaims
+    | NoteLost
     | NoteWorker
     | DeliverEvents
     | DeleteRuns
@@ -111,7 +113,7 @@ def _of_engine(
     match command:
         case RegisterFunctions():
             yield from (PausedOf(function.id) for function in command.functions)
-        case CountClaims() | ForgiveClaims() | NoteWorker():
+        case CountClaims() | ForgiveClaims() | NoteLost() | NoteWorker():
             yield from (RunOf(pg.run(run_id)) for run_id, _ in command.claims)
         case DeliverEvents():
             yield Seeking(pg.NO_RUN, 0)
