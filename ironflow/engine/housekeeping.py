@@ -19,7 +19,7 @@ class Housekeeping:
     """The sweeps of one engine; `pack_after_us` is an age after the end, 0: pack nothing."""
 
     def __init__(
-        self, runtime: Runtime, retention: Retention | None, *, pack_after_us: int
+        self, runtime: Runtime, retention: Retention, *, pack_after_us: int
     ) -> None:
         self._runtime: Final = runtime
         self._retention: Final = retention
@@ -31,18 +31,18 @@ class Housekeeping:
         while True:
             await runtime.wait_until(runtime.clock.now() + pause)
             pause = limits.RETENTION_PAUSE_US_DEFAULT
-            await self._delete()
-            await self._pack()
+            if await self._delete() or self._pack_after_us:
+                await self._pack()
 
-    async def _delete(self) -> None:
-        if self._retention is None:
-            return
+    async def _delete(self) -> bool:
+        """Sweep; say whether anything may have gone."""
         try:
-            await self._retention.sweep()
+            return await self._retention.sweep()
         except JournalFailed:
             raise  # the engine stops
         except JournalError as error:
             log.error("what is past its retention stays for now: %s", error)
+            return True
 
     async def _pack(self) -> None:
         runtime, journal = self._runtime, self._runtime.journal

@@ -117,12 +117,14 @@ async def run_engine(
     hooks: Hooks | None = None,
     cached: int = limits.RUNS_CACHED_MAX,
     apart: bool = False,
+    keeps_house: bool = True,
 ) -> AsyncGenerator[Engine]:
     """Do what `open_engine` does on a journal that is open and stays so.
 
     `hooks` stand between the engine and the step functions, for tests and traces. `cached`
     is how many parked runs keep their code in memory. `apart`: each run commits by
-    itself, for a journal whose answers to one run say nothing of the others.
+    itself, for a journal whose answers to one run say nothing of the others. Without
+    `keeps_house` nothing is deleted or packed: somebody else does it.
     """
     patience = parse_duration(shutdown, option="shutdown") / 1_000_000
     loop = asyncio_loop or AsyncioLoop()
@@ -142,6 +144,12 @@ async def run_engine(
             runtime.apart = apart
             ages = _ages(retention, pack_after)
             await _begin(runtime, app, only, ages)
+            if keeps_house:
+                sweeps = Retention(runtime, kept_us=ages.kept_us)
+                keeping = Housekeeping(
+                    runtime, sweeps, pack_after_us=ages.pack_after_us
+                )
+                runtime.start(keeping.run)
             async with _ending(runtime, patience):
                 yield Engine(runtime)
     except BaseExceptionGroup as group:
@@ -175,26 +183,20 @@ def _age(value: Duration | None, *, option: str) -> int:
 async def _begin(
     runtime: Runtime, app: App, only: Callable[[Claim], bool] | None, ages: _Ages
 ) -> None:
-    retentions = await _register(runtime, app, kept_us=ages.kept_us)
+    await _register(runtime, app, kept_us=ages.kept_us)
     runtime.stop_watching = runtime.journal.watch(runtime.hint)
     runtime.start(runtime.alarms.run)
     runtime.start(_claim_runs, runtime, only)
     runtime.start(_fire_timers, runtime)
     runtime.start(_deliver, runtime)
     runtime.start(Watchdog(runtime).run)
-    retention = None
-    if any(retentions.values()) or ages.kept_us:
-        retention = Retention(runtime, retentions, events_us=ages.kept_us)
-    if retention is not None or ages.pack_after_us:
-        keeping = Housekeeping(runtime, retention, pack_after_us=ages.pack_after_us)
-        runtime.start(keeping.run)
     runtime.look.set()
     runtime.timers_due.set()
     runtime.undelivered.set()
 
 
-async def _register(runtime: Runtime, app: App, *, kept_us: int) -> dict[str, int]:
-    """Make the app's functions known; return how long the runs of each are kept."""
+async def _register(runtime: Runtime, app: App, *, kept_us: int) -> None:
+    """Make the app's functions known."""
     rows = tuple(
         FunctionRow(
             id=program.id,
@@ -210,7 +212,6 @@ async def _register(runtime: Runtime, app: App, *, kept_us: int) -> dict[str, in
         for program in app.programs.values()
     )
     await runtime.commit_one(RegisterFunctions(rows, runtime.clock.now()))
-    return {row.id: row.retention_us for row in rows}
 
 
 @asynccontextmanager

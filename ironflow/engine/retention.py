@@ -2,10 +2,11 @@
 
 A *sweep* looks at all runs, newest first, a page at a time. It asks the journal to
 delete what has had its time; whether that is so is decided there. It keeps nothing: a
-sweep that is cut off at any point begins again after the next start.
+sweep that is cut off at any point begins again after the next start. The registry says how
+long runs are kept, also those that others carry on.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, final
 
 import trio
@@ -20,27 +21,36 @@ from ironflow.journal.base import (
     RunQuery,
     RunSummary,
 )
-from ironflow.policy.retention import is_past
+from ironflow.policy.retention import KEPT_FOR_EVER, is_past, retention_of
 
 
 @final
 class Retention:
     """The sweeps of one engine.
 
-    `retentions` are those of its functions, `events_us` is that of events, 0 for ever.
+    `kept_us` is the retention of events, and of runs whose function has none; 0 for ever.
     """
 
-    def __init__(
-        self, runtime: Runtime, retentions: Mapping[str, int], *, events_us: int
-    ) -> None:
+    def __init__(self, runtime: Runtime, *, kept_us: int) -> None:
         self._runtime: Final = runtime
-        self._retentions: Final = retentions
-        self._events_us: Final = events_us
+        self._kept_us: Final = kept_us
+        self._retentions: dict[str, int] = {}  # of the functions, as of this sweep
 
-    async def sweep(self) -> None:
-        """Delete what is past its retention now."""
+    async def sweep(self) -> bool:
+        """Delete what is past its retention now; say whether anything has one."""
+        rows = await self._runtime.journal.functions()
+        self._retentions = {
+            row.id: retention_of(row.retention_us, default_us=self._kept_us)
+            for row in rows
+        }
+        if not (self._kept_us or any(self._retentions.values())):
+            return False
+        await self._sweep()
+        return True
+
+    async def _sweep(self) -> None:
         now = self._runtime.clock.now()
-        before = now - self._events_us if self._events_us else 0
+        before = now - self._kept_us if self._kept_us else 0
         last_old = await self._last_event(before) if before else 0
         through = await self._sweep_runs(now, last_old)
         if through:
@@ -68,7 +78,8 @@ class Retention:
         It is `through` at most, where the log ended or went on before: a run that begins
         meanwhile looks back at later events only.
         """
-        await self._repeat(DeleteRuns((), now))
+        delete = DeleteRuns((), now, default_us=self._kept_us)
+        await self._repeat(delete)
         limit, cursor = limits.RETENTION_RUNS_PER_COMMIT_MAX, ""
         while not self._runtime.closing:
             query = RunQuery(cursor=cursor, limit=limit)
@@ -80,7 +91,7 @@ class Retention:
                 elif self._may_be_past(summary, now):
                     old.append(summary.row.run_id)
             if old:
-                await self._repeat(DeleteRuns(tuple(old), now))
+                await self._repeat(replace(delete, run_ids=tuple(old)))
             if len(page) < limit:
                 return through
             cursor = page[-1].row.run_id
@@ -95,13 +106,11 @@ class Retention:
             if not answer.changed:
                 break
             if isinstance(command, DeleteRuns):
-                command = DeleteRuns((), command.now)
+                command = replace(command, run_ids=())
             await trio.lowlevel.checkpoint()
 
     def _may_be_past(self, summary: RunSummary, now: int) -> bool:
-        """Leave out what is not; of functions of other apps the journal knows more."""
+        """Leave out what is not; of a function that comes meanwhile the journal knows."""
         row = summary.row
-        retention_us = self._retentions.get(row.function_id)
-        return retention_us is None or is_past(
-            row.ended_at, retention_us=retention_us, now=now
-        )
+        retention_us = self._retentions.get(row.function_id, KEPT_FOR_EVER)
+        return is_past(row.ended_at, retention_us=retention_us, now=now)

@@ -9,7 +9,7 @@ from itertools import takewhile
 from ironflow import limits
 from ironflow.journal.base import CLOSED, DeleteEvents, DeleteRuns, Done, RunRow
 from ironflow.journal.view import View
-from ironflow.policy.retention import KEPT_FOR_EVER, is_past
+from ironflow.policy.retention import KEPT_FOR_EVER, is_past, retention_of
 
 
 def delete(view: View, command: DeleteRuns | DeleteEvents) -> Done:
@@ -33,16 +33,19 @@ def _delete_runs(view: View, command: DeleteRuns) -> Done:
 def _may_go(view: View, row: RunRow, command: DeleteRuns) -> bool:
     if row.status not in CLOSED:
         return False
-    if not command.asked and not _is_past(view, row, now=command.now):
+    if not command.asked and not _is_past(view, row, command):
         return False
     parent = view.run(row.parent_run) if row.parent_run else None
     return parent is None or parent.status in CLOSED
 
 
-def _is_past(view: View, row: RunRow, *, now: int) -> bool:
+def _is_past(view: View, row: RunRow, command: DeleteRuns) -> bool:
     function = view.functions().get(row.function_id)  # of an import there may be none
-    retention_us = function.retention_us if function else KEPT_FOR_EVER
-    return is_past(row.ended_at, retention_us=retention_us, now=now)
+    own_us, default_us = KEPT_FOR_EVER, KEPT_FOR_EVER
+    if function is not None:
+        own_us, default_us = function.retention_us, command.default_us
+    retention_us = retention_of(own_us, default_us=default_us)
+    return is_past(row.ended_at, retention_us=retention_us, now=command.now)
 
 
 def _delete_events(view: View, command: DeleteEvents) -> Done:

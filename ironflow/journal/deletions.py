@@ -11,12 +11,14 @@ class DeleteRuns:
     the records of a long run go in several commits. Those that are not past it stay,
     and so does a child whose parent has not ended. A run that is forgotten is there for
     nobody any more, whether its records have gone or not. `asked`: somebody wants these
-    runs gone, whatever their function's retention.
+    runs gone, whatever their function's retention. `default_us` is the retention of
+    functions in the registry that have none of their own, 0 for ever.
     """
 
     run_ids: tuple[str, ...]
     now: int
     asked: bool = False
+    default_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

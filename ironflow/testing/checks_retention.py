@@ -102,6 +102,28 @@ async def check_a_run_goes_when_it_is_asked(open_journal: OpenJournal) -> None:
         expect(await journal.run(holder.run_id), None, what="the run")
 
 
+async def check_a_default_is_for_functions_without_retention(
+    open_journal: OpenJournal,
+) -> None:
+    """One of its own stands, and of a function that is in no registry nothing is known."""
+    scene = Scene("default", open_journal)
+    async with scene.open():
+        own = await _start(scene)
+        plain = await scene.start("plain")
+        for holder in (own, plain):
+            await holder.append(completed("pay:0", 1), ended("completed", 1))
+        scene.now += 2 * SECOND_US
+        runs = (own.run_id, plain.run_id)
+        delete = DeleteRuns(runs, scene.now, default_us=3 * SECOND_US)
+        require(not await scene.done(delete, what="too early"), what="both stay")
+        scene.now += 2 * SECOND_US
+        delete = DeleteRuns(runs, scene.now, default_us=3 * SECOND_US)
+        require(await scene.done(delete, what="runs deleted"), what="one goes")
+        await scene.summary(own.run_id)
+        refuse = RequestCancel(plain.run_id, "me", "", scene.now)
+        refused(await scene.commit(refuse), RunNotFound, what="a cancel")
+
+
 async def check_what_has_not_ended_stays(open_journal: OpenJournal) -> None:
     """So does a run of a function without retention."""
     scene = Scene("stays", open_journal)
@@ -354,6 +376,7 @@ async def check_an_event_that_is_still_offered_stays(open_journal: OpenJournal) 
 
 
 RETENTION_CHECKS = (
+    check_a_default_is_for_functions_without_retention,
     check_a_run_goes_when_its_time_is_over,
     check_a_run_goes_when_it_is_asked,
     check_what_has_not_ended_stays,

@@ -78,6 +78,7 @@ async def open_endpoint(
             shutdown=shutdown,
             asyncio_loop=asyncio_loop,
             apart=True,
+            keeps_house=False,
         ),
         trio.open_nursery() as nursery,
     ):

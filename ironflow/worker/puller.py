@@ -75,6 +75,7 @@ async def run_worker(
             clock=server_clock,
             shutdown=worker.shutdown,
             asyncio_loop=asyncio_loop,
+            keeps_house=False,
         ):
             nursery.start_soon(_keep_connected, worker.dial, journal, connected)
             nursery.start_soon(_pass_on, journal.drain_asked, stop)

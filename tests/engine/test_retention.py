@@ -67,6 +67,29 @@ async def test_the_engine_says_it_for_functions_that_do_not(bench: Bench) -> Non
     assert functions_of(bench) == []
 
 
+@pytest.mark.parametrize(
+    ("own", "retention", "left"),
+    [("2h", None, ["plain"]), (None, "2h", []), ("30d", "2h", ["elsewhere"])],
+    ids=["its-own", "the-engine-s", "both"],
+)
+async def test_the_runs_of_functions_that_others_carry_on_go_too(
+    bench: Bench, own: str | None, retention: str | None, left: list[str]
+) -> None:
+    """The registry says how long they are kept, also since this engine has begun."""
+
+    @ironflow.function(id="elsewhere", triggers=["go"], retention=own)
+    async def elsewhere(ctx: Context[Any]) -> str:
+        return "done"
+
+    async with bench.engine(plain, retention=retention) as engine:
+        async with bench.engine(elsewhere):
+            await engine.emit("go")
+            await settle()
+        await bench.clock.advance(4 * HOUR)
+
+    assert functions_of(bench) == left
+
+
 async def test_without_retention_everything_stays(bench: Bench) -> None:
     async with bench.engine(plain, waiting) as engine:
         await engine.emit("go")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -190,3 +191,30 @@ async def test_bytes_from_a_server_that_are_no_frame_end_the_connection(
             nursery.cancel_scope.cancel()
 
     assert len(network.dialled) == 2
+
+
+async def test_a_worker_leaves_what_is_past_its_retention_to_the_server(
+    mock_clock: MockClock,
+) -> None:
+    """It says how long its runs are kept, and the server deletes them."""
+
+    @ironflow.function(id="flow", triggers=["go"], retention="2h")
+    async def flow(ctx: Context[Any]) -> str:
+        return "done"
+
+    async with server() as stage:
+        network, stop = Network(stage), trio.Event()
+        ours = Worker(app=App(functions=[flow]), dial=network.dial, name="w")
+        carry_on = partial(run_worker, ours, stop, clock=stage.clock)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carry_on)
+            await settle()
+            await stage.emit("go")
+            assert stage.engine is not None
+            early = len(await stage.engine.list_runs())
+            await stage.clock.advance(4 * 3600)
+            late = len(await stage.engine.list_runs())
+            stop.set()
+
+    assert (early, late) == (1, 0)
+    assert len(network.dialled) == 1
