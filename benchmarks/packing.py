@@ -5,16 +5,21 @@ for a round of packing: many short histories, and a long one.
 """
 
 import shutil
+import threading
 import time
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import trio
 
 from benchmarks.rows import Row
 from ironflow.journal.base import EmitEvents, Journal
-from ironflow.journal.lmdb import segments
+from ironflow.journal.lmdb import batch, packed, segments, writer
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
 from ironflow.records import Draft
 from ironflow.testing.checks_asks import completed, ended
@@ -32,14 +37,18 @@ def measure(scratch: Path, rounds: int) -> list[Row]:
     """Measure the 99th percentile of commits with and without packing."""
     above: list[float] = []
     besides: list[str] = []
+    work = Work()
     for _ in range(rounds):
-        alone, beside, packed = trio.run(_round, scratch)
+        with noted() as found:
+            alone, beside, done = trio.run(_round, scratch)
+        work.slices.append(max(found.slices))
+        work.swaps.append(max(found.swaps))
         above.append(_percentile(beside, 99) - _percentile(alone, 99))
         besides.append(
             f"alone p50 {_percentile(alone, 50):.2f}, p99 {_percentile(alone, 99):.2f},"
             f" max {max(alone):.1f} ms; beside p50 {_percentile(beside, 50):.2f},"
             f" p99 {_percentile(beside, 99):.2f}, max {max(beside):.1f} ms"
-            f" ({len(beside)} commits); {packed}"
+            f" ({len(beside)} commits); {done}"
         )
     return [
         Row(
@@ -50,8 +59,62 @@ def measure(scratch: Path, rounds: int) -> list[Row]:
             aim=1.0,
             higher=False,
             beside=besides[sorted(range(rounds), key=above.__getitem__)[rounds // 2]],
-        )
+        ),
+        Row(
+            "CPU of a packing thread between two rests, at most",
+            "ms",
+            tuple(work.slices),
+            must=5.0,
+            aim=2.0,
+            higher=False,
+            beside="that of compressing included, which leaves the interpreter to others",
+        ),
+        Row(
+            "CPU of deciding a commit that swaps, at most",
+            "ms",
+            tuple(work.swaps),
+            must=5.0,
+            aim=2.0,
+            higher=False,
+            beside="in the event loop",
+        ),
     ]
+
+
+@dataclass(slots=True)
+class Work:
+    """Processor time of pieces of work, in ms: other work on the machine adds nothing."""
+
+    slices: list[float] = field(default_factory=list[float])
+    swaps: list[float] = field(default_factory=list[float])
+
+
+@contextmanager
+def noted() -> Generator[Work]:
+    """Note what packing does in one piece, in its thread and in the loop."""
+    work = Work()
+    rest, decide = packed.Rests.__call__, batch.decide
+    begun: dict[int, float] = {}  # by thread
+
+    def rested(self: packed.Rests) -> None:
+        thread = threading.get_ident()
+        before = begun.get(thread, time.thread_time())
+        work.slices.append((time.thread_time() - before) * 1_000)
+        rest(self)
+        begun[thread] = time.thread_time()
+
+    def decided(*args: Any, **options: Any) -> Any:
+        began = time.thread_time()
+        made = decide(*args, **options)
+        if any(each.change is not None for each in made.submissions):
+            work.swaps.append((time.thread_time() - began) * 1_000)
+        return made
+
+    with (
+        mock.patch.object(packed.Rests, "__call__", rested),
+        mock.patch.object(writer, "decide", decided),
+    ):
+        yield work
 
 
 def _percentile(values: list[float], percent: int) -> float:

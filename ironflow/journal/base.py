@@ -29,6 +29,7 @@ from ironflow.journal.documents import (
 )
 from ironflow.journal.imports import ImportEvents, ImportRun
 from ironflow.journal.lists import RunCount, RunQuery, RunSummary, shown_status
+from ironflow.journal.packings import Packing
 from ironflow.journal.pauses import PauseRun, RequestPause, ResumeRun
 from ironflow.journal.rows import (
     CLOSED,
@@ -77,6 +78,7 @@ __all__ = [
     "MatchPath",
     "NoteLost",
     "NoteWorker",
+    "Packing",
     "Pause",
     "PauseRun",
     "PutDocument",
@@ -439,14 +441,17 @@ class CountedJournal(Journal, Protocol):
 
 @runtime_checkable
 class PackingJournal(Journal, Protocol):
-    """A journal that keeps histories of runs that ended long ago apart, in segments."""
+    """A journal that packs histories of runs that ended long ago."""
 
-    async def pack(self, *, ended_before: int, go_on: Callable[[], bool]) -> None:
-        """Pack histories of runs that ended before a time; 0: none.
+    async def pack(
+        self, *, ended_before: int, go_on: Callable[[], bool], at_once: bool = False
+    ) -> Packing:
+        """Pack histories of runs that ended before a time; 0: none. Return how much.
 
         Delete as well what nobody needs any more of what was packed. It is one round,
         beside the commits of others, and nothing is read differently after it. It ends
-        early when `go_on` is false, which another thread may ask.
+        early when `go_on` is false, which another thread may ask. A few runs of a day
+        may wait until the day is over, unless all shall be packed `at_once`.
 
         Raises:
             JournalError: it cannot be done now; nothing is lost, try again later.

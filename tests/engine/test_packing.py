@@ -12,6 +12,7 @@ import ironflow
 from ironflow import App, Context, Engine, limits
 from ironflow.engine.open import run_engine
 from ironflow.errors import ConfigurationError, JournalError, JournalFailed
+from ironflow.journal.base import Packing
 from ironflow.journal.lmdb import keys, segments
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
 from ironflow.journal.memory import MemoryJournal
@@ -46,7 +47,10 @@ class PackingTestJournal(TestJournal):
         self.entered = trio.Event()
         self.waits_until_stopped = False
 
-    async def pack(self, *, ended_before: int, go_on: Callable[[], bool]) -> None:
+    async def pack(
+        self, *, ended_before: int, go_on: Callable[[], bool], at_once: bool = False
+    ) -> Packing:
+        assert not at_once
         self.asked.append(ended_before)
         self.entered.set()
         if self.waits_until_stopped:
@@ -54,6 +58,7 @@ class PackingTestJournal(TestJournal):
                 await trio.lowlevel.checkpoint()
         if self.error is not None:
             raise self.error
+        return Packing()
 
 
 async def test_each_sweep_packs_what_is_old_enough(bench: Bench) -> None:

@@ -212,6 +212,19 @@ class Environment:
         self._tables[name] = table
         return True
 
+    def size_of(self, table: str, key: bytes) -> int | None:
+        """Return how long a value is, without a copy of it; None: it is not there.
+
+        Raises:
+            JournalFailed: there are too many readers, or the disk failed.
+        """
+        try:
+            with self._environment.begin(buffers=True) as transaction:
+                value = transaction.get(key, None, self._tables[table])
+                return None if value is None else len(value)
+        except lmdb.Error as error:
+            raise _not_read(error) from error
+
     def snapshot(self) -> Snapshot:
         """Return what is committed now, to be read in a `with` block.
 

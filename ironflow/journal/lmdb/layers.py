@@ -84,6 +84,8 @@ class Layer:
         found = set(self.tails)
         for table in (keys.RUNS, keys.READY):
             found.update(self.tables.get(table, ()))
+        packed = self.tables.get(keys.LOG, ())
+        found.update(key[: -keys.NUMBER_BYTES] for key in packed)
         return found
 
     def take(

@@ -13,6 +13,8 @@ from itertools import islice
 from time import perf_counter
 from typing import Final, final
 
+import msgspec
+
 from ironflow import codec, limits
 from ironflow.errors import JournalDamaged
 from ironflow.journal.lmdb import keys, retention, segments
@@ -54,8 +56,8 @@ class Rests:
         self._begun = perf_counter()
 
 
-@dataclass(slots=True)
-class Todo:
+# None of these is looked at by the collector of garbage, and there may be many.
+class Todo(msgspec.Struct, gc=False):
     """A run to be packed: how long its history is, and up to where it has been packed.
 
     `named` counts the records that are not packed yet by the large payload they name.
@@ -68,21 +70,42 @@ class Todo:
     is_done: bool = False
 
 
-@dataclass(slots=True)
-class Packed:
+class Packed(msgspec.Struct, frozen=True, gc=False):
     """What one commit changes: rows of pages that go (with CRC-32), and places for them.
 
     `taken` are digests of payloads that are in segments now wherever the run names them.
-    `size` is how many bytes the rows have that go.
+    `size` is how many bytes the rows have that go, `more` how many the payloads that
+    went along, `packed` how many of the segment stand for both; `records` were packed.
     """
 
     run: bytes
     length: int
     segment: int
+    gone: tuple[tuple[bytes, int], ...] = ()
+    places: tuple[tuple[bytes, bytes], ...] = ()
+    taken: tuple[bytes, ...] = ()
+    size: int = 0
+    more: int = 0
+    packed: int = 0
+    records: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows a commit changes with it, or looks at."""
+        return len(self.gone) + len(self.places) + len(self.taken)
+
+
+@dataclass(slots=True)
+class _Making:
+    """What is to become a `Packed`."""
+
     gone: list[tuple[bytes, int]] = field(default_factory=list[tuple[bytes, int]])
     places: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     taken: list[bytes] = field(default_factory=list[bytes])
     size: int = 0
+    more: int = 0
+    packed: int = 0
+    records: int = 0
 
 
 # --- into the segment -----------------------------------------------------------------
@@ -129,56 +152,71 @@ class RunPacker:
         """
         if todo.named is None:
             todo.named = self._count(todo.run)
-        value, packed = _Value(), self._new(todo)
+        value, making = _Value(), _Making()
         for key, page in self._pages(todo.run, todo.after):
             if segments.is_place(page):  # of before the run was retried
-                self._put(todo, value, packed, last=todo.after)
+                self._put(todo, value, making, last=todo.after)
                 value = _Value()
             else:
-                value = self._take(todo, value, packed, (key, page))
+                value = self._take(todo, value, making, (key, page))
             todo.after = keys.to_number(key[len(todo.run) :])
-            if packed.places or len(packed.gone) >= limits.PACKED_ROWS_PER_COMMIT_MAX:
-                self._put(todo, value, packed, last=todo.after)
-                yield packed
-                value, packed = _Value(), self._new(todo)
+            if making.places or len(making.gone) >= limits.PACKED_ROWS_PER_COMMIT_MAX:
+                self._put(todo, value, making, last=todo.after)
+                yield self._made(todo, making)
+                value, making = _Value(), _Making()
                 if self.is_full:
                     return
-        self._put(todo, value, packed, last=todo.after)
-        if packed.gone:
-            yield packed
+        self._put(todo, value, making, last=todo.after)
+        if making.gone:
+            yield self._made(todo, making)
         todo.is_done = True
 
-    def _new(self, todo: Todo) -> Packed:
-        return Packed(todo.run, todo.length, self._writer.number)
+    def _made(self, todo: Todo, making: _Making) -> Packed:
+        return Packed(
+            todo.run,
+            todo.length,
+            self._writer.number,
+            tuple(making.gone),
+            tuple(making.places),
+            tuple(making.taken),
+            making.size,
+            making.more,
+            making.packed,
+            making.records,
+        )
 
     def _take(
-        self, todo: Todo, value: _Value, packed: Packed, row: tuple[bytes, bytes]
+        self, todo: Todo, value: _Value, making: _Making, row: tuple[bytes, bytes]
     ) -> _Value:
         """Take a page in; return the value in which the next one goes on."""
         key, page = row
         records = codec.split_page(page)
         first = keys.to_number(key[len(todo.run) :]) - len(records) + 1
         for sequence, record in enumerate(records, first):
-            value.add(self._filled(todo, value, packed, record))
+            value.add(self._filled(todo, value, making, record))
+            self._rests()
             if value.size >= limits.PACKED_BYTES_MIN:
-                self._put(todo, value, packed, last=sequence)
+                self._put(todo, value, making, last=sequence)
                 value = _Value()
-        packed.gone.append((key, zlib.crc32(page)))
-        packed.size += len(page)
+        making.gone.append((key, zlib.crc32(page)))
+        making.size += len(page)
         return value
 
-    def _put(self, todo: Todo, value: _Value, packed: Packed, *, last: int) -> None:
+    def _put(self, todo: Todo, value: _Value, making: _Making, *, last: int) -> None:
         """Write a value, if there is something in it."""
         if value.records:
             page = codec.page(value.records)
             kept = tuple(value.kept)
+            before = self._writer.written
             place = self._writer.add(todo.run, page, last=last, kept=kept)
-            packed.places.append((todo.run + keys.number(last), place))
+            making.packed += self._writer.written - before
+            making.records += len(value.records)
+            making.places.append((todo.run + keys.number(last), place))
             value.records = []
         self._rests()
 
     def _filled(
-        self, todo: Todo, value: _Value, packed: Packed, record: bytes
+        self, todo: Todo, value: _Value, making: _Making, record: bytes
     ) -> bytes:
         """Return a record with its payload, if that goes along."""
         entry = codec.decode(record)
@@ -186,26 +224,33 @@ class RunPacker:
             return record
         assert todo.named is not None
         digest = entry.record.payload_digest
+        has_room = len(making.taken) < limits.PACKED_PAYLOADS_PER_COMMIT_MAX
         payload = self._payload(todo, digest)
-        if payload is None:
+        if payload is None or not has_room:
             value.kept[digest] = None
             return record
         todo.named[digest] -= 1
         if not todo.named[digest]:
-            packed.taken.append(digest)
+            making.taken.append(digest)
+            making.more += len(payload)
         return codec.filled(record, payload)
 
     def _payload(self, todo: Todo, digest: bytes) -> bytes | None:
-        """A payload that this run alone has, and names seldom; else None."""
+        """A payload that this run alone has, names seldom, and is not too large."""
         blob = todo.run[: keys.ENVIRONMENT_BYTES] + digest
-        with self._store.snapshot() as snapshot:
-            found = list(islice(snapshot.scan(keys.BLOBS, blob), 3))
-        if not found or found[0][0] != blob:
+        size = self._store.size_of(keys.BLOBS, blob)
+        if size is None:
             raise JournalDamaged(f"the payload {digest.hex()} is gone")
-        own = blob + todo.run[keys.ENVIRONMENT_BYTES :]
-        is_alone = [key for key, _ in found[1:]] == [own]
-        is_seldom = todo.named is not None and 0 < todo.named[digest] <= NAMED_MAX
-        return found[0][1] if is_alone and is_seldom else None
+        assert todo.named is not None
+        is_seldom = 0 < todo.named[digest] <= NAMED_MAX
+        if size > limits.PACKED_PAYLOAD_BYTES_MAX or not is_seldom:
+            return None
+        with self._store.snapshot() as snapshot:
+            first = blob + bytes(keys.RUN_BYTES)
+            found = snapshot.scan(keys.BLOBS, blob, start=first)
+            has = [key for key, _ in islice(found, 2)]
+            own = blob + todo.run[keys.ENVIRONMENT_BYTES :]
+            return snapshot.get(keys.BLOBS, blob) if has == [own] else None
 
     def _count(self, run: bytes) -> Counter[bytes]:
         """Count which payloads a run names that lie beside its records."""

@@ -10,6 +10,7 @@ import errno
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -20,10 +21,11 @@ import trio
 
 from ironflow import limits
 from ironflow.errors import JournalDamaged, JournalError, JournalFull, JournalNewer
-from ironflow.journal.base import CLOSED, RunRow
-from ironflow.journal.lmdb import keys, opening, rows, segments
-from ironflow.journal.lmdb._lmdb import Environment, Snapshot
+from ironflow.journal.base import Packing
+from ironflow.journal.lmdb import keys, segments
+from ironflow.journal.lmdb._lmdb import Environment
 from ironflow.journal.lmdb.layers import Overlay
+from ironflow.journal.lmdb.old_runs import OldRun, old_runs
 from ironflow.journal.lmdb.packed import (
     Packed,
     Rests,
@@ -32,6 +34,7 @@ from ironflow.journal.lmdb.packed import (
     Todo,
     swap,
 )
+from ironflow.journal.lmdb.run_index import RunIndex
 
 log: Final = logging.getLogger("ironflow.journal")
 
@@ -39,7 +42,6 @@ Change = Callable[[Overlay], None]
 Submit = Callable[[Change], Awaitable[int]]
 """Commits a change of the store's own; returns the number of the newest commit."""
 
-_RUNS_READ_MAX: Final = 64  # with one snapshot
 _UNLINK_TRIES: Final = 20
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -66,58 +68,69 @@ class _Batch:
 class Wanted:
     """What shall be packed: runs that ended before a time, 0 for none.
 
-    `retentions` are those of functions. `go_on` is asked from another thread, often.
+    `retentions` are those of functions. `go_on` is asked from another thread, often. Few
+    runs of a day wait until it is over, unless they shall be packed `at_once`.
     """
 
     ended_before: int
     retentions: Mapping[str, int]
     go_on: Callable[[], bool]
+    at_once: bool = False
 
 
 @final
 class Packer:
-    """Packs for the owner of a journal, in one environment of it."""
+    """Packs for the owner of a journal, in one environment of it.
+
+    `bring_in` lets LMDB have all that is committed; `index` is that of runs, if any.
+    """
 
     def __init__(
-        self, store: Environment, directory: Path, *, environment: int, submit: Submit
+        self,
+        store: Environment,
+        directory: Path,
+        *,
+        environment: int,
+        submit: Submit,
+        bring_in: Callable[[], Awaitable[None]],
+        index: Callable[[], RunIndex | None],
     ) -> None:
         self._store: Final = store
         self._directory: Final = directory
         self._prefix: Final = keys.environment_prefix(environment)
         self._submit: Final = submit
+        self._bring_in: Final = bring_in
+        self._index: Final = index
         self._lock: Final = trio.Lock()
         self._threads: Final = trio.CapacityLimiter(1)
         self._closing = False
-        self._swapped = 0  # number of the last commit that swapped something
         self._known: Final[dict[int, bytes]] = {}  # a row that refers, by segment
 
-    async def pack(self, wanted: Wanted) -> None:
+    async def pack(self, wanted: Wanted) -> Packing:
         """Make a round: delete segments that nobody needs, pack what is wanted.
+
+        Returns what was packed, unless it was stopped.
 
         Raises:
             JournalFull: there is no room for a segment; nothing was changed by it.
             JournalError: a segment cannot be written, or LMDB not be read.
         """
         async with self._lock:
-            if not self._is_caught_up():
-                return  # in LMDB stands what was packed before: a checkpoint comes
             rests = Rests(lambda: wanted.go_on() and not self._closing)
-            try:
+            if wanted.ended_before or segments.numbers(self._directory):
+                # What a quiet journal has is in the log, and what was swapped before.
+                await self._bring_in()
+            with suppress(StoppedError):
                 await self._in_thread(self._unlink, rests)
                 if wanted.ended_before:
-                    await self._pack(wanted, rests)
-            except StoppedError:
-                return
+                    return await self._pack(wanted, rests)
+        return Packing()
 
     async def close(self) -> None:
         """End what is under way."""
         self._closing = True
         with trio.CancelScope(shield=True):
             await self._lock.acquire()  # for ever: nothing begins any more
-
-    def _is_caught_up(self) -> bool:
-        with self._store.snapshot() as snapshot:
-            return opening.last_commits(snapshot).number >= self._swapped
 
     async def _in_thread(self, work: Callable[[Rests], Found], rests: Rests) -> Found:
         try:
@@ -130,63 +143,38 @@ class Packer:
                 " the store meanwhile. Make room or repair the disk"
             ) from error
 
-    async def _pack(self, wanted: Wanted, rests: Rests) -> None:
-        start = self._prefix
-        while start:
-            found, start = await self._in_thread(
-                partial(self._find, wanted, start), rests
-            )
+    async def _pack(self, wanted: Wanted, rests: Rests) -> Packing:
+        packing = Packing()
+        old = old_runs(
+            self._store,
+            self._index(),
+            self._prefix,
+            before=wanted.ended_before,
+            rest=rests,
+        )
+        is_last = False
+        while not is_last:
+            find = partial(_find, wanted, old)
+            found, is_last = await self._in_thread(find, rests)
             for batch in found:
                 while batch.todo:
-                    await self._pack_some(batch, rests)
+                    packing += await self._pack_some(batch, rests)
+        return packing
 
-    async def _pack_some(self, batch: _Batch, rests: Rests) -> None:
+    async def _pack_some(self, batch: _Batch, rests: Rests) -> Packing:
         """Write one segment, and let LMDB refer to it."""
         packed = await self._in_thread(partial(self._write, batch.todo), rests)
         for some in _commits(packed):
             if self._closing:
                 raise StoppedError
-            change = partial(_swap_all, some, batch.changed)
-            self._swapped = await self._submit(change)
-
-    # --- in a thread: what there is to pack ---------------------------------------------
-
-    def _find(
-        self, wanted: Wanted, start: bytes, rests: Rests
-    ) -> tuple[list[_Batch], bytes]:
-        """Return batches of runs that are worth a segment, and where to look on."""
-        groups: dict[Group, _Batch] = {}
-        next_start = b""
-        ended = self._ended(wanted.ended_before, start, rests)
-        for count, (key, row, length) in enumerate(ended, 1):
-            retention_us = wanted.retentions.get(row.function_id, 0)
-            group = Group(retention_us, row.ended_at // keys.DAY_US)
-            batch = groups.setdefault(group, _Batch())
-            batch.todo.append(Todo(key, length))
-            batch.records += length
-            if count == limits.PACKED_RUNS_PER_ROUND_MAX:
-                next_start = key + b"\0"
-                break
-        over = wanted.ended_before // keys.DAY_US  # days before it bring no more runs
-        worth = [
-            batch
-            for group, batch in sorted(groups.items())
-            if group.day < over or batch.records >= limits.SEGMENT_RECORDS_MIN
-        ]
-        return worth, next_start
-
-    def _ended(
-        self, before: int, start: bytes, rests: Rests
-    ) -> Iterator[tuple[bytes, RunRow, int]]:
-        """Yield runs that ended before a time and have pages in LMDB, by their keys."""
-        while start:
-            with self._store.snapshot() as snapshot:
-                scanned = snapshot.scan(keys.RUNS, self._prefix, start=start)
-                page = list(islice(scanned, _RUNS_READ_MAX))
-                found = [*_worth(snapshot, page, before)]
-            rests()
-            yield from found
-            start = page[-1][0] + b"\0" if len(page) == _RUNS_READ_MAX else b""
+            await self._submit(partial(_swap_all, some, batch.changed))
+        swapped = [each for each in packed if each.run not in batch.changed]
+        return Packing(
+            len({each.run for each in swapped}),
+            sum(each.records for each in swapped),
+            sum(each.size + each.more for each in swapped),
+            sum(each.packed for each in swapped),
+        )
 
     # --- in a thread: a segment -----------------------------------------------------------
 
@@ -266,6 +254,31 @@ class Packer:
             return True  # it may
 
 
+def _find(
+    wanted: Wanted, old: Iterator[OldRun], rests: Rests
+) -> tuple[list[_Batch], bool]:
+    """Return batches of the next runs that are worth a segment, and whether all is said."""
+    groups: dict[Group, _Batch] = {}
+    some = 0
+    for key, row, length in islice(old, limits.PACKED_RUNS_PER_ROUND_MAX):
+        some += 1
+        retention_us = wanted.retentions.get(row.function_id, 0)
+        group = Group(retention_us, row.ended_at // keys.DAY_US)
+        batch = groups.setdefault(group, _Batch())
+        batch.todo.append(Todo(key, length))
+        batch.records += length
+        rests()
+    over = wanted.ended_before // keys.DAY_US  # days before it bring no more runs
+    worth = [
+        batch
+        for group, batch in sorted(groups.items())
+        if wanted.at_once
+        or group.day < over
+        or batch.records >= limits.SEGMENT_RECORDS_MIN
+    ]
+    return worth, some < limits.PACKED_RUNS_PER_ROUND_MAX
+
+
 def _packed(packer: RunPacker, todo: Todo) -> Iterator[Packed]:
     """Pack a run as far as it can be read."""
     try:
@@ -276,40 +289,12 @@ def _packed(packer: RunPacker, todo: Todo) -> Iterator[Packed]:
         todo.is_done = True
 
 
-def _worth(
-    snapshot: Snapshot, page: list[tuple[bytes, bytes]], before: int
-) -> Iterator[tuple[bytes, RunRow, int]]:
-    """Yield the runs of a page that can be packed, with their lengths."""
-    for key, data in page:
-        row = _closed(data, before)
-        length = 0 if row is None else _unpacked_length(snapshot, key)
-        if row is not None and length:
-            yield key, row, length
-
-
-def _closed(data: bytes, before: int) -> RunRow | None:
-    """Return the row of a run that ended before a time."""
-    try:
-        row = rows.RUN.decode(data)
-    except JournalDamaged:
-        return None  # `verify` tells of it
-    return row if row.status in CLOSED and row.ended_at < before else None
-
-
-def _unpacked_length(snapshot: Snapshot, run: bytes) -> int:
-    """Return the length of a history whose last records lie in LMDB, else 0."""
-    row = snapshot.last(keys.LOG, run, width=keys.NUMBER_BYTES)
-    if row is None or segments.is_place(row[1]):
-        return 0
-    return keys.to_number(row[0][len(run) :])
-
-
 def _commits(packed: Sequence[Packed]) -> Iterator[list[Packed]]:
     """Yield what each commit shall swap: so much that no other waits long for it."""
     some: list[Packed] = []
     count = size = 0
     for each in packed:
-        count += len(each.gone) + len(each.places)
+        count += each.rows
         size += each.size
         is_much = (
             count > limits.PACKED_ROWS_PER_COMMIT_MAX
@@ -317,7 +302,7 @@ def _commits(packed: Sequence[Packed]) -> Iterator[list[Packed]]:
         )
         if some and is_much:
             yield some
-            some, count, size = [], len(each.gone) + len(each.places), each.size
+            some, count, size = [], each.rows, each.size
         some.append(each)
     if some:
         yield some

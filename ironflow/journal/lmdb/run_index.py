@@ -13,18 +13,19 @@ from typing import Final, Protocol, final
 import msgspec
 
 from ironflow.errors import RunNotFound
-from ironflow.journal.base import RunQuery
-from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.base import CLOSED, RunQuery
+from ironflow.journal.lmdb import keys, rows, segments
 from ironflow.journal.lmdb._lmdb import Changes, Environment, Snapshot
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.row_codec import Decoder
 
 META: Final = "meta"  # what the index is of, and how far it goes
-STATES: Final = "states"  # run -> state, function, parent
+STATES: Final = "states"  # run -> state, function, parent, time in `ENDED`
 LISTS: Final = "lists"  # status, function and status, or parent; then run -> nothing
 COUNTS: Final = "counts"  # function, state -> count, function id
-INDEX_TABLES: Final = (META, STATES, LISTS, COUNTS)
-INDEX_LAYOUT: Final = 1
+ENDED: Final = "ended"  # time of the end, run -> nothing, until the run is packed
+INDEX_TABLES: Final = (META, STATES, LISTS, COUNTS, ENDED)
+INDEX_LAYOUT: Final = 2
 # With more runs to be looked at beside the index, a search without it is as good.
 BEHIND_RUNS_MAX: Final = 50_000
 
@@ -44,6 +45,7 @@ STATES_OF: Final[Mapping[str, bytes]] = {
     "cancelled": b"x",
     "continued": b"n",
 }
+_CLOSED: Final = frozenset(STATES_OF[status] for status in CLOSED)
 STATUS_OF: Final = {state: status for status, state in STATES_OF.items()}
 
 _Edits = dict[str, dict[bytes, bytes | None]]
@@ -80,6 +82,12 @@ class _RunHead(msgspec.Struct, array_like=True):
     created_at: int
     attempt: int = 1
     parent_run: str = ""
+    parent_step: str = ""
+    attached: bool = False
+    continued_from: str = ""
+    continued_to: str = ""
+    first_run: str = ""
+    ended_at: int = 0
 
 
 _decode_head: Final[Decoder] = msgspec.msgpack.Decoder(_RunHead).decode
@@ -110,6 +118,16 @@ def standing(tables: Snapshot | Layered, key: bytes) -> tuple[bytes, str] | None
             status = "queued" if _length(tables, key) == 1 else "running"
     parent = keys.run(head.parent_run) if head.parent_run else b""
     return STATES_OF[status] + keys.text(head.function_id) + parent, head.function_id
+
+
+def _ended(store: Snapshot, run: bytes) -> bytes:
+    """When a closed run ended, unless it is packed: then nothing."""
+    last = store.last(keys.LOG, run, width=keys.NUMBER_BYTES)
+    if last is None or segments.is_place(last[1]):
+        return b""
+    data = store.get(keys.RUNS, run) or b""
+    head: _RunHead = rows.decoded(_decode_head, data, name="a RunRow")
+    return keys.number(max(0, head.ended_at))
 
 
 def _length(tables: Snapshot | Layered, key: bytes) -> int:
@@ -258,11 +276,15 @@ class RunIndex:
 
         `index` was taken before `tables`, or the same process writes both.
         """
-        reach = _reach(index)
-        later = None
-        if reach is not None and reach.built is None:
-            later = _later(tables, reach)
+        later = self.later(index, tables)
         return None if later is None else Indexed(index, tables, later)
+
+    def later(self, index: Snapshot, tables: Layered) -> set[bytes] | None:
+        """Return the runs that have changed beyond the index, as in `beside`."""
+        reach = _reach(index)
+        if reach is None or reach.built is not None:
+            return None
+        return _later(tables, reach)
 
     # --- writing ----------------------------------------------------------------------
 
@@ -282,13 +304,16 @@ class RunIndex:
 
         `rest` is called now and then, so that others may have the interpreter.
         """
-        edits: _Edits = {STATES: {}, LISTS: {}, META: {_META_KEY: _encode(reach)}}
+        edits: _Edits = {STATES: {}, LISTS: {}, ENDED: {}}
+        edits[META] = {_META_KEY: _encode(reach)}
         moves: Counter[tuple[bytes, bytes]] = Counter()
         names: dict[bytes, str] = {}
         with self.environment.snapshot() as snapshot:
             for run in dict.fromkeys(runs):
                 before = snapshot.get(STATES, run)
                 now, name = standing(store, run) or (None, "")
+                if now is not None and now[:1] in _CLOSED:
+                    now += _ended(store, run)
                 if now != before:
                     _edit(edits, run, before, now)
                     move = _count_key(run, before), _count_key(run, now)
@@ -323,11 +348,10 @@ def _later(tables: Layered, reach: Reach) -> set[bytes] | None:
 
 def _edit(edits: _Edits, run: bytes, before: bytes | None, now: bytes | None) -> None:
     edits[STATES][run] = now
-    lists = edits[LISTS]
-    if before is not None:
-        lists.update(dict.fromkeys(_list_keys(run, before)))
-    if now is not None:
-        lists.update(dict.fromkeys(_list_keys(run, now), b""))
+    for state, value in ((before, None), (now, b"")):
+        if state is not None:
+            edits[LISTS].update(dict.fromkeys(_list_keys(run, state), value))
+            edits[ENDED].update(dict.fromkeys(_ended_keys(run, state), value))
 
 
 def _list_keys(run: bytes, state: bytes) -> list[bytes]:
@@ -337,10 +361,22 @@ def _list_keys(run: bytes, state: bytes) -> list[bytes]:
         prefix + _BY_STATE + piece[:1] + place,
         prefix + _BY_FUNCTION + piece[1:] + piece[:1] + place,
     ]
-    parent = state[len(piece) :]
+    parent = _parent(state)
     if parent:
         found.append(prefix + _BY_PARENT + parent + place)
     return found
+
+
+def _parent(state: bytes) -> bytes:
+    """The parent in a row of `STATES`; a time is shorter."""
+    rest = state[1 + keys.DIGEST_BYTES :]
+    return rest[: keys.RUN_BYTES] if len(rest) >= keys.RUN_BYTES else b""
+
+
+def _ended_keys(run: bytes, state: bytes) -> list[bytes]:
+    prefix, place = run[: keys.ENVIRONMENT_BYTES], run[keys.ENVIRONMENT_BYTES :]
+    ended = state[len(_piece(state)) + len(_parent(state)) :]
+    return [prefix + ended + place] if ended else []
 
 
 def _count_key(run: bytes, state: bytes | None) -> bytes:

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, final
 
 import msgspec
 
+from ironflow import limits
 from ironflow.errors import JournalDamaged, JournalFailed, JournalNewer
 from ironflow.journal import whole_file
 from ironflow.journal.lmdb import keys, rows
@@ -26,7 +27,6 @@ from ironflow.journal.row_codec import RowCodec
 
 FOLDER: Final = "segments"
 SEGMENT_FORMAT: Final = 1
-SYNC_BYTES: Final = 1024 * 1024  # so much at once: a commit must not wait for more
 _SUFFIX: Final = ".seg"
 _PART: Final = ".part"
 # Level 6 takes three times as long and spares three per cent.
@@ -326,10 +326,10 @@ class SegmentWriter:
         self._digest.update(data)
         left = memoryview(data)
         while left:
-            count = os.write(self._file, left[:SYNC_BYTES])
+            count = os.write(self._file, left[: limits.SEGMENT_SYNC_BYTES_MAX])
             left = left[count:]
             self._unsynced += count
-            if self._unsynced >= SYNC_BYTES:
+            if self._unsynced >= limits.SEGMENT_SYNC_BYTES_MAX:
                 # Little by little: one flush of all of it would hold up the log's.
                 os.fsync(self._file)
                 self._unsynced = 0

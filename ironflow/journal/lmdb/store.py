@@ -21,6 +21,7 @@ from ironflow.journal.base import (
     Claim,
     Hint,
     JournalCommand,
+    Packing,
     RunSummary,
     shown_status,
 )
@@ -303,6 +304,8 @@ class LmdbJournal(Reads):
             directory,
             environment=memory.environment,
             submit=self._writer.change,
+            bring_in=self._writer.bring_in,
+            index=self._index,
         )
 
     async def commit(self, commands: Sequence[JournalCommand]) -> Sequence[Answer]:
@@ -403,12 +406,15 @@ class LmdbJournal(Reads):
                 hint.ready.add(claim.run_id)
         self._tell(hint)
 
-    async def pack(self, *, ended_before: int, go_on: Callable[[], bool]) -> None:
+    async def pack(
+        self, *, ended_before: int, go_on: Callable[[], bool], at_once: bool = False
+    ) -> Packing:
         """Move histories of runs that ended before a time into segments.
 
         It makes one round, which may take long, beside the commits of others. Where
         `ended_before` is 0, it only deletes segments that nobody needs any more. It
-        ends early when `go_on`, which another thread asks, says so.
+        ends early when `go_on`, which another thread asks, says so. Few runs of a day
+        wait until it is over, unless all shall be packed `at_once`.
 
         Raises:
             JournalFull: there is no room for a segment; nothing was changed by it.
@@ -417,7 +423,8 @@ class LmdbJournal(Reads):
         self._check_open()
         functions = self._memory.functions.items()
         retentions = {each: row.retention_us for each, row in functions}
-        await self._packer.pack(Wanted(ended_before, retentions, go_on))
+        wanted = Wanted(ended_before, retentions, go_on, at_once)
+        return await self._packer.pack(wanted)
 
     def watch(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back after each commit that changed something; return a stop."""

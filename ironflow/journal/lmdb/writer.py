@@ -22,6 +22,7 @@ import trio
 
 from ironflow.errors import IronflowError, JournalError, JournalFailed, JournalFull
 from ironflow.journal.base import Answer, JournalCommand
+from ironflow.journal.lmdb import opening
 from ironflow.journal.lmdb.batch import Batch, Submission, decide, remember
 from ironflow.journal.lmdb.checkpoint import Committed, Worker
 from ironflow.journal.lmdb.head import HeadFile
@@ -78,7 +79,9 @@ class Writer:
         self._refusal: str | None = None
         self._thread: Worker | None = None
         self._checkpoints: Worker | None = None
-        self._parked: trio.lowlevel.Task | None = None  # waits for a checkpoint
+        self._parked: Final[list[trio.lowlevel.Task]] = []  # wait for a checkpoint
+        self._is_checkpointing = False
+        self._is_wanted = False  # a checkpoint, when no batch is under way
         self._room = committed.environment.room()
         self._readers_checked = perf_counter()
 
@@ -127,6 +130,9 @@ class Writer:
                 self._idle = trio.Event()
                 await self._idle.wait()
             await self._empty_log()
+            while self._is_checkpointing:  # another write has failed meanwhile
+                self._committed.hurry()
+                await self._checkpoint_ended()
         for thread in (self._thread, self._checkpoints):
             if thread is not None:
                 thread.stop()
@@ -212,8 +218,8 @@ class Writer:
             self._idle.set()
         if batch.error is None:
             self._settled(batch)
-            if self._log_is_long() and not self._committed.is_freezing:
-                self._begin_checkpoint()
+        if self._refusal is None and (self._is_wanted or self._log_is_long()):
+            self._begin_wanted()
 
     def _settle(self, batch: Batch, running: Submission | None) -> None:
         if batch.error is None:
@@ -238,6 +244,8 @@ class Writer:
             self._refusal = str(error)
             batch.submissions.extend(self._waiting)
             self._waiting.clear()
+            if not self._committed.is_freezing:
+                self._wake_parked()
         for submission in batch.submissions:
             if submission.error is None:
                 submission.error = type(error)(str(error))
@@ -270,6 +278,47 @@ class Writer:
         needed = rows * ROOM_BYTES_PER_ROW + ROOM_HALVES * self._wal.half_bytes
         return needed <= self._room
 
+    @trio.lowlevel.enable_ki_protection
+    async def bring_in(self) -> None:
+        """Bring into LMDB what is committed by now, beside the commits of others.
+
+        Raises:
+            JournalFailed: the disk failed.
+        """
+        number = self._memory.commit_number
+        while self._refusal is None and not self._has_brought_in(number):
+            if not self._committed.is_freezing:
+                self._is_wanted = True
+                if not self._busy:
+                    self._begin_wanted()
+            await self._checkpoint_ended()
+        if self._refusal is not None:
+            raise JournalFailed(self._refusal)
+
+    def _has_brought_in(self, number: int) -> bool:
+        with self._committed.environment.snapshot() as snapshot:
+            return opening.last_commits(snapshot).number >= number
+
+    def _begin_wanted(self) -> None:
+        """Begin a checkpoint if there is something for it; no batch is being written."""
+        self._is_wanted = False
+        if self._committed.is_freezing:
+            return
+        if self._committed.active.last:
+            self._begin_checkpoint()
+        else:
+            self._wake_parked()
+
+    async def _checkpoint_ended(self) -> None:
+        # Neither a cancel nor an interrupt may lose the batch that waits.
+        self._parked.append(trio.lowlevel.current_task())
+        await trio.lowlevel.wait_task_rescheduled(_not_aborted)
+
+    def _wake_parked(self) -> None:
+        for parked in self._parked:
+            trio.lowlevel.reschedule(parked)
+        self._parked.clear()
+
     async def _empty_log(self) -> None:
         """Bring all that the log has into LMDB."""
         committed = self._committed
@@ -284,9 +333,7 @@ class Writer:
             self._begin_checkpoint()
         else:
             self._committed.hurry()
-            # Neither a cancel nor an interrupt may lose the batch that waits.
-            self._parked = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(_not_aborted)
+            await self._checkpoint_ended()
 
     def _begin_checkpoint(self) -> None:
         """Go on in the other half of the log; bring this one into LMDB."""
@@ -294,6 +341,7 @@ class Writer:
             self._checkpoints = Worker("ironflow-checkpoint")
         self._committed.freeze()
         self._wal.switch()
+        self._is_checkpointing = True
         errors: list[Exception] = []
         self._checkpoints.begin(
             partial(self._checkpoint, errors), partial(self._end_checkpoint, errors)
@@ -307,6 +355,7 @@ class Writer:
 
     def _end_checkpoint(self, errors: list[Exception]) -> None:
         environment = self._committed.environment
+        self._is_checkpointing = False
         if errors:
             # The other half may not be overwritten, so the log has no room for long.
             self._refusal = (
@@ -322,9 +371,7 @@ class Writer:
         if now - self._readers_checked > READER_CHECK_SECONDS:
             self._readers_checked = now
             environment.reader_check()
-        if self._parked is not None:
-            parked, self._parked = self._parked, None
-            trio.lowlevel.reschedule(parked)
+        self._wake_parked()
 
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ironflow.journal.base import (
     Answer,
+    Claim,
     DeleteRuns,
     Journal,
     JournalCommand,
@@ -16,7 +17,7 @@ from ironflow.journal.base import (
 from ironflow.journal.lmdb import keys, segments
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
 from ironflow.journal.lmdb.verify import Finding, verify
-from ironflow.records import Draft
+from ironflow.records import Draft, RunRetried
 from ironflow.testing.checks_asks import completed, ended, failed
 from ironflow.testing.checks_scene import SECOND_US, Holder, Scene
 
@@ -159,3 +160,13 @@ async def forget(scene: Scene, *runs: str) -> None:
     command = DeleteRuns(runs, scene.now)
     while await scene.done(command, what="a sweep"):
         command = DeleteRuns((), scene.now)
+
+
+async def retry(scene: Scene, run_id: str, *drafts: Draft) -> None:
+    """Retry a failed run, and carry it on."""
+    summary = await scene.summary(run_id)
+    nobody = Claim(run_id, scene.name("job"), 0, summary.length, ())
+    amender = await Holder.of(scene, nobody)
+    await amender.append(Draft(RunRetried(attempt=2, actor="ann")))
+    holder = await scene.hold("job")
+    await holder.append(*drafts)

@@ -8,12 +8,10 @@ import pytest
 
 from ironflow import limits
 from ironflow.errors import JournalDamaged
-from ironflow.journal.base import Claim
 from ironflow.journal.lmdb import keys, segments
 from ironflow.journal.lmdb.store import LmdbJournal, LmdbReader, open_reader
-from ironflow.records import Draft, RunRetried
 from ironflow.testing.checks_asks import completed, ended, failed
-from ironflow.testing.checks_scene import Holder, Scene
+from ironflow.testing.checks_scene import Scene
 from tests.journal.lmdb.commits import opened
 from tests.journal.lmdb.packing import (
     FAR_US,
@@ -26,6 +24,7 @@ from tests.journal.lmdb.packing import (
     pack,
     pages,
     places,
+    retry,
     rows_of,
     steps,
 )
@@ -172,16 +171,6 @@ async def test_a_failed_run_is_retried_out_of_its_segment(
     assert again == once
     assert len(once) == len(before) + 3
     assert findings(directory) == []
-
-
-async def retry(scene: Scene, run_id: str, *drafts: Draft) -> None:
-    """Retry a failed run, and carry it on."""
-    summary = await scene.summary(run_id)
-    nobody = Claim(run_id, scene.name("job"), 0, summary.length, ())
-    amender = await Holder.of(scene, nobody)
-    await amender.append(Draft(RunRetried(attempt=2, actor="ann")))
-    holder = await scene.hold("job")
-    await holder.append(*drafts)
 
 
 async def test_a_payload_that_a_value_names_stays(

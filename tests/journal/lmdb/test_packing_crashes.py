@@ -296,7 +296,7 @@ async def test_any_write_of_a_segment_may_fail(
     place: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """The histories stay where they are, the journal goes on, and packs later."""
-    monkeypatch.setattr(segments, "SYNC_BYTES", 2_000)
+    monkeypatch.setattr(limits, "SEGMENT_SYNC_BYTES_MAX", 2_000)
     await filled(place / "origin")
     wanted = await read_in(place / "origin")
     failed = 0

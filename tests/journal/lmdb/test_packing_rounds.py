@@ -244,10 +244,11 @@ async def test_of_a_run_with_other_pages_nothing_is_swapped(scene: Scene) -> Non
         run = keys.environment_prefix(0) + keys.run(run_id)
         before = rows_of(journal, keys.LOG)
         packed = [
-            Packed(run, 4, 1, [(key, zlib.crc32(page))], [(key, b"\x90")])
-            for key, page in before.items()
+            Packed(
+                run, 4, 1, ((key, zlib.crc32(page) ^ (not place)),), ((key, b"\x90"),)
+            )
+            for place, (key, page) in enumerate(before.items())
         ]
-        packed[0].gone = [(key, crc ^ 1) for key, crc in packed[0].gone]
 
         await journal._writer.change(partial(_swap_all, packed, set()))
         await journal._writer._empty_log()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ironflow import codec
+from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, JournalFailed, JournalNewer
 from ironflow.journal.lmdb import keys, segments
 
@@ -170,7 +170,7 @@ def test_one_that_cannot_be_written_leaves_nothing(
     directory: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     """At each of the calls that may fail."""
-    monkeypatch.setattr(segments, "SYNC_BYTES", 64)
+    monkeypatch.setattr(limits, "SEGMENT_SYNC_BYTES_MAX", 64)
     written(directory)
     count = calls_of(lambda: written(directory), monkeypatch, call)
     segments.unlink(directory, 7)
