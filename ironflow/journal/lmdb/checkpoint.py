@@ -12,7 +12,7 @@ from typing import Final, final
 import trio
 
 from ironflow import codec
-from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb import keys, opening, rows
 from ironflow.journal.lmdb._lmdb import Changes, Environment
 from ironflow.journal.lmdb.layers import Layer, Layered, Overlay, Tail
 from ironflow.journal.lmdb.pace import Rests
@@ -126,6 +126,11 @@ class Committed:
     def rows(self) -> int:
         """How many changed rows are not in LMDB yet."""
         return sum(layer.rows for layer in self._layers())
+
+    def is_in_store(self, number: int) -> bool:
+        """Say whether LMDB has a commit, by its number."""
+        with self.environment.snapshot() as snapshot:
+            return opening.last_commits(snapshot).number >= number
 
     @property
     def is_freezing(self) -> bool:

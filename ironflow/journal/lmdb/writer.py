@@ -22,7 +22,6 @@ import trio
 
 from ironflow.errors import IronflowError, JournalError, JournalFailed, JournalFull
 from ironflow.journal.base import Answer, JournalCommand
-from ironflow.journal.lmdb import opening
 from ironflow.journal.lmdb.batch import Batch, Submission, decide, remember
 from ironflow.journal.lmdb.checkpoint import Committed, Worker
 from ironflow.journal.lmdb.head import HeadFile
@@ -186,16 +185,7 @@ class Writer:
             return error
         return JournalFailed(
             f"a commit failed ({error}) and nobody knows whether it is stored, so the"
-            f" journal takes no more. {self._space()}"
-        )
-
-    def _space(self) -> str:
-        free = shutil.disk_usage(self._directory).free
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        allowed = "any size" if limit == resource.RLIM_INFINITY else f"{limit} bytes"
-        return (
-            f"{self._directory} has {free} bytes free, and files may have {allowed}."
-            " Make room or repair the disk, then start again"
+            f" journal takes no more. {_space(self._directory)}"
         )
 
     def _finish(self, batch: Batch, running: Submission | None = None) -> None:
@@ -286,7 +276,7 @@ class Writer:
             JournalFailed: the disk failed.
         """
         number = self._memory.commit_number
-        while self._refusal is None and not self._has_brought_in(number):
+        while self._refusal is None and not self._committed.is_in_store(number):
             if not self._committed.is_freezing:
                 self._is_wanted = True
                 if not self._busy:
@@ -294,10 +284,6 @@ class Writer:
             await self._checkpoint_ended()
         if self._refusal is not None:
             raise JournalFailed(self._refusal)
-
-    def _has_brought_in(self, number: int) -> bool:
-        with self._committed.environment.snapshot() as snapshot:
-            return opening.last_commits(snapshot).number >= number
 
     def _begin_wanted(self) -> None:
         """Begin a checkpoint if there is something for it; no batch is being written."""
@@ -361,7 +347,7 @@ class Writer:
             self._refusal = (
                 f"the log could not be brought into the store ({errors[0]}), so the"
                 " journal takes no more commits; all that was acknowledged is in the"
-                f" log. {self._space()}"
+                f" log. {_space(self._directory)}"
             )
         else:
             self._committed.thaw()
@@ -376,3 +362,13 @@ class Writer:
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
+
+
+def _space(directory: Path) -> str:
+    free = shutil.disk_usage(directory).free
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    allowed = "any size" if limit == resource.RLIM_INFINITY else f"{limit} bytes"
+    return (
+        f"{directory} has {free} bytes free, and files may have {allowed}."
+        " Make room or repair the disk, then start again"
+    )

@@ -217,7 +217,7 @@ async def test_a_round_beside_commits_waits_for_its_own_checkpoint_only(
                 nursery.start_soon(writer.bring_in)
         number = journal._memory.commit_number
         await writer.bring_in()
-        assert writer._has_brought_in(number)
+        assert writer._committed.is_in_store(number)
         assert len((await content(journal))[holder.run_id]) == 21
 
 
