@@ -177,16 +177,8 @@ class Writer:
                     self._wal.append(batch.frame)
                 self._head.write(batch.frame.number, batch.frame.head)
             except Exception as error:  # noqa: BLE001 - on this thread nobody sees it
-                batch.error = self._failure(error)
+                batch.error = _failure(error, self._directory)
         batch.seconds = perf_counter() - begun
-
-    def _failure(self, error: Exception) -> JournalError:
-        if isinstance(error, JournalFull):
-            return error
-        return JournalFailed(
-            f"a commit failed ({error}) and nobody knows whether it is stored, so the"
-            f" journal takes no more. {_space(self._directory)}"
-        )
 
     def _finish(self, batch: Batch, running: Submission | None = None) -> None:
         """Wake who waited; let the next who waits commit for the rest.
@@ -362,6 +354,15 @@ class Writer:
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
+
+
+def _failure(error: Exception, directory: Path) -> JournalError:
+    if isinstance(error, JournalFull):
+        return error
+    return JournalFailed(
+        f"a commit failed ({error}) and nobody knows whether it is stored, so the"
+        f" journal takes no more. {_space(directory)}"
+    )
 
 
 def _space(directory: Path) -> str:
