@@ -66,6 +66,10 @@ COMMANDS: Final = {
         "ironflow.commands.backup:compact",
         "Make a data directory as small as what is in it.",
     ),
+    "pack": LazyCommand(
+        "ironflow.commands.pack:pack",
+        "Pack the histories of runs that ended long ago.",
+    ),
     "doctor": LazyCommand(
         "ironflow.commands.doctor:doctor",
         "Say what is wrong with a data directory, what is intact, and what to do.",

@@ -14,6 +14,8 @@ from ironflow.journal.base import (
     CountedJournal,
     Journal,
     JournalCommand,
+    Packing,
+    PackingJournal,
     Refused,
     RunQuery,
     RunSummary,
@@ -103,21 +105,46 @@ def change(
         ClickException: a process owns the directory, or there is none.
         RunNotFound: there is no such run.
     """
+
+    async def work(journal: Journal) -> tuple[RunSummary, Answer]:
+        summary = await found(journal, run_id)
+        [answer] = await journal.commit((commands(summary),))
+        if isinstance(answer, Refused):
+            raise answer.error
+        return summary, answer
+
+    return _at_work(directory, work)
+
+
+def packed(directory: Place, *, before: int) -> Packing:
+    """Pack the histories of all runs that ended before a time; return how much.
+
+    Raises:
+        ClickException: a process owns the directory, or there is none.
+        JournalError: it cannot be done now.
+    """
+
+    async def work(journal: Journal) -> Packing:
+        if not isinstance(journal, PackingJournal):
+            raise click.ClickException("a journal in PostgreSQL does not pack yet")
+        return await journal.pack(ended_before=before, go_on=lambda: True, at_once=True)
+
+    return _at_work(directory, work)
+
+
+def _at_work(directory: Place, work: Callable[[Journal], Awaitable[T]]) -> T:
+    """Do something with a journal that there is, as its owner or as a node."""
     import trio
 
     from ironflow.journal.url import open_journal, open_reader
 
     url = url_of(directory)
 
-    async def main() -> tuple[RunSummary, Answer]:
+    async def main() -> T:
         # Opening it for a change would make a journal where there is none.
         await (await open_reader(url)).close()
         async with open_journal(url) as journal:
-            summary = await found(journal, run_id)
-            [answer] = await journal.commit((commands(summary),))
-        if isinstance(answer, Refused):
-            raise answer.error
-        return summary, answer
+            return await work(journal)
 
     try:
         return trio.run(main)

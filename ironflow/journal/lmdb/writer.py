@@ -187,7 +187,7 @@ class Writer:
         """
         self.pace.observe(batch.seconds, in_loop=running is not None)
         if isinstance(batch.error, JournalFull) and len(batch.submissions) > 1:
-            self._split(batch)
+            _split(batch, self._waiting)
         else:
             self._settle(batch, running)
         if self._waiting:
@@ -214,12 +214,6 @@ class Writer:
             submission.is_done = True
             if submission is not running:
                 trio.lowlevel.reschedule(submission.task)
-
-    def _split(self, batch: Batch) -> None:
-        """Let each decide alone whether there is space for it."""
-        for submission in batch.submissions:
-            submission.alone = submission.error is None
-        self._waiting.extendleft(reversed(batch.submissions))
 
     def _fail(self, batch: Batch, error: IronflowError) -> None:
         if not isinstance(error, JournalFull):
@@ -354,6 +348,13 @@ class Writer:
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
+
+
+def _split(batch: Batch, waiting: deque[Submission]) -> None:
+    """Let each decide alone whether there is space for it."""
+    for submission in batch.submissions:
+        submission.alone = submission.error is None
+    waiting.extendleft(reversed(batch.submissions))
 
 
 def _failure(error: Exception, directory: Path) -> JournalError:
