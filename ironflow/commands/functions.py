@@ -178,6 +178,18 @@ def _triggers(function: Document) -> str:
     )
 
 
+def circuit_line(circuit: Document) -> str:
+    """Say whether an endpoint is called, and why not."""
+    if not circuit or circuit["state"] == "closed":
+        return str(circuit.get("state", ""))
+    until = output.local(output.microseconds(circuit.get("open_until")))
+    return (
+        f"{circuit['state'].replace('_', ' ')}, left alone until {until} after"
+        f" {circuit['consecutive_fails']} failures in a row; the last:"
+        f" {circuit.get('last_error', '')}"
+    )
+
+
 def _lines(function: Document) -> list[tuple[str, str]]:
     concurrency = function["concurrency"]
     retry: Document = function["retry"] or {}
@@ -187,6 +199,7 @@ def _lines(function: Document) -> list[tuple[str, str]]:
         ("About", function["description"]),
         ("Host", function["host"]),
         ("Endpoint", function["endpoint_url"]),
+        ("Circuit", circuit_line(function.get("circuit", {}))),
         ("Version", f"{function['version']}, revision {function['revision']}"),
         ("Status", function["status"]),
         ("Triggers", _triggers(function)),

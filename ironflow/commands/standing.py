@@ -9,7 +9,7 @@ from ironflow.commands import output
 from ironflow.interpreter import states
 from ironflow.interpreter.fold import OperationState, RunState
 from ironflow.policy.duration import format_duration
-from ironflow.wire.answers import LostDocument, RunDocument
+from ironflow.wire.answers import CircuitDocument, LostDocument, RunDocument
 
 SHARED: Final = 0  # in place of an owner: any engine may carry the runs on
 IN_BUNDLE: Final = -1  # nobody can
@@ -40,8 +40,28 @@ def reasons(
                 yield f"{operation.kind} {operation.id}: {waits_for}"
         return
     if run.status in {"queued", "running"}:
-        at_it = run.carried_by and f"{output.plain(run.carried_by)} carries it on now"
-        yield at_it or _ready(run, owner)
+        yield from _going_on(run, now=now, owner=owner)
+
+
+def _going_on(run: RunDocument, *, now: int, owner: int | None) -> Iterator[str]:
+    """Yield who is at a run that waits for nothing, or why nobody is."""
+    if run.circuit is not UNSET:
+        yield _left_alone(run.circuit, now=now)
+    if run.carried_by:
+        yield f"{output.plain(run.carried_by)} carries it on now"
+    elif run.circuit is UNSET:
+        yield _ready(run, owner)
+
+
+def _left_alone(circuit: CircuitDocument, *, now: int) -> str:
+    """Return why the endpoint of a run is not called, and until when."""
+    why = f" ({output.plain(circuit.last_error)})" if circuit.last_error else ""
+    opens = output.microseconds(circuit.open_until or None)
+    return (
+        f"its endpoint {output.plain(circuit.endpoint)} failed"
+        f" {circuit.consecutive_fails} times in a row{why}; it is left alone"
+        f" {until(opens, now=now)}, then one run tries it"
+    )
 
 
 def moved(lost: LostDocument) -> str:

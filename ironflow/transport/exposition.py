@@ -65,6 +65,22 @@ class _Given(Collector):
         for (function_id, standing), count in figures.runs.items():
             runs.add_metric((function_id, standing), count)
         yield runs
+        circuits = GaugeMetricFamily(
+            "ironflow_circuits",
+            "Endpoints by whether they are called: closed, open or half open.",
+            labels=("state",),
+        )
+        for state in ("closed", "half_open", "open"):
+            circuits.add_metric((state,), figures.circuits.get(state, 0))
+        yield circuits
+        left_alone = GaugeMetricFamily(
+            "ironflow_circuit_open",
+            "Endpoints that are left alone now: the function's id, or the URL.",
+            labels=("circuit",),
+        )
+        for key in figures.circuits_open:
+            left_alone.add_metric((key,), 1)
+        yield left_alone
         yield GaugeMetricFamily(
             "ironflow_workers", "Workers that are connected.", value=figures.workers
         )

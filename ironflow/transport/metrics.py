@@ -13,6 +13,7 @@ from typing import Final, final
 
 from ironflow import limits
 from ironflow.journal.base import CountedJournal, RunCount
+from ironflow.transport.circuits import State
 from ironflow.transport.http.messages import Request
 from ironflow.transport.workers import Workers
 
@@ -35,13 +36,16 @@ class Figures:
     """All figures at one moment: counts by their labels.
 
     `times` has, of each surface, how many requests took no longer than each bound, and how
-    many seconds all took together.
+    many seconds all took together. `circuits` counts those of endpoints by state;
+    `circuits_open` names those that are not closed, as far as that is bounded.
     """
 
     answers: Mapping[tuple[str, str, int], int]
     times: Mapping[str, tuple[Sequence[tuple[str, float]], float]]
     runs: Mapping[tuple[str, str], int]
     workers: int
+    circuits: Mapping[str, int]
+    circuits_open: Sequence[str]
 
 
 @final
@@ -63,8 +67,11 @@ class Metrics:
             times = self._times[surface] = _Times()
         times.add(seconds)
 
-    async def figures(self, journal: CountedJournal, workers: Workers) -> Figures:
-        """Return all figures, those of the journal and of the workers among them."""
+    async def figures(
+        self, journal: CountedJournal, workers: Workers, circuits: Mapping[str, State]
+    ) -> Figures:
+        """Return all figures, those of the journal, workers and endpoints among them."""
+        left_alone = [key for key, state in circuits.items() if state != "closed"]
         return Figures(
             answers=dict(self._answers),
             times={
@@ -73,6 +80,8 @@ class Metrics:
             },
             runs=bounded(await journal.counts()),
             workers=len(workers),
+            circuits=Tally(circuits.values()),
+            circuits_open=left_alone[: limits.METRICS_FUNCTIONS_MAX],
         )
 
 

@@ -24,6 +24,7 @@ from ironflow.journal.served import ServedJournal
 from ironflow.policy.duration import Duration, parse_duration
 from ironflow.policy.names import TOPIC, check_topic
 from ironflow.records import EventData
+from ironflow.transport.circuits import Circuits
 from ironflow.transport.event_pages import EventReads
 from ironflow.transport.function_book import FunctionBook
 from ironflow.transport.keyring import Keyring
@@ -57,8 +58,8 @@ class Operations:
     """The operations of one engine, in the environment of its journal.
 
     `events` reads the log of events, `runs` the runs, which `steering` changes;
-    `functions` is the registry, `keys` who may ask. `workers`, `capabilities`, `issues`
-    and `functions.registered` are filled by the parts of the server.
+    `functions` is the registry, `keys` who may ask. `workers`, `circuits`, `capabilities`,
+    `issues` and `functions.registered` are filled by the parts of the server.
     """
 
     def __init__(self, engine: Engine, journal: ServedJournal, clock: Clock) -> None:
@@ -71,6 +72,7 @@ class Operations:
         self.functions = FunctionBook(journal, clock)
         self.keys = Keyring(journal, clock)
         self.workers = Workers()
+        self.circuits = Circuits()
         self.capabilities = Capabilities()
         self.issues: set[str] = set()  # why the server takes no work
 

@@ -20,10 +20,10 @@ from ironflow import limits
 from ironflow.engine.log import log
 from ironflow.errors import JournalError, ProtocolError
 from ironflow.journal.base import Claim, FunctionRow, Hint, Journal, RegisterFunctions
-from ironflow.policy import breaker
-from ironflow.policy.breaker import Admission, BreakerPolicy, Circuit
+from ironflow.policy.breaker import Admission, BreakerPolicy
 from ironflow.records import RULES
 from ironflow.transport.admitted import function_row
+from ironflow.transport.circuits import Breaker, Circuits
 from ironflow.transport.holding import Holding
 from ironflow.transport.moved import Moved
 from ironflow.transport.push_client import Answered, CallFailed, Patience, exchange
@@ -38,7 +38,7 @@ from ironflow.wire.frames import (
     ReceivedCommit,
     WorkerFrame,
 )
-from ironflow.wire.functions import FunctionConfig
+from ironflow.wire.functions import BreakerConfig, FunctionConfig
 from ironflow.wire.posts import (
     CONTENT_TYPE,
     SIGNATURE,
@@ -60,7 +60,7 @@ _PATIENCE: Final = Patience(
     answer_bytes_max=limits.WIRE_MESSAGE_BYTES_MAX,
 )
 _NONCE_BYTES: Final = 12
-_POLICY: Final = BreakerPolicy()
+_BREAKER: Final = BreakerConfig()
 _RETRY_S: Final = 0.5
 _OK: Final = 200
 
@@ -79,9 +79,10 @@ class _Endpoint:
     """An endpoint, its functions, and who speaks with it."""
 
     url: str
-    functions: set[str] = field(default_factory=set[str])
+    breaker: Breaker
+    functions: frozenset[str] = frozenset()
     talks: "dict[str, _Talk]" = field(default_factory=dict[str, "_Talk"])
-    circuit: Circuit = breaker.CLOSED
+    wakes_at: int = 0  # when its circuit lets a call through
     free: list[httpx.AsyncClient] = field(default_factory=list[httpx.AsyncClient])
 
 
@@ -99,19 +100,21 @@ class PushHost:
         *,
         signing_key: str,
         client: NewClient,
+        circuits: Circuits,
     ) -> None:
         self.journal: Final = journal
         self.now: Final = now
         self.key: Final = signing_key
         self.client: Final = client
         self.moved: Final = Moved()
+        self.circuits: Final = circuits
         self._endpoints: Final[dict[str, _Endpoint]] = {}
         self._look = trio.Event()
         self._is_stale = True  # the registry may have changed
 
-    def circuits(self) -> dict[str, Circuit]:
-        """Return of each endpoint whether it is called, by URL."""
-        return {url: each.circuit for url, each in self._endpoints.items()}
+    def urls(self) -> list[str]:
+        """Return the endpoints that have functions."""
+        return [url for url, each in self._endpoints.items() if each.functions]
 
     def holder_of(self, run_id: str) -> str:
         """Return the endpoint that carries a run on, as people read it; or nothing."""
@@ -120,7 +123,7 @@ class PushHost:
                 return f"endpoint {url}"
         return ""
 
-    async def register(self, url: str) -> list[str]:
+    async def register(self, url: str, breaker: BreakerConfig = _BREAKER) -> list[str]:
         """Ask an endpoint for its functions, and register them; return their ids.
 
         Raises:
@@ -135,7 +138,7 @@ class PushHost:
         if not isinstance(found, Described):
             raise EndpointFailed(f"{url} does not say which functions it has")
         rows = [function_row(bytes(row)) for row in found.functions]
-        rows = [_pushed(row, url) for row in rows]
+        rows = [_pushed(row, url, breaker) for row in rows]
         await self.journal.commit([RegisterFunctions(tuple(rows), self.now())])
         return [row.id for row in rows]
 
@@ -173,30 +176,42 @@ class PushHost:
 
     async def _read_registry(self) -> None:
         self._is_stale = False
-        for endpoint in self._endpoints.values():
-            endpoint.functions.clear()
+        found: dict[str, set[str]] = {}
+        policies: dict[str, BreakerPolicy] = {}
         for row in await self.journal.functions():
-            if row.host == "push" and row.rules == RULES:
-                config = config_of(row)
-                if config is not None and config.endpoint_url:
-                    url = config.endpoint_url
-                    known = self._endpoints.setdefault(url, _Endpoint(url))
-                    known.functions.add(row.id)
+            config = config_of(row)
+            if row.host != "push" or row.rules != RULES or config is None:
+                continue
+            found.setdefault(config.endpoint_url, set()).add(row.id)
+            # One registration gives all functions of an endpoint the same.
+            policies[config.endpoint_url] = config.circuit_breaker.policy
+        for url in self._endpoints.keys() - found.keys():
+            self._endpoints[url].functions = frozenset()
+            self.circuits.remove(url)
+        for url, functions in found.items():
+            self._know(url, frozenset(functions), policies[url])
+
+    def _know(self, url: str, functions: frozenset[str], policy: BreakerPolicy) -> None:
+        breaker = self.circuits.add(Breaker(url, url, policy, functions, self._wake))
+        known = self._endpoints.setdefault(url, _Endpoint(url, breaker))
+        known.breaker, known.functions = breaker, functions
+
+    def _wake(self) -> None:
+        self._look.set()
 
     async def _give_out(self, endpoint: _Endpoint, nursery: trio.Nursery) -> None:
         """Claim runs for an endpoint that may be called; one, if it is to be tried."""
         room = limits.PUSH_RUNS_MAX - len(endpoint.talks)
         while room > 0 and endpoint.functions:
-            admission = breaker.admit(endpoint.circuit, self.now())
+            admission = endpoint.breaker.admit(self.now())
             if admission.wait_us:
                 if admission.wait_us > 0:
-                    nursery.start_soon(self._look_after, admission.wait_us)
+                    self._wake_later(endpoint, nursery)
                 return
             limit = 1 if admission.probe else room
-            functions = frozenset(endpoint.functions)
-            claims = await self.journal.claim(functions, limit=limit)
-            if claims:
-                endpoint.circuit = admission.circuit
+            claims = await self.journal.claim(endpoint.functions, limit=limit)
+            if not claims:
+                endpoint.breaker.given_up(probe=admission.probe)
             for claim in claims:
                 talk = _Talk(self, endpoint, claim, admission)
                 endpoint.talks[claim.run_id] = talk
@@ -205,8 +220,16 @@ class PushHost:
                 return
             room -= len(claims)
 
-    async def _look_after(self, wait_us: int) -> None:
+    def _wake_later(self, endpoint: _Endpoint, nursery: trio.Nursery) -> None:
+        """Look again when a call may go through; one task waits, however often."""
+        opens_at = endpoint.breaker.circuit.open_until
+        if endpoint.wakes_at != opens_at:
+            endpoint.wakes_at = opens_at
+            nursery.start_soon(self._look_after, opens_at - self.now(), endpoint)
+
+    async def _look_after(self, wait_us: int, endpoint: _Endpoint) -> None:
         await trio.sleep(wait_us / _SECOND_US)
+        endpoint.wakes_at = 0  # the wall clock may be behind: then this is done again
         self._look.set()
 
     async def _carry_on(self, talk: "_Talk") -> None:
@@ -224,6 +247,7 @@ class PushHost:
             log.exception("a conversation with %s failed", endpoint.url)
             await talk.holding.lose("what it said could not be carried out")
         finally:
+            talk.report_nothing()
             endpoint.talks.pop(talk.run_id, None)
             self._look.set()
 
@@ -283,6 +307,8 @@ class _Talk:
         self.endpoint: Final = endpoint
         self._claim: Final = claim
         self._admission: Final = admission
+        self._breaker: Final = endpoint.breaker
+        self._is_told = False  # whether the circuit knows what came of a call
         self.run_id: Final = claim.run_id
         self.holding: Final = Holding(
             host.journal,
@@ -368,14 +394,15 @@ class _Talk:
                 reply = await host.post(self._client, endpoint.url, post)
             except EndpointFailed as error:
                 tries += 1
-                self._failed()
+                self._failed(error)
                 if isinstance(error, ForeignAnswer):
                     await self._reconnect()
-                if tries >= limits.PUSH_TRIES_MAX or self._is_closed():
+                if tries >= limits.PUSH_TRIES_MAX or self._breaker.circuit.is_open:
                     raise
                 await trio.sleep(_RETRY_S * 2**tries)
                 continue
-            endpoint.circuit = breaker.succeeded()
+            self._breaker.succeeded()
+            self._is_told = True
             if not isinstance(reply, Reply):
                 raise EndpointFailed("it does not speak of the run that it was sent")
             return reply
@@ -385,15 +412,16 @@ class _Talk:
         left, self._client = self._client, self._host.client()
         await left.aclose()
 
-    def _failed(self) -> None:
-        endpoint, probe = self.endpoint, self._admission.probe
-        endpoint.circuit = breaker.failed(
-            _POLICY, endpoint.circuit, self._host.now(), probe=probe
-        )
+    def _failed(self, error: EndpointFailed) -> None:
+        # Of a probe one call says it all; what this run's next calls say is no news.
+        probe = self._admission.probe and not self._is_told
+        self._is_told = True
+        self._breaker.failed(self._host.now(), probe=probe, error=str(error))
 
-    def _is_closed(self) -> bool:
-        """Say whether the endpoint is to be left alone now."""
-        return self.endpoint.circuit.is_open
+    def report_nothing(self) -> None:
+        """Let another be the probe, if this run was to be and sent nothing."""
+        if not self._is_told:
+            self._breaker.given_up(probe=self._admission.probe)
 
     async def _hear(self, frame: WorkerFrame) -> None:
         match frame:
@@ -415,6 +443,8 @@ class _Talk:
             await self.holding.let_go()
 
 
-def _pushed(row: FunctionRow, url: str) -> FunctionRow:
-    config = FunctionConfig(id=row.id, mode="push", endpoint_url=url)
+def _pushed(row: FunctionRow, url: str, breaker: BreakerConfig) -> FunctionRow:
+    config = FunctionConfig(
+        id=row.id, mode="push", endpoint_url=url, circuit_breaker=breaker
+    )
     return replace(row, host="push", config=config.to_bytes())

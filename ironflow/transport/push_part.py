@@ -1,6 +1,7 @@
 """Endpoints of ours as a part of a server: they are registered by URL, and called.
 
-    POST /api/v2/endpoints {"url": ...}   ask an endpoint for its functions, register them
+    POST /api/v2/endpoints {"url": ...}   ask an endpoint for its functions, register them;
+                                          "circuit_breaker" says when to leave it alone
     GET  /api/v2/endpoints                which there are, and whether they are called
 
 Without a signing key they are refused: an endpoint runs what is signed, and nothing else.
@@ -11,25 +12,20 @@ from typing import Final, final
 import msgspec
 
 from ironflow import limits
-from ironflow.errors import ConfigurationError
 from ironflow.policy.reach import Reach, check_endpoint_url
 from ironflow.transport.context import Context
+from ironflow.transport.handlers.endpoint import body_of
 from ironflow.transport.http.messages import HttpError, Request, Response
 from ironflow.transport.http.router import Parameters, Router
 from ironflow.transport.push import SILENCE_S, EndpointFailed, PushHost
 from ironflow.transport.push_dial import Dialing, NewClient
+from ironflow.wire import documents
+from ironflow.wire.functions import BreakerConfig, breaker_config
 
 PATH: Final = "/api/v2/endpoints"
 
 _JSON: Final = ("content-type", "application/json")
 _DOCUMENT_BYTES_MAX: Final = 2 * limits.ENDPOINT_URL_CHARS_MAX
-
-
-class _Registering(msgspec.Struct, frozen=True):
-    url: str
-
-
-_read: Final = msgspec.json.Decoder(_Registering).decode
 
 
 @final
@@ -51,6 +47,7 @@ class Pushes:
             hosting.now,
             signing_key=context.signing_key,
             client=self._client or _connections(context.reach),
+            circuits=context.operations.circuits,
         )
         context.operations.workers.add_carriers(host.holder_of)
         handlers = _Handlers(host)
@@ -82,36 +79,37 @@ class _Handlers:
 
     async def register(self, request: Request, parameters: Parameters) -> Response:
         del parameters
-        url = _url(await request.read(_DOCUMENT_BYTES_MAX))
+        url, breaker = _endpoint(await request.read(_DOCUMENT_BYTES_MAX))
         try:
-            functions = await self._host.register(url)
+            functions = await self._host.register(url, breaker)
         except EndpointFailed as error:
             raise HttpError(502, "unavailable", str(error)) from error
         return _answer({"url": url, "functions": functions})
 
     async def list(self, request: Request, parameters: Parameters) -> Response:
         del request, parameters
+        now = self._host.now()
         found = [
             {
-                "url": url,
-                "state": "open" if circuit.is_open else "closed",
-                "failures": circuit.failures,
-                "open_until": circuit.open_until,
+                "url": each.endpoint,
+                "state": each.state(now),
+                "failures": each.failures,
+                "open_until": each.circuit.open_until,
             }
-            for url, circuit in self._host.circuits().items()
+            for each in map(self._host.circuits.get, self._host.urls())
+            if each is not None
         ]
         return _answer({"endpoints": found})
 
 
-def _url(body: bytes) -> str:
-    try:
-        url = _read(body).url
-        check_endpoint_url(url)
-    except (msgspec.DecodeError, UnicodeDecodeError, ConfigurationError) as error:
-        raise HttpError(
-            400, "invalid_argument", f'send {{"url": ...}}: {error}'
-        ) from error
-    return url
+def _endpoint(body: bytes) -> tuple[str, BreakerConfig]:
+    """Return what is asked for: a URL, and when to leave it alone."""
+    source = documents.document(body_of(body), what="the request")
+    url = documents.text(source, "url")
+    check_endpoint_url(url)
+    breaker = breaker_config(documents.inner(source, "circuit_breaker"))
+    _ = breaker.policy  # says what is wrong with it
+    return url, breaker
 
 
 def _answer(document: object) -> Response:

@@ -19,10 +19,12 @@ from ironflow.journal.base import (
     StoredEvent,
 )
 from ironflow.records import RULES, ErrorInfo, EventData, Payload
+from ironflow.transport.circuits import Breaker
 from ironflow.transport.registry import config_of, row_of
 from ironflow.transport.workers import WorkerInfo
 from ironflow.wire.answers import (
     AttemptDocument,
+    CircuitDocument,
     EventDocument,
     FunctionDocument,
     FunctionVersionDocument,
@@ -175,6 +177,25 @@ def function_version_document(version: FunctionVersion) -> FunctionVersionDocume
         actor=version.actor,
         at=moment(version.at),
         function=function_document(row_of(version.config)),
+    )
+
+
+def circuit_document(
+    breaker: Breaker, *, now: int, environment: str
+) -> CircuitDocument:
+    """Return how the circuit of an endpoint stands at a time (microseconds)."""
+    circuit = breaker.circuit
+    functions = breaker.functions
+    return CircuitDocument(
+        key=breaker.key,
+        endpoint=breaker.endpoint,
+        function_id=next(iter(functions)) if len(functions) == 1 else "",
+        environment_id=environment,
+        state=breaker.state(now),
+        consecutive_fails=breaker.failures,
+        last_failure=_given(moment(breaker.failed_at)),
+        last_error=_given(breaker.error),
+        open_until=_given(moment(circuit.open_until)),
     )
 
 

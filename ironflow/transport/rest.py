@@ -8,6 +8,7 @@ from ironflow.transport import openapi
 from ironflow.transport.context import Context
 from ironflow.transport.handlers import (
     batches,
+    circuits,
     event_log,
     events,
     functions,
@@ -25,6 +26,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     *status.ENDPOINTS,
     *events.ENDPOINTS,
     *functions.ENDPOINTS,
+    *circuits.ENDPOINTS,
     *runs.ENDPOINTS,
     *records.ENDPOINTS,
     *batches.ENDPOINTS,
@@ -45,7 +47,9 @@ def routes(router: Router, context: Context) -> None:
 
     async def metrics(request: Request, parameters: Parameters) -> Response:
         figures = await context.metrics.figures(
-            context.journal, context.operations.workers
+            context.journal,
+            context.operations.workers,
+            context.operations.circuits.states(context.operations.health().now),
         )
         text = await trio.to_thread.run_sync(_text_of, figures)
         return Response(200, [_PROMETHEUS], text)

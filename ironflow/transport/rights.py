@@ -36,6 +36,8 @@ _REST: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/functions"): Right.REGISTER,
     ("POST", "/api/v1/functions/{id}/invoke"): Right.EMIT,
     ("POST", "/api/v1/events/batch"): Right.EMIT,
+    ("GET", "/api/v1/circuit-breakers"): Right.READ,
+    ("POST", "/api/v1/circuit-breakers/{key}/reset"): Right.STEER,
     ("GET", "/api/v1/runs"): Right.READ,
     ("GET", "/api/v1/runs/counts"): Right.READ,
     ("GET", "/api/v1/runs/{id}/records"): Right.READ,

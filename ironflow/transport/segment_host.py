@@ -62,7 +62,7 @@ class SegmentHost:
         self._hosting = hosting
         self._alarms = alarms
         self._push = push
-        push.changed = self._stand_of_endpoint
+        push.changed = self._stand
         self.moves: Final = Moves(hosting)
         self.book: Final = Book(hosting.clock, alarms, self.moves)
         self.workers: Final = PublishedWorkers(
@@ -99,6 +99,7 @@ class SegmentHost:
             log.error("function %s stays where it is: %s", row.id, error)
             return
         self._hosted[row.id] = _Hosted(row, config, self._program(row, config))
+        self._push.know(config)
         if config.inactive:
             log.warning(
                 "function %s asks for %s, which this server keeps but does not act upon",
@@ -195,7 +196,7 @@ class SegmentHost:
         if hosted is None:
             return
         if hosted.config.mode == "push":
-            able = not self._push.is_closed_to(hosted.config.endpoint_url)
+            able = not self._push.is_closed_to(function_id)
         else:
             able = self.workers.serve(function_id)
         if not able:
@@ -206,11 +207,6 @@ class SegmentHost:
         else:
             self._carried[function_id] = hosted.program
             self._hosting.carry(hosted.program)
-
-    def _stand_of_endpoint(self, url: str) -> None:
-        for hosted in self._hosted.values():
-            if hosted.config.mode == "push" and hosted.config.endpoint_url == url:
-                self._stand(hosted.row.id)
 
 
 def _no_code(view: RunView) -> Body:

@@ -35,6 +35,7 @@ class Segments:
         push = PushCaller(
             hosting.clock,
             alarms,
+            context.operations.circuits,
             signing_key=context.signing_key,
             client=self._client or Dialing(context.reach).once,
         )

@@ -19,9 +19,9 @@ from ironflow.engine.clock import Clock
 from ironflow.errors import ConfigurationError, ValueRejected
 from ironflow.interpreter import failures
 from ironflow.interpreter.segments_news import News, Segment
-from ironflow.policy import breaker
-from ironflow.policy.breaker import CLOSED, Admission, Circuit
+from ironflow.policy.breaker import Admission
 from ironflow.records import ErrorInfo
+from ironflow.transport.circuits import Breaker, Circuits
 from ironflow.transport.push_client import Answered, CallFailed, Patience, exchange
 from ironflow.transport.push_dial import NewClient
 from ironflow.wire import documents, segments
@@ -37,16 +37,17 @@ _CLOSE_S: Final = 5.0
 
 @final
 class PushCaller:
-    """Calls endpoints, each with a circuit of its own.
+    """Calls the endpoints of functions, each with a circuit of its own in `circuits`.
 
-    `changed` is called with the URL of an endpoint whose circuit opened, or whose time
-    to be tried again has come.
+    `changed` is called with the id of a function whose circuit opened or closed, or whose
+    time to be tried again has come.
     """
 
     def __init__(
         self,
         clock: Clock,
         alarms: Alarms,
+        circuits: Circuits,
         *,
         signing_key: str = "",
         client: NewClient,
@@ -57,9 +58,8 @@ class PushCaller:
         self._client: httpx.AsyncClient | None = None
         self._key = signing_key
         self._room = trio.CapacityLimiter(limits.SEGMENT_CALLS_MAX)
-        self._circuits: dict[str, Circuit] = {}
-        self._probes: dict[str, trio.Event] = {}
-        self.changed: Callable[[str], None] = lambda url: None
+        self._circuits: Final = circuits
+        self.changed: Callable[[str], None] = lambda function_id: None
 
     async def run(self) -> None:
         """Keep connections to endpoints, until this is cancelled."""
@@ -72,72 +72,73 @@ class PushCaller:
                 ):
                     await self._client.aclose()
 
-    def is_closed_to(self, url: str) -> bool:
-        """Say whether no request can be sent to an endpoint before some time is over."""
-        circuit = self._circuits.get(url, CLOSED)
-        return breaker.admit(circuit, self._clock.now()).wait_us > 0
+    def know(self, config: FunctionConfig) -> None:
+        """Take on a function; forget one that is not to be called any more."""
+        if config.mode == "push":
+            self._breaker(config)
+        else:
+            self._circuits.remove(config.id)
+
+    def is_closed_to(self, function_id: str) -> bool:
+        """Say whether no request can be sent for a function before some time is over."""
+        found = self._circuits.get(function_id)
+        return found is not None and found.state(self._clock.now()) == "open"
 
     async def execute(self, segment: Segment, config: FunctionConfig) -> Report:
         """Let an endpoint execute a segment; what goes wrong is a failed report."""
-        url = config.endpoint_url
-        admission = await self._admitted(url)
+        breaker = self._breaker(config)
+        admission = await self._admitted(breaker)
         told = False
         try:
             report, fault = await self._call(segment, config)
             told = True
-            self._note(config, admission, is_fault=fault)
+            if fault:
+                self._failed(breaker, report, probe=admission.probe)
+            else:
+                breaker.succeeded()
         finally:
             if not told:  # it was cancelled: that says nothing of the endpoint
-                circuit = self._circuits.get(url, CLOSED)
-                circuit = breaker.given_up(circuit, probe=admission.probe)
-                self._set(url, circuit)
+                breaker.given_up(probe=admission.probe)
         return report
 
-    async def _admitted(self, url: str) -> Admission:
+    def _breaker(self, config: FunctionConfig) -> Breaker:
+        function_id = config.id
+        return self._circuits.add(
+            Breaker(
+                function_id,
+                config.endpoint_url,
+                config.circuit_breaker.policy,
+                frozenset({function_id}),
+                lambda: self.changed(function_id),
+            )
+        )
+
+    async def _admitted(self, breaker: Breaker) -> Admission:
         """Return when the endpoint may be called."""
         while True:
-            circuit = self._circuits.get(url, CLOSED)
-            admission = breaker.admit(circuit, self._clock.now())
+            admission = breaker.admit(self._clock.now())
             if admission.wait_us == 0:
-                self._circuits[url] = admission.circuit
                 return admission
-            probed = self._probes.setdefault(url, trio.Event())
+            news = breaker.news
             if admission.wait_us < 0:
-                await probed.wait()
+                await news.wait()
                 continue
-            alarm = self._alarms.set(circuit.open_until, probed.set)
+            alarm = self._alarms.set(breaker.circuit.open_until, breaker.tell)
             try:
-                await probed.wait()
+                await news.wait()
             finally:
                 alarm.cancel()
-                if self._probes.get(url) is probed:
-                    del self._probes[url]
 
-    def _note(
-        self, config: FunctionConfig, admission: Admission, *, is_fault: bool
-    ) -> None:
-        url, now = config.endpoint_url, self._clock.now()
-        circuit = self._circuits.get(url, CLOSED)
-        if not is_fault:
-            self._set(url, breaker.succeeded())
-            return
-        policy = config.circuit_breaker.policy
-        after = breaker.failed(policy, circuit, now, probe=admission.probe)
-        self._set(url, after)
-        if after.open_until > circuit.open_until:
-            self._alarms.set(after.open_until, lambda: self.changed(url))
-
-    def _set(self, url: str, circuit: Circuit) -> None:
-        before = self._circuits.get(url, CLOSED)
-        if circuit == CLOSED:
-            self._circuits.pop(url, None)
-        else:
-            self._circuits[url] = circuit
-        probed = self._probes.pop(url, None)
-        if probed is not None:
-            probed.set()  # who waits looks again
-        if before.open_until != circuit.open_until:
-            self.changed(url)
+    def _failed(self, breaker: Breaker, report: Report, *, probe: bool) -> None:
+        error = report.news.error
+        assert error is not None
+        before = breaker.circuit.open_until
+        breaker.failed(self._clock.now(), probe=probe, error=error.message)
+        if breaker.circuit.open_until > before:
+            function_id = breaker.key
+            self._alarms.set(
+                breaker.circuit.open_until, lambda: self.changed(function_id)
+            )
 
     async def _call(
         self, segment: Segment, config: FunctionConfig

@@ -67,12 +67,32 @@ class LostDocument(msgspec.Struct, frozen=True, kw_only=True):
     went_on: bool
 
 
+class CircuitDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an endpoint is called: `state` is `closed`, `open` or `half_open`.
+
+    A published function has a circuit of its own, whose key is its id; an endpoint of ours
+    has one, whose key is its URL. While it is open no call is made until `open_until`;
+    then it is half open, and one call finds out. `consecutive_fails` are those in a row.
+    """
+
+    key: str
+    endpoint: str
+    function_id: str
+    environment_id: str
+    state: str
+    consecutive_fails: int
+    last_failure: str | UnsetType = UNSET
+    last_error: str | UnsetType = UNSET
+    open_until: str | UnsetType = UNSET
+
+
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A run as lists have it. `records` is the length of its history.
 
     `pause_requested` is a pause that it is asked for, and that comes when the steps that
     run have ended; resuming the run takes it back.
-    `carried_by` is who is at it now; a server says so of a run that is asked for alone.
+    `carried_by` is who is at it now, and `circuit` that of its endpoint if that is left
+    alone; a server says so of a run that is asked for alone.
     """
 
     id: str
@@ -92,6 +112,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     pause_requested: PauseDocument | UnsetType = UNSET
     lost: LostDocument | UnsetType = UNSET
     carried_by: str | UnsetType = UNSET
+    circuit: CircuitDocument | UnsetType = UNSET
 
 
 class RunEventDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -320,6 +341,7 @@ class FunctionDocument(msgspec.Struct, frozen=True, kw_only=True):
     inactive: list[str]
     created_at: str | None
     updated_at: str | None
+    circuit: CircuitDocument | UnsetType = UNSET
 
 
 class FunctionListDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -214,7 +214,7 @@ def from_document(value: object) -> FunctionConfig:
         retry=_retry(documents.inner(source, "retry")),
         timeout_ms=_natural(source, "timeout_ms"),
         concurrency=_concurrency(documents.inner(source, "concurrency")),
-        circuit_breaker=_breaker(documents.inner(source, "circuit_breaker")),
+        circuit_breaker=breaker_config(documents.inner(source, "circuit_breaker")),
         debounce=_debounce(source),
         throttle=_throttle(source),
         cancel_on=tuple(_cancel(each) for each in documents.items(source, "cancel_on")),
@@ -327,7 +327,12 @@ def _concurrency(source: Document) -> ConcurrencyConfig:
     return config
 
 
-def _breaker(source: Document) -> BreakerConfig:
+def breaker_config(source: Document) -> BreakerConfig:
+    """Return when an endpoint is left alone; what is not there has its default.
+
+    Raises:
+        ConfigurationError: a number is none, or less than 0.
+    """
     default = BreakerConfig()
     return BreakerConfig(
         failure_threshold=_natural(source, "failure_threshold")

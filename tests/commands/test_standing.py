@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from ironflow.commands import output
 from ironflow.commands.standing import SERVED, moved, reasons, waiting
@@ -12,7 +13,7 @@ from ironflow.interpreter.fold import Attempt, OperationState, RunState
 from ironflow.journal.base import Lost, Pause, RunRow, RunSummary
 from ironflow.records import ErrorInfo
 from ironflow.transport.rendering import run_document
-from ironflow.wire.answers import RunDocument
+from ironflow.wire.answers import CircuitDocument, RunDocument, moment
 
 NOW = 1_700_000_000_000_000
 HOUR = 3_600_000_000
@@ -143,6 +144,30 @@ def test_a_waiting_run_names_each_open_operation() -> None:
 
 def test_a_run_that_has_ended_needs_no_reason() -> None:
     assert [*reasons(run("completed"), RunState(), now=NOW, owner=None)] == []
+
+
+def test_a_run_whose_endpoint_is_left_alone_says_why_and_until_when() -> None:
+    circuit = CircuitDocument(
+        key="order",
+        endpoint="http://app.test/",
+        function_id="order",
+        environment_id="default",
+        state="open",
+        consecutive_fails=5,
+        last_error="it could not be called",
+        open_until=moment(NOW + HOUR) or UNSET,
+    )
+    left = msgspec.structs.replace(run("queued"), circuit=circuit)
+    carried = msgspec.structs.replace(left, carried_by="the server itself")
+
+    [why] = reasons(left, RunState(), now=NOW, owner=SERVED)
+    both = [*reasons(carried, RunState(), now=NOW, owner=SERVED)]
+
+    assert why == (
+        "its endpoint http://app.test/ failed 5 times in a row (it could not be called);"
+        f" it is left alone until {output.local(NOW + HOUR)} (in 1h), then one run tries it"
+    )
+    assert both == [why, "the server itself carries it on now"]
 
 
 def test_a_run_that_is_asked_to_pause_says_so() -> None:

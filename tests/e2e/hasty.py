@@ -2,12 +2,9 @@
 
 from ironflow import limits
 from ironflow.cli import main
-from ironflow.policy.breaker import BreakerPolicy
-from ironflow.transport import push
 
 SILENCE_S = 4
 ACK_S = 2
-CIRCUIT = BreakerPolicy(open_us=100_000, open_us_max=200_000)
 
 if __name__ == "__main__":
     hasty = {
@@ -16,6 +13,4 @@ if __name__ == "__main__":
     }
     assert vars(limits).keys() >= hasty.keys()
     vars(limits).update(hasty)
-    assert "_POLICY" in vars(push)
-    vars(push).update({"_POLICY": CIRCUIT})
     main()

@@ -61,7 +61,8 @@ async def test_an_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> 
     with open_cluster(tmp_path, program="tests.e2e.hasty") as cluster:
         url = cluster.endpoint("own_endpoint")
         port = str(httpx.URL(url).port)
-        cluster.post("/api/v2/endpoints", {"url": url})
+        breaker = {"openDurationMs": 100, "maxOpenDurationMs": 200}
+        cluster.post("/api/v2/endpoints", {"url": url, "circuitBreaker": breaker})
         runs = cluster.emit("counted.asked", numbers())
         cluster.emit("counted.paid", numbers()[::2])
 

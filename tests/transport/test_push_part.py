@@ -12,6 +12,7 @@ import trio
 from ironflow import App
 from ironflow.engine.open import run_engine
 from ironflow.journal.memory import MemoryJournal
+from ironflow.transport.context import Context
 from ironflow.transport.http.messages import Request, Response
 from ironflow.transport.push_part import PATH, Pushes
 from ironflow.transport.server import open_handler
@@ -24,8 +25,9 @@ Asked = tuple[int, Any]
 
 
 class Served:
-    def __init__(self, handler: Any) -> None:
+    def __init__(self, handler: Any, context: Context) -> None:
         self._handler = handler
+        self.context = context
 
     async def ask(self, method: str, body: bytes = b"") -> Asked:
         answer = await self._handler(Request(method, PATH, body=body))
@@ -57,8 +59,8 @@ async def serving(signing_key: str = KEY) -> AsyncGenerator[Served]:
         with trio.fail_after(5):
             async with open_handler(
                 engine, journal, clock, parts=[part.routes], signing_key=signing_key
-            ) as (handler, _):
-                yield Served(handler)
+            ) as (handler, context):
+                yield Served(handler, context)
 
 
 async def test_an_endpoint_is_registered_with_its_functions() -> None:
@@ -76,6 +78,17 @@ async def test_an_endpoint_is_registered_with_its_functions() -> None:
         assert found["endpoints"][0]["state"] == "closed"
 
 
+async def test_when_an_endpoint_is_left_alone_is_said_with_its_url() -> None:
+    async with serving() as served:
+        body = {"url": URL, "circuitBreaker": {"failureThreshold": 3}}
+        await served.ask("POST", json.dumps(body).encode())
+        await trio.testing.wait_all_tasks_blocked()
+        breaker = served.context.operations.circuits.of("flow")
+
+        assert breaker is not None
+        assert (breaker.key, breaker.policy.failures) == (URL, 3)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -83,6 +96,8 @@ async def test_an_endpoint_is_registered_with_its_functions() -> None:
         (b"\xff", 400),
         (b'{"url": "ftp://a"}', 400),
         (b'{"url": "http://[x"}', 400),
+        (b'{"url": "http://a:b@app.test"}', 400),
+        (b'{"url": "http://a", "circuit_breaker": {"failure_threshold": -1}}', 400),
         (b'{"url": "http://nobody.test"}', 502),
     ],
 )

@@ -14,6 +14,7 @@ from ironflow import App, Context, Engine, Retry
 from ironflow.authoring.definition import Function
 from ironflow.engine.open import run_engine
 from ironflow.journal.memory import MemoryJournal
+from ironflow.transport.circuits import Circuits
 from ironflow.transport.push import PushHost
 from ironflow.wire.posts import SIGNATURE
 from ironflow.worker.endpoint import open_endpoint
@@ -105,7 +106,13 @@ async def pushed(bench: PulledBench) -> AsyncGenerator[Engine]:
         def client() -> httpx.AsyncClient:
             return httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
-        host = PushHost(bench.journal, bench.clock.now, signing_key=KEY, client=client)
+        host = PushHost(
+            bench.journal,
+            bench.clock.now,
+            signing_key=KEY,
+            client=client,
+            circuits=Circuits(),
+        )
         await nursery.start(host.run)
         await host.register(URL)
         yield engine

@@ -3,7 +3,9 @@
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
+from ironflow.transport.handlers.circuits import circuit_of
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing, body_of
 from ironflow.transport.handlers.events import texts, waited
 from ironflow.transport.handlers.patience import WaitQuery
@@ -67,8 +69,9 @@ async def list_functions(call: Call[FunctionsQuery, Nothing]) -> FunctionListDoc
 
 
 async def get_function(call: Call[Nothing, Nothing]) -> FunctionDocument:
-    """Return a function."""
-    return function_document(await call.operations.functions.get(call.parameters["id"]))
+    """Return a function, with the circuit of its endpoint if it has one."""
+    row = await call.operations.functions.get(call.parameters["id"])
+    return replace(function_document(row), circuit=circuit_of(call.operations, row.id))
 
 
 async def list_versions(call: Call[Nothing, Nothing]) -> FunctionVersionsDocument:

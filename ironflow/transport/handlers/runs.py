@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ironflow import limits
 from ironflow.errors import ConfigurationError, RunNotFound
 from ironflow.policy.duration import parse_time
+from ironflow.transport.handlers.circuits import circuit_of
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
 from ironflow.transport.handlers.patience import WaitQuery, results
 from ironflow.transport.operations import Operations
@@ -26,6 +27,8 @@ from ironflow.wire.answers import (
     RunStepsDocument,
 )
 from ironflow.wire.statuses import run_status
+
+_READY: Final = frozenset({"queued", "running"})
 
 
 class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +134,11 @@ async def get_run(call: Call[WaitQuery, Nothing]) -> RunDetailsDocument:
     else:
         run = await call.operations.runs.get(run_id)
     carrier = call.operations.workers.carrier_of(run_id)
-    return replace(details_document(run), carried_by=carrier or UNSET)
+    found = replace(details_document(run), carried_by=carrier or UNSET)
+    if found.status not in _READY:
+        return found
+    circuit = circuit_of(call.operations, found.function_id, is_closed_told=False)
+    return replace(found, circuit=circuit)
 
 
 async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:
