@@ -46,6 +46,7 @@ MATCH_PATHS_MAX: Final = 16  # by which the events of one name are indexed
 PAGE_RECORDS_MAX: Final = 10_000
 REPLAY_RECORDS_MAX: Final = 2_500  # that a run's code runs over in one go
 PAGE_RUNS_MAX: Final = 1_000
+RUNS_SEARCHED_MAX: Final = 5_000  # for one page of a list, or its count
 PAGE_EVENTS_MAX: Final = 1_000
 EVENTS_SEARCHED_MAX: Final = 5_000  # for one page of a list
 EVENTS_SEARCHED_BYTES_MAX: Final = 16 * 1024 * 1024  # of their data, for one page

@@ -38,10 +38,11 @@ _random = random.Random()
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """That the server answers: its version, and the time (microseconds)."""
+    """That the server answers: its version, the time and that of its start (microseconds)."""
 
     version: str
     now: int
+    started_at: int
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class Operations:
         self._engine = engine
         self._journal = journal
         self._clock = clock
+        self._started_at = clock.now()
         self.events = EventReads(journal)
         self.runs = RunReads(journal)
         self.steering = Steering(engine, self.runs)
@@ -177,4 +179,4 @@ class Operations:
 
     def health(self) -> Health:
         """Return the version of the server and its time."""
-        return Health(ironflow.__version__, self._clock.now())
+        return Health(ironflow.__version__, self._clock.now(), self._started_at)

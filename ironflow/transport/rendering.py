@@ -20,6 +20,7 @@ from ironflow.journal.base import (
 )
 from ironflow.records import RULES, ErrorInfo, EventData, Payload
 from ironflow.transport.circuits import Breaker
+from ironflow.transport.patches import Patch
 from ironflow.transport.registry import config_of, row_of
 from ironflow.transport.workers import WorkerInfo
 from ironflow.wire.answers import (
@@ -30,6 +31,7 @@ from ironflow.wire.answers import (
     FunctionVersionDocument,
     LostDocument,
     OperationDocument,
+    PatchDocument,
     PauseDocument,
     RunCountDocument,
     RunDetailsDocument,
@@ -86,8 +88,10 @@ def run_details_document(
     )
 
 
-def operation_document(state: OperationState) -> OperationDocument:
-    """Return an operation of a run."""
+def operation_document(
+    state: OperationState, patch: Patch | None = None
+) -> OperationDocument:
+    """Return an operation of a run, and how its result was replaced, if it was."""
     return OperationDocument(
         id=state.id,
         kind=state.kind,
@@ -108,6 +112,16 @@ def operation_document(state: OperationState) -> OperationDocument:
         child_run=_given(state.child_run),
         input=shown(state.input) if state.input else UNSET,
         attempts=_attempts(state.attempts),
+        patched=UNSET if patch is None else _patched(patch),
+    )
+
+
+def _patched(patch: Patch) -> PatchDocument:
+    return PatchDocument(
+        at=moment(patch.at),
+        actor=patch.actor,
+        reason=patch.reason,
+        original=shown(patch.original),
     )
 
 

@@ -43,6 +43,7 @@ _REST: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/runs/{id}/records"): Right.READ,
     ("GET", "/api/v1/runs/{id}"): Right.READ,
     ("GET", "/api/v1/runs/{id}/steps"): Right.READ,
+    ("GET", "/api/v1/runs/{id}/streams"): Right.READ,
     ("DELETE", "/api/v1/runs/{id}"): Right.STEER,
     ("POST", "/api/v1/runs/{id}/cancel"): Right.STEER,
     ("POST", "/api/v1/runs/{id}/pause"): Right.STEER,

@@ -150,6 +150,15 @@ class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: bool
 
 
+class PatchDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """That a result was replaced by hand; `original` is what it was before."""
+
+    at: str | None
+    actor: str
+    reason: str
+    original: Any
+
+
 class OperationDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A step, sleep, wait, child or message of a run.
 
@@ -175,6 +184,7 @@ class OperationDocument(msgspec.Struct, frozen=True, kw_only=True):
     child_run: str | UnsetType = UNSET
     input: Any = UNSET
     attempts: list[AttemptDocument] | UnsetType = UNSET
+    patched: PatchDocument | UnsetType = UNSET
 
 
 class PatchedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +199,12 @@ class RunStepsDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has done and waits for, in the order in which it was asked."""
 
     steps: list[OperationDocument]
+
+
+class RunStreamsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The entities to which a run has appended events; this server has none."""
+
+    entity_ids: list[str]
 
 
 class RecordDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,3 +112,8 @@ def numbered(versions: Sequence[FunctionVersion], number: int) -> FunctionVersio
         f"function {versions[-1].config.id!r} has no version {number}; those from"
         f" {first} to {last} are kept"
     )
+
+
+def made_by(versions: Sequence[FunctionVersion], time: int) -> int:
+    """Return the number of the version that stood at a time; 0 if that is not kept."""
+    return max((each.number for each in versions if each.at <= time), default=0)

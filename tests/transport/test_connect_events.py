@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import trio
 
+from ironflow import limits
 from ironflow.transport.http.messages import Request
 from ironflow.wire.proto import ironflow as calls
 from ironflow.wire.proto.types import RunStatus
@@ -97,19 +98,57 @@ async def test_a_failed_run_has_its_error(server: Server) -> None:
     assert not result.error.retryable
 
 
-async def test_a_batch_is_stored_whole_or_not_at_all(server: Server) -> None:
+async def test_a_batch_is_stored_whole(server: Server) -> None:
     good = calls.TriggerRequest(event="order.placed", data={"id": "o"})
     other = calls.TriggerRequest(event="approval.asked", data_value=[1])
 
     found = await call(
         server, "TriggerBatch", calls.TriggerBatchRequest(events=(good, other))
     )
-    bad = [{"event": "order.placed"}, {"event": "a..b"}]
-    refused = await say(server, "TriggerBatch", events=bad)
+    none = await call(server, "TriggerBatch", calls.TriggerBatchRequest())
 
     assert [len(each.run_ids) for each in found.results] == [1, 1]
-    assert refused.document["code"] == "invalid_argument"
-    assert len(await server.harness.engine.list_events("order.placed")) == 1
+    assert [each.error for each in found.results] == [None, None]
+    assert none.results == ()
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        ({"event": "a..b"}, "invalid_argument"),
+        ({"event": "a", "version": -1}, "invalid_argument"),
+        ({"event": "a", "idempotency_key": "k" * 10_000}, "invalid_argument"),
+        (
+            {"event": "a", "metadata": dict.fromkeys(map(str, range(99)), "x")},
+            "invalid_argument",
+        ),
+        ({"event": "order.placed", "idempotency_key": "k"}, "already_exists"),
+    ],
+)
+async def test_a_batch_with_one_bad_event_is_not_stored_at_all(
+    server: Server, bad: dict[str, Any], code: str
+) -> None:
+    good = {"event": "order.placed", "idempotency_key": "k"}
+
+    found = await say(server, "TriggerBatch", events=[good, bad])
+
+    assert found.status == 200
+    beside, at_fault = found.document["results"]
+    assert at_fault["error"]["code"] == code or "invalid_argument"
+    assert not at_fault["error"]["retryable"]
+    assert (beside["runIds"], beside["eventId"]) == ([], "")
+    assert (beside["error"]["code"], beside["error"]["retryable"]) == ("aborted", True)
+    assert await server.harness.engine.list_events() == []
+
+
+async def test_what_is_wrong_with_no_single_event_is_wrong_with_the_batch(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EMIT_BATCH_EVENTS_MAX", 1)
+
+    found = await say(server, "TriggerBatch", events=[{"event": "a"}, {"event": "b"}])
+
+    assert (found.status, found.document["code"]) == (400, "invalid_argument")
 
 
 async def test_a_function_is_invoked_whatever_its_triggers(server: Server) -> None:

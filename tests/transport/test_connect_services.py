@@ -200,9 +200,32 @@ async def test_the_server_says_how_it_is(server: Server) -> None:
     info = await call(server, "Info", calls.InfoRequest())
     capabilities = await say(server, "GetCapabilities")
 
+    assert health.components["engine"].status == "healthy"
     assert (health.status, health.timestamp) == ("healthy", server.harness.clock.now())
     assert info.function_count == len(server.harness.engine.functions)
     assert "connect" in capabilities.document["transports"]
+
+
+async def test_a_server_that_stops_is_not_healthy(server: Server) -> None:
+    server.context.operations.issues.add("it is stopping")
+
+    health = await call(server, "Health", calls.HealthRequest())
+
+    assert health.status == "unhealthy"
+    assert health.components["engine"] == calls.ComponentHealth(
+        "unhealthy", "it is stopping"
+    )
+
+
+async def test_the_server_counts_what_is_under_way(server: Server) -> None:
+    started_at = server.harness.clock.now()
+    for event in ("approval.asked", "order.placed", "order.lost", "payment.asked"):
+        await server.emit(event, {"id": "o"})
+    await server.harness.advance("1s")
+
+    info = await call(server, "Info", calls.InfoRequest())
+
+    assert (info.active_runs, info.started_at) == (2, started_at)
 
 
 async def test_another_environment_is_not_here() -> None:

@@ -3,8 +3,10 @@
 import base64
 
 import pytest
+from msgspec import UNSET
 
 from ironflow import limits
+from ironflow.wire.message import payload
 from ironflow.wire.proto import ironflow as calls
 from ironflow.wire.proto.types import RunStatus
 from tests.transport.calling import RUN, call, say, start
@@ -107,6 +109,57 @@ async def test_what_a_step_returned_is_replaced_while_its_run_is_paused(
         "invoke",
     )
     assert base64.b64decode(step["output"]) == b'{"a":1}'
+
+
+async def test_a_paused_run_says_what_was_injected_and_what_comes_next(
+    server: Server,
+) -> None:
+    run_id = await paused_run(server)
+    request = calls.GetPausedStateRequest(run_id=run_id)
+
+    before = await call(server, "GetPausedState", request)
+    await say(
+        server, "InjectStepOutput", run_id=run_id, step_id="limit:0", new_output="3"
+    )
+    after = await call(server, "GetPausedState", request)
+
+    assert (before.pause_reason, before.next_step_hint) == ("injection", "cool-off")
+    assert [each.injected for each in before.steps] == [False]
+    assert [(each.injected, each.output) for each in after.steps] == [(True, b"3")]
+    assert after.steps[0].completed_at == before.steps[0].completed_at
+
+
+async def test_a_result_that_was_replaced_is_shown_with_what_it_was(
+    server: Server,
+) -> None:
+    run_id = await start(server, "payment.asked", {"id": "o"})
+    await server.harness.advance("1s")
+    for output in ([1], [2]):
+        await say(
+            server,
+            "PatchStep",
+            step_id=f"{run_id}:limit:0",
+            output=output,
+            reason="typo",
+        )
+
+    request = calls.GetRunStepsRequest(run_id=run_id)
+    step, sleep = (await call(server, "GetRunSteps", request)).steps
+    rest, other = (await server.get(f"/api/v1/runs/{run_id}/steps"))["steps"]
+
+    assert payload(step, "output") == [2]
+    assert payload(step, "original_output") == 10
+    assert step.patched_at == server.harness.clock.now()
+    assert sleep.patched_at is None
+    assert payload(sleep, "original_output") is UNSET
+    assert rest["value"] == [2]
+    assert rest["patched"] == {
+        "at": "2030-01-01T00:00:01Z",
+        "actor": "",
+        "reason": "typo",
+        "original": 10,
+    }
+    assert "patched" not in other
 
 
 async def test_nothing_is_replaced_elsewhere(server: Server) -> None:

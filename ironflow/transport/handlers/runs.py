@@ -25,6 +25,7 @@ from ironflow.wire.answers import (
     RunDocument,
     RunListDocument,
     RunStepsDocument,
+    RunStreamsDocument,
 )
 from ironflow.wire.statuses import run_status
 
@@ -33,6 +34,9 @@ _READY: Final = frozenset({"queued", "running"})
 
 class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs. `status` may name several, with commas; times are RFC 3339.
+
+    `event_id` is of the event that started them, `search` a text in the id of the run, or
+    in the name or id of its function or event.
 
     `details`: each with its event, output and error, as `GET /api/v1/runs/{id}` has it.
     """
@@ -43,6 +47,9 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     parent_run: str = ""
     since: str = ""
     until: str = ""
+    event_id: str = ""
+    search: str = ""
+    offset: int = 0
     cursor: str = ""
     limit: int = 50
     details: bool = False
@@ -90,6 +97,9 @@ async def list_runs(call: Call[RunsQuery, Nothing]) -> RunListDocument:
             parent_run=query.parent_run,
             since=parse_time(query.since, option="since") if query.since else 0,
             until=parse_time(query.until, option="until") if query.until else 0,
+            event_id=query.event_id,
+            search=query.search.strip(),
+            offset=query.offset,
             cursor=query.cursor,
             limit=query.limit,
         )
@@ -143,10 +153,19 @@ async def get_run(call: Call[WaitQuery, Nothing]) -> RunDetailsDocument:
 
 async def get_steps(call: Call[Nothing, Nothing]) -> RunStepsDocument:
     """Return what a run has done and waits for."""
-    state = await call.operations.runs.state(call.parameters["id"])
+    found = await call.operations.runs.steps(call.parameters["id"])
     return RunStepsDocument(
-        steps=[operation_document(each) for each in state.operations]
+        steps=[
+            operation_document(each, found.patches.get(each.id))
+            for each in found.state.operations
+        ]
     )
+
+
+async def get_streams(call: Call[Nothing, Nothing]) -> RunStreamsDocument:
+    """Return the entities to which a run has appended events: there are none yet."""
+    await call.operations.runs.summary(call.parameters["id"])
+    return RunStreamsDocument(entity_ids=[])
 
 
 async def cancel(call: Call[Nothing, ReasonBody]) -> RunDetailsDocument:
@@ -241,6 +260,15 @@ ENDPOINTS: Final = (
         summary="Get what a run has done and waits for.",
         answer=get_steps,
         returns=RunStepsDocument,
+        query=Nothing,
+        body=Nothing,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/runs/{id}/streams",
+        summary="List the entities to which a run has appended events.",
+        answer=get_streams,
+        returns=RunStreamsDocument,
         query=Nothing,
         body=Nothing,
     ),

@@ -6,8 +6,10 @@ from msgspec import UNSET
 
 from ironflow import limits
 from ironflow.engine.handles import Receipt
+from ironflow.errors import IronflowError
 from ironflow.handles import Emission
 from ironflow.policy.names import check_text
+from ironflow.transport.batches import unfit
 from ironflow.transport.handlers.events import texts
 from ironflow.transport.handlers.patience import while_there
 from ironflow.transport.http.messages import ClientGone, Request
@@ -15,6 +17,7 @@ from ironflow.transport.operations import Operations
 from ironflow.transport.rpc.procedures import Procedure
 from ironflow.transport.rpc.rendering import result_message
 from ironflow.transport.run_reads import RunDetails
+from ironflow.wire.failures import failure, failure_of
 from ironflow.wire.message import payload
 from ironflow.wire.proto.ironflow import (
     InvokeFunctionRequest,
@@ -28,8 +31,15 @@ from ironflow.wire.proto.ironflow import (
     TriggerSyncRequest,
     TriggerSyncResponse,
 )
+from ironflow.wire.proto.types import Error
 
 SOURCE: Final = "sdk"
+_BESIDE: Final = failure(
+    "aborted",
+    "not stored, because another event of the batch cannot be: correct that one, then send"
+    " all again",
+    retryable=True,
+)
 _GONE: Final = "the client that waited for it went away"
 
 
@@ -66,25 +76,41 @@ async def trigger_sync(
 async def trigger_batch(
     operations: Operations, _: Request, message: TriggerBatchRequest
 ) -> TriggerBatchResponse:
-    """Store events in one commit, all or none; an error is one of the whole call."""
-    receipts = await operations.emit_batch(
-        [
-            Emission(
-                each.event,
-                data_of(each),
-                each.idempotency_key,
-                texts(each.metadata or {}),
-                each.version or 1,
-                SOURCE,
-            )
-            for each in message.events
-        ]
-    )
+    """Store events in one commit, all or none.
+
+    If an event cannot be stored, none is: each item has an error then, which says whether
+    it was the reason.
+    """
+    events = [
+        Emission(
+            each.event,
+            data_of(each),
+            each.idempotency_key,
+            texts(each.metadata or {}),
+            each.version or 1,
+            SOURCE,
+        )
+        for each in message.events
+    ]
+    try:
+        receipts = await operations.emit_batch(events)
+    except IronflowError:
+        errors = unfit(events)
+        if not any(errors):  # it is not about single events
+            raise
+        return TriggerBatchResponse(results=tuple(map(_not_stored, errors)))
     return TriggerBatchResponse(
         results=tuple(
             TriggerResponse(run_ids=each.run_ids, event_id=each.event_id)
             for each in receipts
         )
+    )
+
+
+def _not_stored(error: IronflowError | None) -> TriggerResponse:
+    found = _BESIDE if error is None else failure_of(error)
+    return TriggerResponse(
+        error=Error(message=found.message, code=found.code, retryable=found.retryable)
     )
 
 

@@ -1,10 +1,8 @@
 """Functions of IronflowService: register one, look at them."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from ironflow import limits
-from ironflow.journal.base import FunctionRow
 from ironflow.transport.http.messages import Request
 from ironflow.transport.operations import Operations
 from ironflow.transport.rpc.procedures import Procedure
@@ -147,11 +145,6 @@ def _fits(function: Function, message: ListFunctionsRequest) -> bool:
         and message.name.lower() in function.name.lower()
         and mode in {"", ("local", "push", "pull")[function.preferred_mode]}
     )
-
-
-def by_id(rows: Sequence[FunctionRow]) -> dict[str, FunctionRow]:
-    """Return the functions of the registry by their ids."""
-    return {row.id: row for row in rows}
 
 
 FUNCTIONS: Final[dict[str, Procedure]] = {

@@ -5,12 +5,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from ironflow.interpreter.fold import OperationState, RunState
-from ironflow.journal.base import FunctionRow, RunSummary
+from ironflow.interpreter.fold import OperationState
+from ironflow.journal.base import FunctionRow, Pause, RunSummary
 from ironflow.records import ErrorInfo, Payload
+from ironflow.transport.patches import Patch
 from ironflow.transport.registry import config_of
 from ironflow.transport.rendering import shown
-from ironflow.transport.run_reads import RunDetails
+from ironflow.transport.run_reads import RunDetails, RunSteps
 from ironflow.wire.function_history import FunctionVersion
 from ironflow.wire.functions import FunctionConfig
 from ironflow.wire.message import payload_fields
@@ -66,17 +67,26 @@ _STEP_STATUSES: Final = {
     "published": StepStatus.STEP_STATUS_COMPLETED,
     "abandoned": StepStatus.STEP_STATUS_DEAD,
 }
+# Somebody asks for a pause to look at the run, and to inject what its steps returned.
+_PAUSES: Final = {"asked": "injection"}
+INT32_MAX: Final = 2**31 - 1
 SEPARATOR: Final = ":"
 _UNDO: Final = "compensate:"
-Functions = dict[str, FunctionRow]
 
 
 def run_message(
-    run: RunDetails, functions: Functions, *, environment: str
+    run: RunDetails,
+    function: FunctionRow | None,
+    *,
+    environment: str,
+    function_version: int = 0,
+    timeout_at: int = 0,
 ) -> types.Run:
-    """Return a run; `functions` are those of the registry, by id."""
+    """Return a run; `function` is its own in the registry, `function_version` as it was.
+
+    `timeout_at` is when it ends if it has not by then, in microseconds; 0 for none.
+    """
     row = run.summary.row
-    function = functions.get(row.function_id)
     config = config_of(function) if function is not None else None
     return types.Run(
         id=row.run_id,
@@ -93,7 +103,11 @@ def run_message(
         created_at=row.created_at,
         updated_at=_updated_at(run.summary),
         pause_requested=row.asked is not None,
-        pause_reason=row.pause.reason if row.pause else "",
+        pause_reason=pause_reason(row.pause),
+        function_version=function_version,
+        timeout_at=timeout_at or None,
+        cancellation_cause=_cause(run),
+        version=min(run.summary.length, INT32_MAX),
         parent_run_id=row.parent_run,
         parent_step_id=step_id(row.parent_run, row.parent_step),
         environment_id=environment,
@@ -101,6 +115,19 @@ def run_message(
         **_payload("input", run.event.data if run.event else b""),
         **_payload("output", run.output),
     )
+
+
+def pause_reason(pause: Pause | None) -> str:
+    """Return why a run is paused: the published word, or ours where there is none."""
+    if pause is None:
+        return ""
+    return _PAUSES.get(pause.reason, pause.reason)
+
+
+def _cause(run: RunDetails) -> str:
+    if run.summary.status != "cancelled" or run.error is None:
+        return ""
+    return run.error.message
 
 
 def _updated_at(summary: RunSummary) -> int:
@@ -118,7 +145,7 @@ def result_message(run: RunDetails) -> RunResult:
         function_id=row.function_id,
         status=RUN_STATUSES[run.summary.status],
         error=error_message(run.error),
-        duration_ms=min(lasted // 1_000, 2**31 - 1),
+        duration_ms=min(lasted // 1_000, INT32_MAX),
         wait_timed_out=not run.is_settled,
         **_payload("output", run.output),
     )
@@ -129,8 +156,10 @@ def step_id(run_id: str, operation: str) -> str:
     return f"{run_id}{SEPARATOR}{operation}" if operation else ""
 
 
-def step_message(run_id: str, state: OperationState) -> types.Step:
-    """Return an operation of a run as a step."""
+def step_message(
+    run_id: str, state: OperationState, patch: Patch | None = None
+) -> types.Step:
+    """Return an operation of a run as a step, also as it was before it was replaced."""
     last = state.attempts[-1] if state.attempts else None
     lasted = state.settled_at - state.asked_at if state.settled_at else None
     is_undo = state.kind == "undo"
@@ -145,7 +174,7 @@ def step_message(run_id: str, state: OperationState) -> types.Step:
         error=error_message(state.error),
         error_value=error_value(state.error),
         attempt=last.number if last else 1,
-        duration_ms=min((lasted or 0) // 1_000, 2**31 - 1),
+        duration_ms=min((lasted or 0) // 1_000, INT32_MAX),
         duration_ms_full=None if lasted is None else lasted // 1_000,
         started_at=state.asked_at or None,
         ended_at=state.settled_at or None,
@@ -158,12 +187,23 @@ def step_message(run_id: str, state: OperationState) -> types.Step:
         child_run_id=state.child_run,
         **_payload("input", state.input),
         **_payload("output", state.payload),
+        **_patched(patch),
     )
 
 
-def step_messages(run_id: str, state: RunState) -> tuple[types.Step, ...]:
+def _patched(patch: Patch | None) -> dict[str, Any]:
+    if patch is None:
+        return {}
+    original = _payload("original_output", patch.original)
+    return {"patched_at": patch.at, "patched_by": patch.actor, **original}
+
+
+def step_messages(run_id: str, found: RunSteps) -> tuple[types.Step, ...]:
     """Return all operations of a run, in the order in which they were asked."""
-    return tuple(step_message(run_id, each) for each in state.operations)
+    return tuple(
+        step_message(run_id, each, found.patches.get(each.id))
+        for each in found.state.operations
+    )
 
 
 def error_message(error: ErrorInfo | None) -> types.Error | None:

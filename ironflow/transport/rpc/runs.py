@@ -1,21 +1,22 @@
 """Runs of IronflowService, to look at."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, final
 
 import msgspec
 
-from ironflow import ids
 from ironflow.errors import RunNotFound
-from ironflow.journal.base import FunctionRow
+from ironflow.interpreter.fold import OperationState
+from ironflow.journal.base import FunctionRow, RunRow
 from ironflow.transport.http.messages import Request
 from ironflow.transport.operations import Operations
+from ironflow.transport.registry import SEGMENTS, config_of
 from ironflow.transport.rendering import shown
 from ironflow.transport.rpc import rendering
-from ironflow.transport.rpc.functions import by_id
 from ironflow.transport.rpc.procedures import Procedure
 from ironflow.transport.run_reads import RunDetails, RunFilter
 from ironflow.wire.errors import ConnectError, malformed
+from ironflow.wire.function_history import Versions, made_by
 from ironflow.wire.proto.ironflow import (
     GetPausedStateRequest,
     GetPausedStateResponse,
@@ -26,7 +27,7 @@ from ironflow.wire.proto.ironflow import (
     ListRunsResponse,
     PausedStepInfo,
 )
-from ironflow.wire.proto.types import Run, StepStatus, StepType
+from ironflow.wire.proto.types import Run, Step, StepStatus, StepType
 
 _PAGE_DEFAULT: Final = 50
 _STEP_TYPE: Final = "STEP_TYPE_"
@@ -43,8 +44,49 @@ async def get(operations: Operations, _: Request, message: GetRunRequest) -> Run
 
 async def run_message(operations: Operations, run: RunDetails) -> Run:
     """Return a run as a message."""
-    functions = by_id(await operations.functions.all())
-    return rendering.run_message(run, functions, environment=operations.environment)
+    [found] = await run_messages(operations, [run])
+    return found
+
+
+async def run_messages(operations: Operations, runs: Sequence[RunDetails]) -> list[Run]:
+    """Return runs as messages, each with the version that its function had."""
+    functions = {row.id: row for row in await operations.functions.all()}
+    numbers = _Numbers(operations, functions)
+    return [
+        rendering.run_message(
+            run,
+            functions.get(run.summary.row.function_id),
+            environment=operations.environment,
+            function_version=await numbers.of(run.summary.row),
+            timeout_at=await operations.runs.deadline(run.summary),
+        )
+        for run in runs
+    ]
+
+
+@final
+class _Numbers:
+    """Which versions functions had when runs were made; versions are read once, if at all."""
+
+    def __init__(
+        self, operations: Operations, functions: Mapping[str, FunctionRow]
+    ) -> None:
+        self._operations = operations
+        self._functions = functions
+        self._versions: dict[str, Versions] = {}
+
+    async def of(self, run: RunRow) -> int:
+        """Return a number; 0 for a function that has no versions, or not that any more."""
+        function = self._functions.get(run.function_id)
+        if function is None or function.rules != SEGMENTS:
+            return 0
+        config = config_of(function)
+        if config is not None and config.updated_at <= run.created_at:
+            return config.revision
+        if function.id not in self._versions:
+            found = await self._operations.functions.versions(function.id)
+            self._versions[function.id] = found
+        return made_by(self._versions[function.id], run.created_at)
 
 
 async def list_some(
@@ -53,25 +95,24 @@ async def list_some(
     """Return a page of runs, newest first; `cursor` is the id of the last one seen."""
     if message.limit < 0 or message.offset < 0:
         raise malformed("limit and offset must be 0 or more")
-    if message.search:
-        raise ConnectError(
-            "unimplemented", "this server cannot search for a text in runs"
-        )
-    functions = await operations.functions.all()
-    if message.event_id:
-        run_ids = await _of_event(operations, functions, message)
-        next_cursor = ""
-    else:
-        page = await operations.runs.page(_filter(message))
-        run_ids = [each.row.run_id for each in page.runs[message.offset :]]
-        next_cursor = page.next_cursor
-    known = by_id(functions)
-    runs = [
-        rendering.run_message(run, known, environment=operations.environment)
-        for run in await _those_there(operations, run_ids)
-    ]
+    wanted = RunFilter(
+        statuses=_statuses(message),
+        function_id=message.function_id,
+        since=message.since or 0,
+        until=message.until or 0,
+        event_id=message.event_id,
+        search=message.search.strip(),
+        cursor=message.cursor,
+        offset=message.offset,
+        limit=message.limit or _PAGE_DEFAULT,
+    )
+    page = await operations.runs.page(wanted)
+    run_ids = [each.row.run_id for each in page.runs]
+    runs = await _those_there(operations, run_ids)
     return ListRunsResponse(
-        runs=tuple(runs), next_cursor=next_cursor, total_count=len(runs)
+        runs=tuple(await run_messages(operations, runs)),
+        next_cursor=page.next_cursor,
+        total_count=min(await operations.runs.count(wanted), rendering.INT32_MAX),
     )
 
 
@@ -82,40 +123,9 @@ async def _those_there(
     for run_id in run_ids:
         try:
             found.append(await operations.runs.get(run_id))
-        except RunNotFound:  # deleted meanwhile, or never started
+        except RunNotFound:  # deleted meanwhile
             continue
     return found
-
-
-async def _of_event(
-    operations: Operations, functions: Sequence[FunctionRow], message: ListRunsRequest
-) -> list[str]:
-    """Return the runs that an event has started: their ids follow from its own."""
-    event = message.event_id
-    if not ids.is_run_id(event.replace("evt_", "run_", 1)):
-        raise malformed(f"{event[:80]!r} is no id of an event")
-    wanted = _statuses(message)
-    run_ids = [
-        ids.triggered_run_id(event, each.id)
-        for each in functions
-        if message.function_id in {"", each.id}
-    ]
-    return [
-        run.summary.row.run_id
-        for run in await _those_there(operations, run_ids)
-        if not wanted or run.summary.status in wanted
-    ]
-
-
-def _filter(message: ListRunsRequest) -> RunFilter:
-    return RunFilter(
-        statuses=_statuses(message),
-        function_id=message.function_id,
-        since=message.since or 0,
-        until=message.until or 0,
-        cursor=message.cursor,
-        limit=(message.limit or _PAGE_DEFAULT) + message.offset,
-    )
 
 
 def _statuses(message: ListRunsRequest) -> list[str]:
@@ -128,35 +138,43 @@ async def steps(
     operations: Operations, _: Request, message: GetRunStepsRequest
 ) -> GetRunStepsResponse:
     """Return what a run has done and waits for."""
-    state = await operations.runs.state(message.run_id)
-    return GetRunStepsResponse(steps=rendering.step_messages(message.run_id, state))
+    found = await operations.runs.steps(message.run_id)
+    return GetRunStepsResponse(steps=rendering.step_messages(message.run_id, found))
 
 
 async def paused_state(
     operations: Operations, _: Request, message: GetPausedStateRequest
 ) -> GetPausedStateResponse:
-    """Return what a paused run has done, and why it is paused."""
+    """Return what a paused run has done, what it stands at, and why it is paused."""
     run = await operations.runs.summary(message.run_id)
     if run.row.pause is None:
         raise ConnectError("failed_precondition", f"run {message.run_id} is not paused")
-    state = await operations.runs.state(message.run_id)
-    found: list[PausedStepInfo] = []
-    for operation in state.operations:
-        step = rendering.step_message(message.run_id, operation)
-        if step.status in _DONE:
-            info = PausedStepInfo(
-                id=step.id,
-                name=operation.name,
-                output=_json(shown(operation.payload)) if operation.payload else b"",
-                completed_at=step.ended_at,
-                step_type=StepType(step.step_type)
-                .name.removeprefix(_STEP_TYPE)
-                .lower(),
-                status=_DONE[StepStatus(step.status)],
-                error=_json(operation.error) if operation.error else b"",
-            )
-            found.append(info)
-    return GetPausedStateResponse(steps=tuple(found), pause_reason=run.row.pause.reason)
+    found = await operations.runs.steps(message.run_id)
+    every = found.state.operations
+    steps = zip(every, rendering.step_messages(message.run_id, found), strict=True)
+    return GetPausedStateResponse(
+        steps=tuple(
+            _paused_step(operation, step)
+            for operation, step in steps
+            if step.status in _DONE
+        ),
+        next_step_hint=next((each.name for each in every if not each.settled_at), ""),
+        pause_reason=rendering.pause_reason(run.row.pause),
+    )
+
+
+def _paused_step(operation: OperationState, step: Step) -> PausedStepInfo:
+    kind = StepType(step.step_type).name.removeprefix(_STEP_TYPE).lower()
+    return PausedStepInfo(
+        id=step.id,
+        name=operation.name,
+        output=_json(shown(operation.payload)) if operation.payload else b"",
+        injected=step.patched_at is not None,
+        completed_at=step.ended_at,
+        step_type=kind,
+        status=_DONE[StepStatus(step.status)],
+        error=_json(operation.error) if operation.error else b"",
+    )
 
 
 _json: Final = msgspec.json.Encoder().encode

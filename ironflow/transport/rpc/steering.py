@@ -11,6 +11,7 @@ from ironflow.errors import MisusedOperation, RunNotFound
 from ironflow.interpreter.fold import OperationState
 from ironflow.transport.http.messages import Request
 from ironflow.transport.operations import Operations
+from ironflow.transport.patches import Patch
 from ironflow.transport.rendering import shown
 from ironflow.transport.rpc import rendering
 from ironflow.transport.rpc.procedures import Procedure
@@ -84,7 +85,8 @@ async def patch(
         reason=message.reason,
         actor=request.actor,
     )
-    return rendering.step_message(run_id, await _operation(operations, run_id, step))
+    operation, patched = await _operation(operations, run_id, step)
+    return rendering.step_message(run_id, operation, patched)
 
 
 async def inject(
@@ -96,7 +98,7 @@ async def inject(
     if summary.row.pause is None:
         raise ConnectError("failed_precondition", f"run {run_id} is not paused")
     step = message.step_id.removeprefix(run_id + rendering.SEPARATOR)
-    before = await _operation(operations, run_id, step)
+    before, _ = await _operation(operations, run_id, step)
     output = _parsed(message.new_output)
     await operations.steering.patch_step(
         run_id, step, output, reason=message.reason, actor=request.actor
@@ -109,11 +111,13 @@ def _parsed(output: bytes) -> Any:
     return protojson.parse(output) if output else None
 
 
-async def _operation(operations: Operations, run_id: str, step: str) -> OperationState:
-    state = await operations.runs.state(run_id)
-    for operation in state.operations:
+async def _operation(
+    operations: Operations, run_id: str, step: str
+) -> tuple[OperationState, Patch | None]:
+    found = await operations.runs.steps(run_id)
+    for operation in found.state.operations:
         if operation.id == step:
-            return operation
+            return operation, found.patches.get(step)
     raise ConnectError("not_found", f"run {run_id} has no step {step[:200]!r}")
 
 
