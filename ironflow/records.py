@@ -199,11 +199,18 @@ class DeadlinePassed(Header, frozen=True, kw_only=True, tag=28):
 
 
 class Rewound(Header, frozen=True, kw_only=True, tag=40):
-    """The run goes on from after record `to`. Payload: {step id: new result}."""
+    """The run goes on from after record `to`. Payload: {step id: result}.
+
+    `id` is the step that it is resumed from, if it was given so. Results behind `to` are
+    used again for a step with the same input, unless it goes on `afresh`. `forced`: also
+    where a step that is called at most once is begun again.
+    """
 
     to: int
     actor: str = ""
     reason: str = ""
+    afresh: bool = False
+    forced: bool = False
 
 
 class StepPatched(Header, frozen=True, kw_only=True, tag=41):

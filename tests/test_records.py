@@ -59,7 +59,7 @@ FORMAT_1 = {
     "ChildEnded": (26, "child_run status"),
     "CancelRequested": (27, "actor reason"),
     "DeadlinePassed": (28, ""),
-    "Rewound": (40, "to actor reason"),
+    "Rewound": (40, "to actor reason afresh forced"),
     "StepPatched": (41, "actor reason"),
     "RunRetried": (42, "actor reason"),
 }

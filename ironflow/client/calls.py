@@ -198,9 +198,29 @@ def pause_run(run_id: str, *, reason: str = "") -> Call[answers.RunAnswer]:
     return _post(f"{_run(run_id)}/pause", body, answers.RunAnswer)
 
 
-def resume_run(run_id: str, *, reason: str = "") -> Call[answers.RunAnswer]:
-    """Let a paused run go on."""
-    return _post(f"{_run(run_id)}/resume", {"reason": reason}, answers.RunAnswer)
+def resume_run(
+    run_id: str,
+    *,
+    from_step: str = "",
+    output: object = msgspec.UNSET,
+    force: bool = False,
+    reason: str = "",
+) -> Call[answers.RunAnswer]:
+    """Let a paused run go on, or a paused or failed one from a step.
+
+    Raises:
+        ValueRejected: the output cannot be stored, or has no JSON.
+    """
+    body: dict[str, object] = {"reason": reason}
+    if from_step:
+        body["from_step"] = from_step
+    if output is None:  # null is the same as absent
+        body["output_is_null"] = True
+    elif output is not msgspec.UNSET:
+        body["output"] = json_value(output)
+    if force:
+        body["force"] = True
+    return _post(f"{_run(run_id)}/resume", body, answers.RunAnswer)
 
 
 def retry_run(run_id: str, *, reason: str = "") -> Call[answers.RunAnswer]:

@@ -20,6 +20,7 @@ from ironflow.journal.base import (
     RunQuery,
     RunSummary,
 )
+from ironflow.journal.served import ServedJournal
 from ironflow.limits import PAGE_RECORDS_MAX
 from ironflow.records import Entry
 
@@ -113,7 +114,7 @@ def change(
             raise answer.error
         return summary, answer
 
-    return _at_work(directory, work)
+    return own(directory, work)
 
 
 def packed(directory: Place, *, before: int) -> Packing:
@@ -129,11 +130,15 @@ def packed(directory: Place, *, before: int) -> Packing:
             raise click.ClickException("a journal in PostgreSQL does not pack yet")
         return await journal.pack(ended_before=before, go_on=lambda: True, at_once=True)
 
-    return _at_work(directory, work)
+    return own(directory, work)
 
 
-def _at_work(directory: Place, work: Callable[[Journal], Awaitable[T]]) -> T:
-    """Do something with a journal that there is, as its owner or as a node."""
+def own(directory: Place, work: Callable[[ServedJournal], Awaitable[T]]) -> T:
+    """Do something with a journal that may be changed.
+
+    Raises:
+        ClickException: a process owns the directory, or there is none.
+    """
     import trio
 
     from ironflow.journal.url import open_journal, open_reader

@@ -32,8 +32,8 @@ COMMANDS: Final = {
         "Let a run of a server stand still until it is resumed.",
     ),
     "resume": LazyCommand(
-        "ironflow.commands.runs_steer:resume",
-        "Let a run of a server go on that is paused or has failed.",
+        "ironflow.commands.runs_resume:resume",
+        "Let a run go on that is paused or has failed, also from a step.",
     ),
     "patch": LazyCommand(
         "ironflow.commands.runs_steer:patch",

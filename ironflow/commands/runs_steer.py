@@ -1,4 +1,4 @@
-"""What changes runs of a server alone: pause, resume, delete and patch."""
+"""What changes runs of a server alone: pause, delete and patch."""
 
 import click
 
@@ -31,24 +31,6 @@ def pause(
         click.echo(f"{run_id}: paused")
     else:
         click.echo(f"{run_id}: asked to pause; it is {found['status']} now")
-
-
-@click.command()
-@click.argument("run_id", metavar="RUN", type=RUN_ID)
-@click.option("--reason", default="", help="Why; it is kept in the run's history.")
-@server_options
-@json_option
-def resume(
-    *, run_id: str, reason: str, server: str, api_key: str, as_json: bool
-) -> None:
-    """Let a run of a server go on that is paused or has failed."""
-    check_reason(reason)
-    call = calls.resume_run(run_id, reason=reason)
-    found = remote.send(Server(server, api_key), call)
-    if as_json:
-        output.write_json(found)
-    else:
-        click.echo(f"{run_id}: goes on; it is {found['status']} now")
 
 
 @click.command()

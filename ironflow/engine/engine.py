@@ -6,6 +6,7 @@ from typing import Any, Final, final
 
 import msgspec
 import trio
+from msgspec import UNSET
 
 from ironflow import ids, limits, values
 from ironflow.engine.amending import amend
@@ -18,6 +19,7 @@ from ironflow.engine.checked import (
 from ironflow.engine.handles import Emission, Receipt, Run
 from ironflow.engine.hosting import Hosting
 from ironflow.engine.results import Results
+from ironflow.engine.rewinding import FromStep, rewind
 from ironflow.engine.runtime import Runtime
 from ironflow.errors import ConfigurationError, MisusedOperation, NoRunCreated
 from ironflow.journal.apply_records import INVOKE_EVENT
@@ -275,14 +277,49 @@ class Engine:
         )
         return await self.get_run(run_id)
 
-    async def resume(self, run_id: str) -> Run:
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        from_step: str = "",
+        output: Any = UNSET,
+        force: bool = False,
+        reason: str = "",
+        actor: str = "",
+    ) -> Run:
         """Let a paused run try again; return it as it is now.
+
+        With `from_step`, a paused or failed run goes on from a step, given by its id, or
+        by its name if only one has it: that step is performed again, and so is all that
+        is on record after it, in every branch. What was before stays, and so does the
+        whole history. With `output` the step is not performed: it gives this. A step with
+        `once="at_most"` is called again only with `force`.
 
         Raises:
             RunNotFound: there is none with this id.
+            MisusedOperation: it cannot go on from there; the message says why.
+            ValueRejected: `output` cannot be stored; the message names the path.
         """
         self._check_open()
-        await self._runtime.commit_one(ResumeRun(ids.check_run_id(run_id)))
+        run_id = ids.check_run_id(run_id)
+        if from_step:
+            said_actor, said_reason = _said(actor, reason)
+            result = None if output is UNSET else values.encode(output)
+            wanted = FromStep(
+                step=checked_text(from_step, option="from_step"),
+                result=result,
+                force=force,
+                actor=said_actor,
+                reason=said_reason,
+            )
+            runtime, now = self._runtime, self._runtime.clock.now()
+            await rewind(runtime.journal, runtime.commit_one, run_id, wanted, now=now)
+        elif output is not UNSET or force or reason or actor:
+            raise ConfigurationError(
+                "output, force, reason and actor go with from_step; give a step"
+            )
+        else:
+            await self._runtime.commit_one(ResumeRun(run_id))
         return await self.get_run(run_id)
 
     async def retry(self, run_id: str, *, reason: str = "", actor: str = "") -> Run:

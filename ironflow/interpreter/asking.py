@@ -7,6 +7,8 @@ that the code gets at once, or raises what the code shall get.
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from ironflow import limits, values
 from ironflow.errors import MatchPathMissing, MisusedOperation
 from ironflow.interpreter import ending, settling, undoing
@@ -28,7 +30,9 @@ from ironflow.policy import match
 from ironflow.policy.envelope import envelope_of
 from ironflow.records import (
     ChildStarted,
+    Draft,
     Published,
+    Record,
     RunContinued,
     SleepStarted,
     WaitStarted,
@@ -222,6 +226,39 @@ def _owes_undo(saga: Saga | None) -> bool:
             return True
         saga = saga.outer
     return False
+
+
+# --- a rewind ---------------------------------------------------------------------
+
+
+def ask_later(core: Core) -> None:
+    """What is asked and has no record is asked at this time: sleeps count from here.
+
+    After a rewind the code stands where it stood long ago, and so do its waits.
+    """
+    for ask in core.asks:
+        pending, draft = ask.pending, ask.draft
+        ask.draft = Draft(_asked_at(core.time, draft.record, pending), draft.payload)
+    for pending in core.open.values():
+        if pending.id in core.to_perform and pending.attempt == 1:
+            pending.asked_at = core.time
+
+
+def _asked_at(time: int, record: Record, pending: Pending | None) -> Record:
+    later = time - record.asked_at
+    record = msgspec.structs.replace(record, asked_at=time)
+    match record:
+        case SleepStarted():
+            assert pending is not None
+            operation = pending.operation
+            assert isinstance(operation, Sleep)
+            until = operation.until or record.until + later
+            return msgspec.structs.replace(record, until=until)
+        case WaitStarted() | ChildStarted() if record.timeout_at:
+            timeout_at = record.timeout_at + later
+            return msgspec.structs.replace(record, timeout_at=timeout_at)
+        case _:
+            return record
 
 
 Handler = Callable[[Core, Fiber, Any], object]

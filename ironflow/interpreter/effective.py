@@ -48,7 +48,8 @@ class Effective:
     """What to feed, and the results that a rewind has set free.
 
     A step that is asked again with the same id and the same input digest takes its
-    result from `reusable` instead of being performed.
+    result from `reusable` instead of being performed. A rewind stands behind what it
+    kept: what is asked from there on is asked at its time.
     """
 
     entries: tuple[Entry, ...]
@@ -63,7 +64,7 @@ def effective(entries: Iterable[Entry]) -> Effective:
         record = entry.record
         match record:
             case Rewound():
-                kept = _rewind(kept, record, entry.payload, reusable)
+                kept = [*_rewind(kept, record, entry.payload, reusable), entry]
             case StepPatched():
                 kept = _with_result(kept, record.id, entry.payload)
             case RunRetried():
@@ -80,13 +81,20 @@ def _rewind(
     reusable: dict[tuple[str, bytes], Entry],
 ) -> list[Entry]:
     left = [entry for entry in kept if entry.record.sequence <= rewound.to]
-    for entry in kept[len(left) :]:
-        record = entry.record
-        if isinstance(record, StepCompleted) and record.input_digest:
-            reusable[record.id, record.input_digest] = entry
+    if rewound.afresh:
+        reusable.clear()
+    else:
+        _set_free(kept[len(left) :], reusable)
     for step, result in (_decode_changes(payload) if payload else {}).items():
         left = _with_result(left, step, result)
     return left
+
+
+def _set_free(dropped: list[Entry], reusable: dict[tuple[str, bytes], Entry]) -> None:
+    for entry in dropped:
+        record = entry.record
+        if isinstance(record, StepCompleted) and record.input_digest:
+            reusable[record.id, record.input_digest] = entry
 
 
 def _with_result(kept: list[Entry], step: str, payload: Payload) -> list[Entry]:

@@ -32,6 +32,7 @@ from ironflow.records import (
     Payload,
     Published,
     Record,
+    Rewound,
     RunContinued,
     RunEnded,
     RunRetried,
@@ -58,6 +59,7 @@ _OF_RUN: Final = (
     RunStarted,
     CodeChanged,
     RunRetried,
+    Rewound,
     CancelRequested,
     DeadlinePassed,
     UndoStarted,
@@ -233,6 +235,8 @@ def _run(run: RunState, entry: Entry) -> RunState:
             run = replace(run, version=record.version, patches=record.patches)
         case RunRetried():
             run = replace(run, attempt=record.attempt)
+        case Rewound():
+            pass  # what it dropped is not in the effective history
         case CancelRequested():
             run = replace(run, cancel=run.cancel or _cancel(record))
         case DeadlinePassed():

@@ -39,6 +39,7 @@ from ironflow.records import (
     Entry,
     EventData,
     Record,
+    Rewound,
     RunEnded,
     RunRetried,
     RunStarted,
@@ -208,7 +209,7 @@ class Interpreter:
         kind = type(record)
         if kind is RunStarted and core.event_data is None:
             self._start(entry)
-        elif kind is CodeChanged or kind is RunRetried:
+        elif kind is CodeChanged or kind is RunRetried or kind is Rewound:
             self._change(record)
         elif kind in COMMANDS and (kind is not StepStarted or record.attempt == 1):
             self._take_command(record)
@@ -240,6 +241,8 @@ class Interpreter:
         if isinstance(record, CodeChanged):
             core.version = record.version
             core.patches = frozenset(record.patches)
+        elif isinstance(record, Rewound):
+            asking.ask_later(core)
         else:
             core.attempt_number = record.attempt
 

@@ -20,6 +20,7 @@ from ironflow.records import (
     EventReceived,
     Published,
     Record,
+    Rewound,
     RunContinued,
     RunEnded,
     RunRetried,
@@ -56,6 +57,7 @@ _WORDS: dict[type[Record], str] = {
     CancelRequested: "a cancel",
     CodeChanged: "a change of code",
     RunRetried: "a retry of the run",
+    Rewound: "a rewind",
 }
 _KINDS = {
     Kind.STEP: "step",

@@ -1,8 +1,8 @@
 r"""The states of a run and of its operations, as tables: the only place for states.
 
 A table says which record may come in which state, and what the state is after it.
-It speaks of the *effective* history (`effective.effective`), so rewinds and patched
-results are no arrows. An arrow that is not here cannot happen: a history that has
+It speaks of the *effective* history (`effective.effective`), so what a rewind drops and
+patched results are no arrows. An arrow that is not here cannot happen: a history that has
 it is not what was written. `paused` is not in a history; the journal keeps it.
 
 A run:
@@ -46,6 +46,7 @@ from ironflow.records import (
     EventReceived,
     Published,
     Record,
+    Rewound,
     RunContinued,
     RunEnded,
     RunRetried,
@@ -140,6 +141,7 @@ _IN_RUNNING: Final[tuple[Fact, ...]] = (
     (CancelRequested, ""),
     (CodeChanged, ""),
     (RunRetried, ""),
+    (Rewound, ""),
 )
 # The function has ended: only undos are performed, and children may still end.
 _IN_UNDOING: Final[tuple[Fact, ...]] = (

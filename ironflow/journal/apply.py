@@ -18,7 +18,6 @@ from ironflow.journal import apply_records as records
 from ironflow.journal import apply_retention as retention
 from ironflow.journal import apply_runs as runs
 from ironflow.journal.base import (
-    CLOSED,
     Answer,
     AppendRecords,
     CountClaims,
@@ -48,7 +47,6 @@ from ironflow.journal.base import (
 )
 from ironflow.journal.view import View
 from ironflow.records import (
-    CancelRequested,
     DeadlinePassed,
     Draft,
     SleepFired,
@@ -130,7 +128,9 @@ def _steer(
     if isinstance(command, RequestCancel | RequestPause):
         row = runs.latest(view, row)
     if isinstance(command, RequestCancel):
-        return _cancel(view, row, command)
+        actor, reason = command.actor, command.reason
+        asked = runs.cancel(view, row, actor=actor, reason=reason, now=command.now)
+        return Done(asked)
     return pauses.change(view, row, command)
 
 
@@ -194,24 +194,3 @@ def _fired(view: View, timer: TimerRow) -> Draft | None:
             return None
         case _:
             assert_never(timer.kind)
-
-
-# --- cancel -------------------------------------------------------------
-
-
-def _cancel(view: View, row: RunRow, command: RequestCancel) -> Done:
-    if row.status in CLOSED or _cancel_waits(view, row):
-        return Done(changed=False)
-    row = runs.before_end(view, row)
-    cancel = CancelRequested(
-        asked_at=command.now, actor=command.actor, reason=command.reason
-    )
-    runs.wake(view, row, Draft(cancel))
-    return Done()
-
-
-def _cancel_waits(view: View, row: RunRow) -> bool:
-    return any(
-        isinstance(waiting.draft.record, CancelRequested)
-        for waiting in view.inbox(row.run_id)
-    )

@@ -6,44 +6,30 @@ refused, with the reason.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from ironflow import limits
 from ironflow.errors import IronflowError, LeaseLost, MisusedOperation
+from ironflow.interpreter import rewinds
 from ironflow.interpreter.effective import effective, retryable
 from ironflow.journal import apply_runs as runs
-from ironflow.journal.base import CLOSED, Hold, RunRow, TimerKind
+from ironflow.journal.apply_rewinds import changes_of, rewind, taken, wait_names
+from ironflow.journal.base import CLOSED, Hold, RunRow
 from ironflow.journal.view import View
 from ironflow.records import (
     FAILED,
-    ChildEnded,
-    ChildStarted,
     Entry,
-    EventReceived,
     Payload,
     Record,
     Rewound,
-    RunEnded,
     RunRetried,
-    SleepFired,
-    SleepStarted,
     StepCompleted,
     StepPatched,
-    UndoStarted,
-    WaitStarted,
-    WaitTimedOut,
 )
 
 AMENDMENTS: Final = (Rewound, StepPatched, RunRetried)
-
-_OPENS: Final = (SleepStarted, WaitStarted, ChildStarted)
-_SETTLES: Final = (SleepFired, EventReceived, WaitTimedOut, ChildEnded)
-_KINDS: Final[tuple[TimerKind, ...]] = ("sleep", "wait", "retry")
-
-_changes: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
 
 # --- what is refused ----------------------------------------------------------------
@@ -78,7 +64,7 @@ def _objection(row: RunRow, history: Sequence[Entry], entry: Entry) -> str | Non
         case RunRetried():
             return _to_retry(row, kept)
         case StepPatched():
-            return _to_change(kept, (record.id,))
+            return _to_change(kept, record.id)
         case Rewound():
             return _to_rewind(kept, record, entry.payload)
         case _:
@@ -96,61 +82,40 @@ def _to_retry(row: RunRow, kept: Sequence[Record]) -> str | None:
     return None
 
 
-def _to_change(kept: Iterable[Record], steps: Iterable[str]) -> str | None:
-    known = {record.id for record in kept if isinstance(record, StepCompleted)}
-    for step in steps:
-        if step not in known:
-            return f"has no result of step {step!r} that could be replaced"
-    return None
+def _to_change(kept: Iterable[Record], step: str) -> str | None:
+    for record in kept:
+        if isinstance(record, StepCompleted) and record.id == step:
+            return None
+    return f"has no result of step {step!r} that could be replaced"
 
 
 def _to_rewind(kept: Sequence[Record], record: Rewound, payload: Payload) -> str | None:
-    if record.to not in {each.sequence for each in kept}:
-        return f"has no record {record.to} in force to which it could be rewound"
-    left = [each for each in kept if each.sequence <= record.to]
-    dropped = kept[len(left) :]
-    if isinstance(left[-1], RunEnded):
-        return f"ends with record {record.to}; rewind it to one before"
-    if any(isinstance(each, UndoStarted) for each in kept):
-        return "has begun to undo what it did; start a new run"
-    if any(isinstance(each, ChildStarted | ChildEnded) for each in dropped):
-        return (
-            f"has started or heard of a child after record {record.to}, which would not"
-            " answer again; rewind it to a record behind that"
-        )
-    return _to_change_all(left, payload)
-
-
-def _to_change_all(left: Sequence[Record], payload: Payload) -> str | None:
     try:
-        changes = _changes(payload) if payload else {}
+        results = changes_of(payload) if payload else {}
     except msgspec.DecodeError as error:
         return f"cannot be rewound with changes that are no map from steps ({error})"
-    return _to_change(left, changes)
+    return rewinds.objection(kept, record, results)
 
 
 # --- what an amendment comes to -------------------------------------------------------
 
 
-def carry_out(
-    view: View, row: RunRow, record: RunRetried | StepPatched | Rewound
-) -> RunRow:
+def carry_out(view: View, row: RunRow, entry: Entry) -> RunRow:
     """Let the run go on by its amended history; return its row.
 
     Sleeps and waits that are open by it get their rows from whoever loads the run
     (`AppendRecords.awaited`).
     """
+    record = entry.record
     match record:
         case RunRetried():
-            return _reopened(view, replace(row, attempt=record.attempt), record)
-        case StepPatched():
+            row = replace(row, attempt=record.attempt)
+        case Rewound():
+            row = rewind(view, row, entry)
+        case _:
             runs.make_ready(view, row)
             return row
-        case Rewound():
-            _rewind(view, row, record)
-            return _reopened(view, row, record)
-        case _:
-            assert_never(record)
+    return _reopened(view, row, record)
 
 
 def _reopened(view: View, row: RunRow, record: Record) -> RunRow:
@@ -167,56 +132,17 @@ def _reopened(view: View, row: RunRow, record: Record) -> RunRow:
     )
     view.put_run(opened)
     runs.make_ready(view, opened)
-    function = view.functions().get(row.function_id)
-    if told and function is not None:  # an imported run may be of one that is not here
-        runs.set_run_deadline(view, opened, function, now=record.recorded_at)
+    if told:
+        _remember(view, opened, record)
     return opened
 
 
-def _rewind(view: View, row: RunRow, record: Rewound) -> None:
-    history = view.history(row.run_id)[: record.sequence - 1]
-    kept = [entry.record for entry in effective(history).entries]
-    left = [each for each in kept if each.sequence <= record.to]
-    _drop(view, row, left, kept[len(left) :])
-
-
-def _drop(
-    view: View, row: RunRow, left: Sequence[Record], dropped: Sequence[Record]
-) -> None:
-    run_id, opened = row.run_id, _open(left)
-    inbox = [each for each in view.inbox(run_id) if each.draft.record.id]
-    unwanted = [each for each in inbox if each.draft.record.id not in opened]
-    view.drop_inbox(run_id, [each.number for each in unwanted])
-    for each in unwanted:
-        if each.position:
-            view.drop_consumed(run_id, each.position)
-    waits = [each for each in (*left, *dropped) if isinstance(each, WaitStarted)]
-    names = {wait.id: wait.event for wait in waits}
-    for record in dropped:
-        if isinstance(record, EventReceived):
-            _give_up(view, row, names[record.id], record.event_id)
-        if record.id not in opened:
-            view.drop_wait(run_id, record.id)
-            for kind in _KINDS:
-                view.drop_timer(run_id, record.id, kind)
-
-
-def _open(records: Iterable[Record]) -> set[str]:
-    history = list(records)
-    opened = {each.id for each in history if isinstance(each, _OPENS)}
-    return opened.difference(each.id for each in history if isinstance(each, _SETTLES))
-
-
-def _give_up(view: View, row: RunRow, name: str, event_id: str) -> None:
-    """The run has not taken this event: a record has its id, the log its position.
-
-    A run that had failed may have kept the event no longer than its retention.
-    """
-    after, position = row.trigger_position, 0
-    while not position:
-        page = view.events(name, after=after, limit=limits.PAGE_EVENTS_MAX)
-        if not page:
-            return
-        found = [each.position for each in page if each.event.id == event_id]
-        after, position = page[-1].position, sum(found)
-    view.drop_consumed(row.run_id, position)
+def _remember(view: View, row: RunRow, record: Record) -> None:
+    """A run that had ended has a deadline again, and takes no event a second time."""
+    function = view.functions().get(row.function_id)
+    if function is not None:  # an imported run may be of one that is not here
+        runs.set_run_deadline(view, row, function, now=record.recorded_at)
+    history = view.history(row.run_id)[: record.sequence]
+    kept = effective(history).entries
+    for position in taken(view, row, wait_names(kept), kept):
+        view.consume(row.run_id, position)

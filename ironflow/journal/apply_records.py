@@ -214,7 +214,7 @@ def _carry_out(under_way: _Append, entry: Entry) -> None:
         case RunContinued():
             _continue(under_way, record, entry.payload)
         case RunRetried() | StepPatched() | Rewound():
-            under_way.row = amendments.carry_out(under_way.view, under_way.row, record)
+            under_way.row = amendments.carry_out(under_way.view, under_way.row, entry)
         case (
             (SleepFired() | EventReceived() | WaitTimedOut() | ChildEnded())
             | (RunStarted() | UndoStarted() | CodeChanged() | StepStarted())

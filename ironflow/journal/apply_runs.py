@@ -22,6 +22,7 @@ from ironflow.journal.view import View
 from ironflow.policy.concurrency import lane_of
 from ironflow.records import (
     MSGPACK_CODEC,
+    CancelRequested,
     ChildEnded,
     Draft,
     EventData,
@@ -167,6 +168,22 @@ def before_end(view: View, row: RunRow) -> RunRow:
         row = replace(row, asked=None)
         view.put_run(row)
     return row
+
+
+def cancel(view: View, row: RunRow, *, actor: str, reason: str, now: int) -> bool:
+    """Ask a run to cancel; False if it has ended, or was asked and has not read it."""
+    if row.status in CLOSED or _cancel_waits(view, row):
+        return False
+    row = before_end(view, row)
+    wake(view, row, Draft(CancelRequested(asked_at=now, actor=actor, reason=reason)))
+    return True
+
+
+def _cancel_waits(view: View, row: RunRow) -> bool:
+    return any(
+        isinstance(waiting.draft.record, CancelRequested)
+        for waiting in view.inbox(row.run_id)
+    )
 
 
 def close(

@@ -22,6 +22,7 @@ from ironflow.testing.checks_lists import LIST_CHECKS
 from ironflow.testing.checks_look_back import LOOK_BACK_CHECKS
 from ironflow.testing.checks_pauses import PAUSE_CHECKS
 from ironflow.testing.checks_retention import RETENTION_CHECKS
+from ironflow.testing.checks_rewinds import REWIND_CHECKS
 from ironflow.testing.checks_runs import RUN_CHECKS
 from ironflow.testing.checks_scene import OpenJournal
 from ironflow.testing.checks_timers import TIMER_CHECKS
@@ -41,6 +42,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *LANE_CHECKS,
     *CLAIM_CHECKS,
     *AMENDMENT_CHECKS,
+    *REWIND_CHECKS,
     *CHILD_CHECKS,
     *IMPORT_CHECKS,
     *RETENTION_CHECKS,

@@ -199,6 +199,13 @@ class Holder:
         [last] = await scene.journal.history(claim.run_id, after=after)
         return cls(scene, claim, last.digest)
 
+    async def reread(self) -> None:
+        """Note the end of the history, which others may have written since."""
+        self.length = (await self.scene.summary(self.run_id)).length
+        after = self.length - 1
+        [last] = await self.scene.journal.history(self.run_id, after=after)
+        self._digest = last.digest
+
     def sealed(self, *drafts: Draft) -> tuple[tuple[Entry, ...], tuple[bytes, ...]]:
         """Give drafts their places at the end of the history."""
         self.scene.now += 1_000

@@ -5,6 +5,8 @@ Each asks the engine and returns the run as it is then; who asked is the `actor`
 
 from typing import Any, final
 
+from msgspec import UNSET
+
 from ironflow import ids
 from ironflow.engine.engine import Engine
 from ironflow.engine.log import log
@@ -40,6 +42,33 @@ class Steering:
             RunNotFound: there is none with this id.
         """
         await self._engine.pause(run_id, reason=reason, actor=actor)
+        return await self._runs.get(run_id)
+
+    async def resume_from(
+        self,
+        run_id: str,
+        step: str,
+        *,
+        output: Any = UNSET,
+        force: bool = False,
+        reason: str = "",
+        actor: str = "",
+    ) -> RunDetails:
+        """Let a paused or failed run go on from a step; see `Engine.resume`.
+
+        Raises:
+            RunNotFound: there is none with this id.
+            MisusedOperation: it is neither, or cannot go on there.
+            ValueRejected: `output` cannot be stored; the message names the path.
+        """
+        await self._engine.resume(
+            run_id,
+            from_step=step,
+            output=output,
+            force=force,
+            reason=reason,
+            actor=actor,
+        )
         return await self._runs.get(run_id)
 
     async def resume(

@@ -324,6 +324,31 @@ async def test_a_paused_run_is_resumed(client: Client, server: Server) -> None:
     assert run.status != "paused"
 
 
+async def test_a_run_goes_on_from_a_step(client: Client, server: Server) -> None:
+    """With the result that is given; a place that makes no sense is refused."""
+    run_id = await server.emit("payment.asked")
+    await server.harness.advance("1d")
+
+    with pytest.raises(ironflow.MisusedOperation, match="no step 'x'"):
+        await client.resume_run(run_id, from_step="x", force=True)
+    run = await client.resume_run(
+        run_id, from_step="charge", output="by hand", reason="paid in cash"
+    )
+
+    assert run.status != "failed"
+    assert (await client.result(run_id)).unwrap() == [10, "by hand"]
+
+
+async def test_a_step_may_give_nothing(client: Client, server: Server) -> None:
+    run_id = await server.emit("payment.asked")
+    await server.harness.advance("1d")
+    before = (await client.steps(run_id))[0].value
+
+    await client.resume_run(run_id, from_step="limit", output=None)
+
+    assert (before, (await client.steps(run_id))[0].value) == (10, None)
+
+
 async def test_a_run_is_paused_and_goes_on(client: Client, server: Server) -> None:
     run_id = await server.emit("approval.asked")
 

@@ -236,6 +236,20 @@ async def test_a_resumed_run_is_a_document(own: Serving) -> None:
     assert (found["id"], found["status"]) == (run_id, "running")
 
 
+async def test_a_run_is_resumed_from_a_step(own: Serving) -> None:
+    run_id = own.runs["forgetful"]
+    args = ("runs", "resume", run_id, "--from-step")
+
+    refused = await own(*args, "ship")
+    told = await own(*args, "charge", "--output", '{"total": 3}', "--reason", "r")
+    shown = printed(await own("runs", "show", run_id, "--json", "--records"))
+
+    assert refused.exit_code == 1
+    assert "has no step 'ship'; it has 'charge:0'" in refused.stderr
+    assert told.stdout == f"{run_id}: goes on from charge; it is running now\n"
+    assert shown["records"][-1]["payload"] == {"charge:0": {"total": 3}}
+
+
 async def test_a_result_is_replaced(own: Serving) -> None:
     args = ("runs", "patch", "forgetful", "charge:0")
 

@@ -108,6 +108,11 @@ class Commands:
         record = Rewound(to=int(subject), actor="ops")
         return self._amended(Draft(record, _ENCODE(json.loads(rest)) if rest else b""))
 
+    def _do_afresh(self, subject: str, rest: str) -> Iterator[str]:
+        """Rewind, and use no result again: `afresh 4`."""
+        record = Rewound(to=int(subject), actor="ops", afresh=True)
+        return self._amended(Draft(record, _ENCODE(json.loads(rest)) if rest else b""))
+
     def _do_reusable(self, subject: str, rest: str) -> Iterator[str]:
         """Show what a rewound history holds for a step that is asked again."""
         perform, session = perform_of(self._world, subject), self._world.session

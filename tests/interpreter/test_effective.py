@@ -141,8 +141,20 @@ def test_a_rewind_drops_what_came_after_and_frees_its_results() -> None:
 
     result = effective(history(START, nap, DONE, nameless, fired, Rewound(to=2)))
 
-    assert [entry.record.sequence for entry in result.entries] == [1, 2]
+    assert [entry.record.sequence for entry in result.entries] == [1, 2, 6]
     assert [*result.reusable] == [("a:0", b"1")]
+
+
+def test_afresh_frees_no_result() -> None:
+    """Neither what it drops nor what a rewind before it has set free."""
+    other = StepCompleted(id="c:0", attempt=1, input_digest=b"2")
+    fresh = Rewound(to=2, afresh=True)
+
+    result = effective(history(START, DONE, other, Rewound(to=2), fresh))
+    once = effective(history(START, DONE, fresh))
+
+    assert [entry.record.sequence for entry in result.entries] == [1, 2, 5]
+    assert result.reusable == once.reusable == {}
 
 
 def test_a_rewind_may_bring_new_results() -> None:

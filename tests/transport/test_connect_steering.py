@@ -221,10 +221,34 @@ async def test_not_all_runs_are_deleted(server: Server, wanted: dict[str, str]) 
     assert found.document["code"] == "invalid_argument"
 
 
-async def test_a_run_is_not_resumed_at_a_step(server: Server) -> None:
-    found = await say(server, "ResumeRun", run_id=RUN, from_step="charge")
+@pytest.mark.parametrize("named", ["limit", "limit:0", "{run}:limit:0"])
+async def test_a_run_is_resumed_from_a_step(server: Server, named: str) -> None:
+    """By its name, its id, or that of its row; it is performed again."""
+    run_id = await paused_run(server)
+    server.harness.replace_step("limit", lambda: 20)
+    step = named.format(run=run_id)
 
-    assert (found.status, found.document["code"]) == (501, "unimplemented")
+    request = calls.ResumeRunRequest(run_id=run_id, from_step=step)
+    run = await call(server, "ResumeRun", request)
+    await server.harness.clock.settle()
+    steps = await say(server, "GetRunSteps", run_id=run_id)
+    [limit, *_] = steps.document["steps"]
+
+    assert (run.id, run.resume_from_step) == (run_id, step)
+    assert run.pause_reason == ""
+    assert limit["outputValue"] == 20
+
+
+async def test_a_step_to_resume_from_must_be_there(server: Server) -> None:
+    """And the run must stand still; both are said, and change nothing."""
+    paused = await paused_run(server)
+    waiting = await start(server, "approval.asked", None)
+
+    for run_id, why in ((paused, "no step 'x'"), (waiting, "pause it first")):
+        found = await say(server, "ResumeRun", run_id=run_id, from_step="x")
+        assert found.document["code"] == "failed_precondition"
+        assert why in found.document["message"]
+    assert (await say(server, "GetPausedState", run_id=paused)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from ironflow import codec, limits
 from ironflow.client import calls
 from ironflow.client.answers import EmittedAnswer, RunAnswer, Step
@@ -113,14 +115,29 @@ class AsyncRuns:
         call = calls.pause_run(run_id, reason=reason)
         return self._shown(await self._connection.send(call))
 
-    async def resume_run(self, run_id: str, *, reason: str = "") -> Run:
-        """Let a paused run go on; return it as it is now.
+    async def resume_run(
+        self,
+        run_id: str,
+        *,
+        from_step: str = "",
+        output: Any = UNSET,
+        force: bool = False,
+        reason: str = "",
+    ) -> Run:
+        """Let a paused or failed run go on; return it as it is now.
+
+        With `from_step`, a step's id or name, that step is performed again, and so is all
+        that is on record after it; with `output` it gives this instead. A step with
+        `once="at_most"` is called again only with `force`.
 
         Raises:
             RunNotFound: there is none with this id.
-            MisusedOperation: it is not paused, or cannot go on.
+            MisusedOperation: it is neither, or cannot go on.
+            ValueRejected: `output` cannot be stored or sent; the message names the path.
         """
-        call = calls.resume_run(run_id, reason=reason)
+        call = calls.resume_run(
+            run_id, from_step=from_step, output=output, force=force, reason=reason
+        )
         return self._shown(await self._connection.send(call))
 
     async def retry_run(self, run_id: str, *, reason: str = "") -> Run:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from ironflow import limits
@@ -62,10 +62,18 @@ class ReasonBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResumeBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Which run, if the path does not say it. `from_step` must be empty."""
+    """Which run, if the path does not say it, and from which step; empty: where it stopped.
+
+    `output` is what that step gives, instead of being performed; since null is the same as
+    absent, `output_is_null` says that it is null. `force`: a step that is called at most
+    once may be called again.
+    """
 
     run_id: str = ""
     from_step: str = ""
+    output: Any | UnsetType = UNSET
+    output_is_null: bool = False
+    force: bool = False
     reason: str = ""
 
 
@@ -199,14 +207,21 @@ async def resume_named(call: Call[Nothing, ResumeBody]) -> RunDetailsDocument:
 
 
 async def _resumed(call: Call[Nothing, ResumeBody], run_id: str) -> RunDetailsDocument:
-    if call.body.from_step:
-        raise ConfigurationError(
-            f"from_step={call.body.from_step[:80]!r}: a run goes on where it stopped;"
-            " leave from_step out"
+    body, steering, actor = call.body, call.operations.steering, call.request.actor
+    output = None if body.output_is_null else body.output
+    if body.from_step:
+        found = await steering.resume_from(
+            run_id,
+            body.from_step,
+            output=output,
+            force=body.force,
+            reason=body.reason,
+            actor=actor,
         )
-    found = await call.operations.steering.resume(
-        run_id, reason=call.body.reason, actor=call.request.actor
-    )
+    elif body.force or output is not UNSET:
+        raise ConfigurationError("output and force go with from_step; give a step")
+    else:
+        found = await steering.resume(run_id, reason=body.reason, actor=actor)
     return details_document(found)
 
 
@@ -293,7 +308,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST",
         path="/api/v1/runs/{id}/resume",
-        summary="Let a paused or failed run try again.",
+        summary="Let a paused or failed run go on, where it stopped or from a step.",
         answer=resume,
         returns=RunDetailsDocument,
         query=Nothing,

@@ -61,15 +61,14 @@ async def pause(
 async def resume(
     operations: Operations, request: Request, message: ResumeRunRequest
 ) -> Run:
-    """Let a paused or failed run try again."""
-    if message.from_step:
-        raise ConnectError(
-            "unimplemented", "this server resumes a run where it stands, not at a step"
-        )
-    return await run_message(
-        operations,
-        await operations.steering.resume(message.run_id, actor=request.actor),
-    )
+    """Let a paused or failed run go on, where it stopped or from a step."""
+    run_id, step, actor = message.run_id, message.from_step, request.actor
+    if not step:
+        found = await operations.steering.resume(run_id, actor=actor)
+        return await run_message(operations, found)
+    found = await operations.steering.resume_from(run_id, step, actor=actor)
+    shown = await run_message(operations, found)
+    return msgspec.structs.replace(shown, resume_from_step=step)
 
 
 async def patch(

@@ -149,6 +149,38 @@ async def test_a_failed_run_is_tried_again(server: Server, path: str) -> None:
     assert found["output"] == [10, "paid"]
 
 
+@pytest.mark.parametrize(
+    ("body", "output", "calls"),
+    [
+        ({"from_step": "limit"}, [20, "paid"], 1),
+        ({"from_step": "limit", "output": 5, "reason": "few"}, [5, "paid"], 0),
+        ({"from_step": "limit", "output_is_null": True}, [None, "paid"], 0),
+    ],
+)
+async def test_a_run_goes_on_from_a_step(
+    server: Server, body: dict[str, object], output: list[object], calls: int
+) -> None:
+    """It is performed again; a result that is given, also null, spares that."""
+    called: list[int] = []
+
+    def limit() -> int:
+        called.append(1)
+        return 20
+
+    run_id = await server.emit("payment.asked")
+    await server.harness.advance("1d")
+    server.harness.replace_step("charge", lambda _: "paid")
+    server.harness.replace_step("limit", limit)
+
+    answer = await server.post(f"{RUNS}/resume", {"run_id": run_id, **body})
+    await server.harness.advance("1d")
+
+    found = await server.get(f"{RUNS}/{run_id}")
+    assert (answer["id"], answer["ended_at"]) == (run_id, None)
+    assert (found["status"], found["output"]) == ("completed", output)
+    assert len(called) == calls
+
+
 async def test_a_run_stands_still_when_it_is_asked_to(server: Server) -> None:
     run_id = await server.emit("payment.asked")
 
@@ -323,7 +355,8 @@ async def test_a_run_that_is_not_there_is_not_found(
         (("POST", "/api/v1/steps/patch", {"step_id": "charge:0"}), "not a run id"),
         (("DELETE", f"{RUNS}/x", None), "not a run id"),
         (("GET", f"{RUNS}/{NOBODY}?wait=x", None), "not a duration"),
-        (("POST", f"{RUNS}/resume", {"run_id": NOBODY, "from_step": "a"}), "from_step"),
+        (("POST", f"{RUNS}/resume", {"run_id": NOBODY, "force": True}), "from_step"),
+        (("POST", f"{RUNS}/{NOBODY}/resume", {"output": 1}), "from_step"),
         (("GET", f"{RUNS}?limit=0", None), "must be 1 or more"),
         (("GET", f"{RUNS}?limit=x", None), "Expected `int`"),
         (("GET", f"{RUNS}?status=done", None), "no status of a run"),
