@@ -8,6 +8,11 @@ A stored record is one MessagePack array that any reader can take apart:
 bytes, `payload` any value. Without a payload, or with one that lies in the
 blob table under the header's payload digest, the array has three elements.
 
+A payload that was redacted has another one in its place, which the header does not
+name. Such a record has a format of its own, so that nobody takes it for a damaged one:
+
+    [2, header, digest, payload, [at, actor, reason, check]]
+
 The digest of a record is H(previous digest, header); the header holds the
 digest of the stored payload, so the chain holds when a payload is moved. A
 chain starts from H(format, environment, run id). H is BLAKE2b with 16 bytes
@@ -29,10 +34,12 @@ from ironflow.records import (
     MSGPACK_CODEC,
     NO_CODEC,
     NO_PAYLOAD,
+    REDACTED_FORMAT,
     Draft,
     Entry,
     Payload,
     Record,
+    Redaction,
 )
 
 DIGEST_BYTES: Final = 16
@@ -46,10 +53,14 @@ _BLOB_BYTES_MIN: Final = limits.BLOB_BYTES_MIN
 _NIL: Final = msgspec.Raw(b"\xc0")
 _FOUR: Final = b"\x94" + bytes([FORMAT])
 _THREE: Final = b"\x93" + bytes([FORMAT])
+_FIVE: Final = b"\x95" + bytes([REDACTED_FORMAT])
 _DIGEST_HEAD: Final = b"\xc4\x10"
 _ARRAY: Final = struct.Struct(">BI")  # MessagePack's array 32
 
 _LENGTH: Final = msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)
+_REDACTED_RECORD: Final = b"redacted record\0"
+_REDACTED_EVENT: Final = b"redacted event\0"
+_SEQUENCE: Final = struct.Struct(">Q")
 
 _encode_header = msgspec.msgpack.Encoder().encode
 _decode_header = msgspec.msgpack.Decoder(Record).decode
@@ -125,6 +136,8 @@ def encode(entry: Entry, header: Payload | None = None) -> bytes:
     """
     head = _encode_header(entry.record) if header is None else header
     payload = entry.payload
+    if entry.redaction is not None:
+        return _encode_redacted(entry, bytes(head), entry.redaction)
     if not payload or is_blob(payload):
         return b"".join((_THREE, bytes(head), _DIGEST_HEAD, entry.digest))
     return b"".join((_FOUR, bytes(head), _DIGEST_HEAD, entry.digest, payload))
@@ -133,9 +146,16 @@ def encode(entry: Entry, header: Payload | None = None) -> bytes:
 def encode_whole(entry: Entry) -> tuple[bytes, bytes]:
     """Return a record's bytes with its payload in them, however large; and its header's."""
     head = _encode_header(entry.record)
+    if entry.redaction is not None:
+        return _encode_redacted(entry, head, entry.redaction), head
     if not entry.payload:
         return b"".join((_THREE, head, _DIGEST_HEAD, entry.digest)), head
     return b"".join((_FOUR, head, _DIGEST_HEAD, entry.digest, entry.payload)), head
+
+
+def _encode_redacted(entry: Entry, head: bytes, redaction: Redaction) -> bytes:
+    fact = _encode_header(redaction)
+    return b"".join((_FIVE, head, _DIGEST_HEAD, entry.digest, entry.payload, fact))
 
 
 def filled(data: bytes, payload: Payload) -> bytes:
@@ -219,9 +239,9 @@ def _check_format(data: bytes) -> None:
         raise _damaged(data, error) from error
     if found < FORMAT:
         raise _damaged(data, ValueError(f"there is no format {found}"))
-    if found > FORMAT:
+    if found > REDACTED_FORMAT:
         raise JournalNewer(
-            f"a record has format {found}; this ironflow reads format {FORMAT}:"
+            f"a record has format {found}; this ironflow reads up to {REDACTED_FORMAT}:"
             " upgrade ironflow to open this journal"
         )
 
@@ -286,7 +306,7 @@ def verify_chain(
                 f"record {number} of the run has another digest than the chain:"
                 " it or one before it was changed after it was written"
             )
-        if entry.payload and digest_of(entry.payload) != entry.record.payload_digest:
+        if not is_intact(entry):
             raise JournalDamaged(
                 f"the payload of record {number} of the run has another digest"
                 " than its header says: it was changed after it was written"
@@ -301,15 +321,69 @@ def check(entry: Entry, *, previous: bytes) -> bytes:
     Raises:
         JournalDamaged: it is not, or its payload is not there.
     """
-    record, payload = entry.record, entry.payload
+    record = entry.record
     header = _encode_header(record)
     if (
         chained(previous, header) != entry.digest
         or needs_blob(entry)
-        or (payload and digest_of(payload) != record.payload_digest)
+        or not is_intact(entry)
     ):
         raise JournalDamaged(f"record {record.sequence} is not what was written")
     return header
+
+
+# --- redactions -----------------------------------------------------------------
+
+
+def redacted(entry: Entry, payload: bytes, redaction: Redaction) -> Entry:
+    """Return an entry with another payload in the place of its own.
+
+    The chain stays as it is: the header still names the payload that was there.
+    """
+    proved = msgspec.structs.replace(
+        redaction, check=_redaction_check(entry.record, payload, redaction)
+    )
+    return Entry(REDACTED_FORMAT, entry.record, entry.digest, payload, proved)
+
+
+def is_intact(entry: Entry) -> bool:
+    """Say whether a payload is what its header names, or what a redaction put there.
+
+    One that lies elsewhere is for whoever has it.
+    """
+    payload, redaction = entry.payload, entry.redaction
+    if redaction is None:
+        is_plain = entry.format == FORMAT
+        return is_plain and not (
+            payload and digest_of(payload) != entry.record.payload_digest
+        )
+    check = _redaction_check(entry.record, payload, redaction)
+    return entry.format == REDACTED_FORMAT and check == redaction.check
+
+
+def _redaction_check(record: Record, payload: Payload, redaction: Redaction) -> bytes:
+    """A digest of what was there, of what stands there, and of when, who and why.
+
+    Not of the chain: a history keeps its redactions in another environment.
+    """
+    place = _SEQUENCE.pack(record.sequence) + record.payload_digest
+    return digest_of(
+        b"".join((_REDACTED_RECORD, place, _fact_of(redaction), bytes(payload)))
+    )
+
+
+def redaction_of_event(position: int, body: bytes, redaction: Redaction) -> Redaction:
+    """Return the redaction of an event with its check; `body` is what stands there.
+
+    It is the array of the event and the runs that it started.
+    """
+    place = _REDACTED_EVENT + _SEQUENCE.pack(position)
+    check = digest_of(b"".join((place, _fact_of(redaction), body)))
+    return msgspec.structs.replace(redaction, check=check)
+
+
+def _fact_of(redaction: Redaction) -> bytes:
+    return _encode_header(msgspec.structs.replace(redaction, check=b""))
 
 
 def _damaged(data: bytes, error: Exception) -> JournalDamaged:

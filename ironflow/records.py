@@ -15,6 +15,7 @@ from typing import Final, get_args
 import msgspec
 
 FORMAT: Final = 1
+REDACTED_FORMAT: Final = 2  # of a record whose payload was taken away
 RULES: Final = "records-1"
 
 Payload = bytes | msgspec.Raw
@@ -268,16 +269,31 @@ def ends_run(record: Record) -> bool:
     return late or isinstance(record, CancelRequested)
 
 
+class Redaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """That a payload was taken away for ever: when (microseconds), by whom and why.
+
+    `check` is a digest of this and of what stands in the payload's place: without the
+    fact, nothing passes for a redaction.
+    """
+
+    at: int
+    actor: str = ""
+    reason: str = ""
+    check: bytes = b""
+
+
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A record in its place: header, payload and the digest of the chain so far.
 
-    The fields stand in the order in which `codec` stores them.
+    The fields stand in the order in which `codec` stores them. With a `redaction` the
+    payload is what stands in the place of the one that the header names.
     """
 
     format: int
     record: Record
     digest: bytes
     payload: Payload = NO_PAYLOAD
+    redaction: Redaction | None = None
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):

@@ -25,8 +25,10 @@ PURE = [
     "ironflow/journal/documents.py",
     "ironflow/journal/event_lists.py",
     "ironflow/journal/lists.py",
+    "ironflow/journal/markers.py",
     "ironflow/journal/matching.py",
     "ironflow/journal/ready.py",
+    "ironflow/journal/redaction_plan.py",
     "ironflow/journal/rows.py",
     "ironflow/journal/view.py",
 ]

@@ -15,10 +15,12 @@ from ironflow.records import (
     FORMAT,
     MSGPACK_CODEC,
     NO_PAYLOAD,
+    REDACTED_FORMAT,
     Draft,
     Entry,
     EventData,
     Record,
+    Redaction,
     RunEnded,
     RunStarted,
     SleepFired,
@@ -173,7 +175,7 @@ def test_a_digest_of_another_length_is_damage(length: int) -> None:
         codec.decode_page(codec.page([data]))
 
 
-@pytest.mark.parametrize("newer", [FORMAT + 1, 200, 2**40])
+@pytest.mark.parametrize("newer", [REDACTED_FORMAT + 1, 200, 2**40])
 def test_a_newer_format_is_refused_whatever_it_looks_like(newer: int) -> None:
     """The sentence says what to do; nobody calls it damage."""
     for rest in ([], ["what", "we", "cannot", "know"], [[1], b"d" * 16]):
@@ -196,7 +198,7 @@ def test_a_page_holds_records_as_they_are(drafts: list[Draft]) -> None:
     )
 
 
-@pytest.mark.parametrize("newer", [[2], [2, [1], b"d" * 16]])
+@pytest.mark.parametrize("newer", [[3], [3, [1], b"d" * 16]])
 def test_a_newer_record_in_a_page_is_refused(newer: list[object]) -> None:
     old = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
 
@@ -208,7 +210,47 @@ def test_a_newer_format_of_records_that_look_alike_is_refused() -> None:
     old = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
 
     with pytest.raises(JournalNewer, match="upgrade ironflow"):
-        codec.decode_page(codec.page([old, b"\x93\x02" + old[2:]]))
+        codec.decode_page(codec.page([old, b"\x93\x03" + old[2:]]))
+
+
+def test_a_redacted_record_is_another_one_under_its_own_digest() -> None:
+    """Any reader can take it apart, and a page may have such and others."""
+    plain = sealed(Draft(StepCompleted(id="a:0"), b"\x2a"))
+    fact = Redaction(5, "ann", "a wish")
+
+    entry = codec.redacted(plain, b"\xa1m", fact)
+
+    data = codec.encode(entry)
+    assert (data, codec.header_of(data)) == codec.encode_whole(entry)
+    assert same(codec.decode(data), entry)
+    assert msgpack.unpackb(data)[0::3] == [REDACTED_FORMAT, "m"]
+    assert msgpack.unpackb(data)[4][:3] == [5, "ann", "a wish"]
+    assert (entry.record, entry.digest) == (plain.record, plain.digest)
+    assert not codec.needs_blob(entry)
+    page = codec.decode_page(codec.page([codec.encode(plain), data]))
+    assert [each.redaction is None for each in page] == [True, False]
+
+
+def test_what_was_redacted_proves_itself() -> None:
+    """Nothing of it can be changed, nor can it stand in another place."""
+    plain = sealed(Draft(StepCompleted(id="a:0"), b"\x2a"))
+    entry = codec.redacted(plain, b"\xa1m", Redaction(5, "ann", "a wish"))
+    fact, change = entry.redaction, msgspec.structs.replace
+    assert fact is not None
+
+    assert codec.is_intact(plain)
+    assert codec.is_intact(entry)
+    for wrong in (
+        change(entry, format=FORMAT),
+        change(entry, payload=b"\xa1n"),
+        change(entry, redaction=change(fact, at=6)),
+        change(entry, redaction=change(fact, actor="bob")),
+        change(entry, redaction=change(fact, check=b"x" * 16)),
+        change(entry, record=change(entry.record, sequence=9)),
+        change(plain, format=REDACTED_FORMAT),
+        change(plain, payload=b"\xa1m"),
+    ):
+        assert not codec.is_intact(wrong), wrong
 
 
 def test_the_first_record_of_a_page_that_is_damaged_says_why() -> None:

@@ -29,7 +29,7 @@ class Chain:
             expected, _ = codec.chain(record, payload, previous=self._previous)
             if record.sequence != self._length or expected.digest != entry.digest:
                 self._damaged("it or one before it is not what was written")
-            if payload and codec.digest_of(payload) != record.payload_digest:
+            if not codec.is_intact(entry):
                 self._damaged("its payload is not what was written")
             self._previous = entry.digest
 

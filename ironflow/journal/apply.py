@@ -4,7 +4,7 @@
 command checks everything before its first write, so `Refused` means that
 nothing has changed. The parts: `apply_events.py`, `apply_waits.py`,
 `apply_records.py`, `apply_claims.py`, `apply_retention.py`, `apply_runs.py`,
-`apply_imports.py`, `apply_pauses.py`, `apply_documents.py`.
+`apply_imports.py`, `apply_pauses.py`, `apply_documents.py`, `apply_redactions.py`.
 """
 
 from typing import assert_never
@@ -15,6 +15,7 @@ from ironflow.journal import apply_events as events
 from ironflow.journal import apply_imports as imports
 from ironflow.journal import apply_pauses as pauses
 from ironflow.journal import apply_records as records
+from ironflow.journal import apply_redactions as redactions
 from ironflow.journal import apply_retention as retention
 from ironflow.journal import apply_runs as runs
 from ironflow.journal.base import (
@@ -37,6 +38,8 @@ from ironflow.journal.base import (
     NoteWorker,
     PauseRun,
     PutDocument,
+    RedactEvent,
+    RedactRecords,
     Refused,
     RegisterFunctions,
     RequestCancel,
@@ -80,6 +83,8 @@ def _keep(
     | NoteWorker
     | DeleteRuns
     | DeleteEvents
+    | RedactRecords
+    | RedactEvent
     | PutDocument
     | DeleteDocument
     | ImportDocuments,
@@ -88,6 +93,8 @@ def _keep(
     match command:
         case DeleteRuns() | DeleteEvents():
             return retention.delete(view, command)
+        case RedactRecords() | RedactEvent():
+            return redactions.redact(view, command)
         case PutDocument() | DeleteDocument() | ImportDocuments():
             return documents.change(view, command)
         case _:

@@ -43,6 +43,11 @@ def refusal(
         return LeaseLost(
             f"run {row.run_id} is being carried on; amend it while it waits or is paused"
         )
+    if row.redacted_at:
+        return _misused(
+            row,
+            "has payloads that were redacted, so its code cannot go on; start another",
+        )
     if row.status in CLOSED and row.status != FAILED:
         return _misused(row, f"is {row.status}; what has ended well is not amended")
     history = list(view.history(row.run_id))

@@ -105,6 +105,8 @@ def _unfit(command: ImportRun) -> IronflowError | None:
         what = "a record is missing or out of place"
     elif _end(entries) != (row.status if row.status in CLOSED else ""):
         what = f"its row says that it is {row.status}, and its records do not"
+    elif row.status not in CLOSED and _redacted_at(entries):
+        what = "it has not ended, and its records were redacted"
     else:
         return None
     return JournalDamaged(
@@ -134,11 +136,22 @@ def _ending(entries: Sequence[Entry]) -> Entry | None:
     return None
 
 
+def _redacted_at(entries: Sequence[Entry]) -> int:
+    """When a payload was first taken away; 0 for never."""
+    facts = (each.redaction for each in entries)
+    return min((fact.at for fact in facts if fact is not None), default=0)
+
+
 def _row(view: View, command: ImportRun) -> RunRow:
     length = view.log().length
     position = length if command.position is None else min(command.position, length)
     row = replace(
-        command.row, trigger_position=position, claims=0, claimed_at=0, lost=None
+        command.row,
+        trigger_position=position,
+        claims=0,
+        claimed_at=0,
+        lost=None,
+        redacted_at=_redacted_at(command.entries),
     )
     if row.status in CLOSED:
         return row
@@ -166,7 +179,7 @@ def _rechained(command: ImportRun, digest: bytes) -> list[Entry]:
     entries: list[Entry] = []
     for entry, header in zip(command.entries, command.headers, strict=True):
         digest = codec.chained(digest, header)
-        entries.append(Entry(entry.format, entry.record, digest, entry.payload))
+        entries.append(replace(entry, digest=digest))
     return entries
 
 

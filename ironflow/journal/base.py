@@ -31,6 +31,7 @@ from ironflow.journal.imports import ImportEvents, ImportRun
 from ironflow.journal.lists import RunCount, RunQuery, RunSummary, shown_status
 from ironflow.journal.packings import Packing
 from ironflow.journal.pauses import PauseRun, RequestPause, ResumeRun
+from ironflow.journal.redactions import RedactEvent, RedactRecords
 from ironflow.journal.rows import (
     CLOSED,
     Delivery,
@@ -82,6 +83,8 @@ __all__ = [
     "Pause",
     "PauseRun",
     "PutDocument",
+    "RedactEvent",
+    "RedactRecords",
     "RequestPause",
     "ResumeRun",
     "RunCount",
@@ -213,6 +216,8 @@ JournalCommand = (
     | ImportEvents
     | DeleteRuns
     | DeleteEvents
+    | RedactRecords
+    | RedactEvent
     | PutDocument
     | DeleteDocument
     | ImportDocuments

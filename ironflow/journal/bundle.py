@@ -160,11 +160,10 @@ class BundleWriter:
         self._put(End(self.runs, self._digest.digest()))
 
     def _check(self, entry: Entry, header: bytes) -> None:
-        record, payload = entry.record, entry.payload
         if (
-            record.sequence != self._length
+            entry.record.sequence != self._length
             or codec.chained(self._previous, header) != entry.digest
-            or (payload and codec.digest_of(payload) != record.payload_digest)
+            or not codec.is_intact(entry)
         ):
             raise JournalDamaged(
                 f"record {self._length} of {self._run_id} is not what was written;"

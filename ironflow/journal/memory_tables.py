@@ -119,6 +119,19 @@ class _EventTables(_Tables):
         places = positions[first : first + limit]
         return [stored[place - dropped - 1] for place in places]
 
+    def event(self, position: int) -> StoredEvent | None:
+        place = position - self.durable.dropped - 1
+        events = self.durable.events
+        return events[place] if 0 <= place < len(events) else None
+
+    def replace_event(self, before: StoredEvent, after: StoredEvent) -> None:
+        event, events = before.event, self.durable.events
+        place = before.position - self.durable.dropped - 1
+        events[place] = after
+        self.undo.append(partial(events.__setitem__, place, before))
+        for path, key in keys_at(event, self.match_paths(event.name)).items():
+            self._drop_match((event.name, path, key), before.position)
+
     def oldest_events(self, *, limit: int) -> Sequence[StoredEvent]:
         return self.durable.events[:limit]
 
@@ -144,8 +157,8 @@ class _EventTables(_Tables):
     def _drop_match(self, group: WaitGroup, position: int) -> None:
         matches = self.durable.matches
         before = matches.get(group, [])
-        if before[:1] == [position]:
-            matches[group] = before[1:]
+        if position in before:
+            matches[group] = [each for each in before if each != position]
             self.undo.append(lambda: matches.update({group: before}))
 
     def event_by_key(self, name: str, key: str) -> int | None:
@@ -270,6 +283,17 @@ class _RunTables(_EventTables):
 
     def record(self, run_id: str, sequence: int) -> Entry:
         return self.durable.runs[run_id].entries[sequence - 1]
+
+    def records(self, run_id: str, sequences: Sequence[int]) -> Sequence[Entry]:
+        entries = self.durable.runs[run_id].entries
+        return [entries[sequence - 1] for sequence in sequences]
+
+    def replace_records(self, run_id: str, entries: Sequence[Entry]) -> None:
+        stored = self.durable.runs[run_id].entries
+        for entry in entries:
+            place = entry.record.sequence - 1
+            before, stored[place] = stored[place], entry
+            self.undo.append(partial(stored.__setitem__, place, before))
 
     def append(
         self, run_id: str, entries: Sequence[Entry], headers: Sequence[bytes]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from ironflow.records import RULES, Draft, EventData
+from ironflow.records import RULES, Draft, EventData, Redaction
 
 RunStatus = Literal["open", "paused", "completed", "failed", "cancelled", "continued"]
 CLOSED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
@@ -87,7 +87,8 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     said when the run started, and stays. `claims` counts those that ended with their
     process, as far as they are counted, since the history has had `claimed_at` records.
     `lost` is the last worker that was lost while it held the run. `asked` is a pause that
-    its holder is asked for, while the run is open.
+    its holder is asked for, while the run is open. `redacted_at` is when a payload of its
+    history was first taken away, 0 for never: such a run does not go on.
     """
 
     run_id: str
@@ -111,6 +112,7 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     claimed_at: int = 0
     lost: Lost | None = None
     asked: Pause | None = None
+    redacted_at: int = 0
 
 
 class WaitRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -162,11 +164,15 @@ class TimerRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class StoredEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An event in its place in the log; `run_ids` are the runs it started."""
+    """An event in its place in the log; `run_ids` are the runs it started.
+
+    With a `redaction` its data is what stands in the place of what was stored.
+    """
 
     position: int
     event: EventData
     run_ids: tuple[str, ...] = ()
+    redaction: Redaction | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True, gc=False):

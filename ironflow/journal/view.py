@@ -62,6 +62,17 @@ class EventView(Protocol):
         """Return the position of the event of this name and idempotency key."""
         ...
 
+    def event(self, position: int) -> StoredEvent | None:
+        """Return the event at a position; None: it is gone, or not there yet."""
+        ...
+
+    def replace_event(self, before: StoredEvent, after: StoredEvent) -> None:
+        """Put a redacted event in the place of what was stored.
+
+        Nothing finds it any more by what it had (`matches`).
+        """
+        ...
+
     def oldest_events(self, *, limit: int) -> Sequence[StoredEvent]:
         """Return the first events there are."""
         ...
@@ -151,6 +162,18 @@ class RunView(Protocol):
 
     def record(self, run_id: str, sequence: int) -> Entry:
         """Return one record of a history, with its payload."""
+        ...
+
+    def records(self, run_id: str, sequences: Sequence[int]) -> Sequence[Entry]:
+        """Return these records, which are in order and there, as `history` does."""
+        ...
+
+    def replace_records(self, run_id: str, entries: Sequence[Entry]) -> None:
+        """Put redacted records, in order, in the place of what was stored.
+
+        A payload that lay apart goes if no other run has it: this one has it only in
+        records that are among these.
+        """
         ...
 
     def append(

@@ -21,6 +21,7 @@ from ironflow.testing.checks_late_imports import LATE_IMPORT_CHECKS
 from ironflow.testing.checks_lists import LIST_CHECKS
 from ironflow.testing.checks_look_back import LOOK_BACK_CHECKS
 from ironflow.testing.checks_pauses import PAUSE_CHECKS
+from ironflow.testing.checks_redactions import REDACTION_CHECKS
 from ironflow.testing.checks_retention import RETENTION_CHECKS
 from ironflow.testing.checks_rewinds import REWIND_CHECKS
 from ironflow.testing.checks_runs import RUN_CHECKS
@@ -47,6 +48,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *IMPORT_CHECKS,
     *RETENTION_CHECKS,
     *LATE_IMPORT_CHECKS,
+    *REDACTION_CHECKS,
     *DOCUMENT_CHECKS,
     *EVENT_LIST_CHECKS,
 )

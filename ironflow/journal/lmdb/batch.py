@@ -164,6 +164,7 @@ def _commit(overlay: Overlay, memory: Memory, staged: Staged) -> wal.Commit:
         overlay.own.tables,
         staged.deleted,
         staged.dropped,
+        staged.redacted,
     )
 
 

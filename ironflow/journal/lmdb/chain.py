@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, final
 
 from ironflow.errors import JournalDamaged, JournalNewer
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb.layers import Layered
+from ironflow.records import Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class CommitChain:
         ] = {}  # events up to there, by environment
         self._missing_runs: Final[dict[bytes, Finding]] = {}
         self._missing_events: Final[dict[bytes, Finding]] = {}
+        self._is_whole = True  # it begins with the first commit
+        self._redacted: Final[set[bytes]] = set()  # checks of redactions
+        self._claimed: Final[list[_Claimed]] = []
 
     def look(self, snapshot: Layered, page: list[Row]) -> Report:
         """Follow the chain over these rows."""
@@ -81,6 +86,7 @@ class CommitChain:
             return
         if chain.number > self._number:
             self._number, self._digest = chain.number, chain.digest
+            self._is_whole = False
 
     def _take(self, snapshot: Layered, body: rows.CommitBody) -> None:
         environment = keys.environment_prefix(body.environment)
@@ -94,11 +100,44 @@ class CommitChain:
             wrong = _wrong_event(snapshot, key, event, number=body.number)
             if wrong is not None:
                 self._missing_events[key] = wrong
+        for redacted in body.redacted:
+            self._take_redaction(snapshot, environment, redacted)
         for deleted in body.deleted:
             self._deleted.add(environment + deleted)
             self._missing_runs.pop(environment + deleted, None)
         if body.dropped:
             self._dropped[environment] = body.dropped
+
+    def _take_redaction(
+        self, snapshot: Layered, environment: bytes, change: rows.RedactionChange
+    ) -> None:
+        """What a commit took away must not have come back."""
+        self._redacted.add(change.check)
+        key = environment + (change.run or keys.number(change.place))
+        found = _redaction(snapshot, key, change.place, is_event=not change.run)
+        if found is not None and found.check == change.check:
+            return
+        if change.run:
+            shown = keys.shown_run(change.run)
+            what = f"record {change.place} was redacted, and is not as it was left"
+            self._missing_runs.setdefault(key, Finding(what, shown, change.place))
+        else:
+            what = f"event {change.place} was redacted, and is not as it was left"
+            self._missing_events.setdefault(key, Finding(what))
+
+    def claims(self, run: bytes, place: int, redaction: Redaction | None) -> None:
+        """Note what a record, or with `run` an environment's event, says of itself."""
+        if redaction is not None:
+            self._claimed.append(_Claimed(run, place, redaction.check))
+
+    def unproved(self, snapshot: Layered) -> Report:
+        """Yield redactions that no commit tells of, as far as the chain goes back."""
+        if all(each.check in self._redacted for each in self._claimed):
+            return
+        self._look_on(snapshot)
+        for each in self._claimed if self._is_whole else ():
+            if each.check not in self._redacted and not each.is_new(snapshot):
+                yield each.finding()
 
     def end(self, snapshot: Layered) -> Report:
         """Yield what is missing, and was not deleted."""
@@ -116,12 +155,53 @@ class CommitChain:
         """Say whether a commit has deleted a run, also one that came meanwhile."""
         if run in self._deleted or snapshot.was_deleted(keys.RUNS, run):
             return True
+        self._look_on(snapshot)
+        return run in self._deleted
+
+    def _look_on(self, snapshot: Layered) -> None:
+        """Look at commits that came meanwhile."""
         start = keys.number(self._number + 1)
         for _ in self.look(
             snapshot, list(snapshot.scan(keys.COMMITS, b"", start=start))
         ):
             pass  # what is wrong with newer commits is for the next `verify`
-        return run in self._deleted
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A redaction, as it stands where the payload was: of a record, or of an event.
+
+    `key` is that of the run, or of the event's environment.
+    """
+
+    key: bytes
+    place: int
+    check: bytes
+
+    @property
+    def _is_event(self) -> bool:
+        return len(self.key) == keys.ENVIRONMENT_BYTES
+
+    def is_new(self, snapshot: Layered) -> bool:
+        """Say whether it is of a commit that LMDB, and so the chain, does not have yet."""
+        place = self.key + keys.number(self.place)
+        if self._is_event:
+            return snapshot.was_changed(keys.EVENTS, place)
+        if snapshot.has_tail(self.key):
+            return True
+        rows_behind = snapshot.scan(keys.LOG, self.key, start=place)
+        return any(
+            snapshot.was_changed(keys.LOG, key) for key, _ in islice(rows_behind, 1)
+        )
+
+    def finding(self) -> Finding:
+        """Say that nobody redacted it."""
+        what = "says that it was redacted, and no commit says so"
+        if self._is_event:
+            return Finding(f"event {self.place} {what}")
+        run_id = keys.shown_run(self.key[keys.ENVIRONMENT_BYTES :])
+        return Finding(f"record {self.place} {what}", run_id, self.place)
 
 
 def _named_digest(data: bytes) -> bytes | None:
@@ -149,10 +229,24 @@ def _wrong_event(
     snapshot: Layered, key: bytes, event: rows.EventChange, *, number: int
 ) -> Finding | None:
     data = snapshot.get(keys.EVENTS, key)
-    if data is not None and data[3:19] == event.digest:
+    if data is not None and data[rows.EVENT_DIGEST] == event.digest:
         return None
     what = "is gone" if data is None else "is not what was written"
     return Finding(f"event {event.position} of commit {number} {what}")
+
+
+def _redaction(
+    snapshot: Layered, key: bytes, place: int, *, is_event: bool
+) -> Redaction | None:
+    """The redaction of a record or an event; None: it is gone, or was not redacted."""
+    try:
+        if is_event:
+            data = snapshot.get(keys.EVENTS, key)
+            return None if data is None else rows.decode_event(place, data).redaction
+        entries = snapshot.records(key, after=place - 1, limit=1)
+    except (JournalDamaged, JournalNewer):
+        return None
+    return entries[0].redaction if entries else None
 
 
 def _digest(snapshot: Layered, run: bytes, sequence: int) -> bytes | None:

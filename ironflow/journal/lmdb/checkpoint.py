@@ -36,6 +36,7 @@ class Memtable:
         self._events: Final[list[rows.EventChange]] = []
         self._deleted: Final[list[bytes]] = []
         self._dropped = 0
+        self._redacted: Final[list[rows.RedactionChange]] = []
 
     def take(self, commit: Commit, frame: Frame) -> None:
         """Take the next commit in; `frame` is what the log has of it."""
@@ -46,6 +47,7 @@ class Memtable:
         self._events.extend(commit.events)
         self._deleted.extend(commit.deleted)
         self._dropped = max(self._dropped, commit.dropped)
+        self._redacted.extend(commit.redacted)
         self._heads.append(frame.head)
         self.last = frame
 
@@ -66,6 +68,7 @@ class Memtable:
             self._touched(),
             self._deleted,
             self._dropped,
+            self._redacted,
         )
         data, digest = rows.encode_commit(previous, body)
         pages: dict[bytes, bytes | None] = {}

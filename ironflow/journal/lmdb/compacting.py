@@ -20,8 +20,9 @@ from typing import Final
 
 from ironflow.errors import JournalError, JournalFailed, JournalFull, JournalOwned
 from ironflow.journal import whole_file
-from ironflow.journal.lmdb import opening, owner, recovery
-from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX
+from ironflow.journal.lmdb import forgetting, opening, owner, recovery, segments
+from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment
+from ironflow.journal.lmdb.forgetting import Forgotten
 from ironflow.journal.lmdb.head import read_head
 
 _NEW: Final = f"{opening.DATA}.compact"
@@ -30,14 +31,21 @@ _LOCK: Final = "lock.mdb"
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """The bytes of the store before and after."""
+    """The bytes of the store before and after.
+
+    `left` are files that may still have payloads which were redacted, and why is for
+    `doctor`; mostly there are none.
+    """
 
     before: int
     after: int
+    left: tuple[str, ...] = ()
 
 
 def compact(directory: Path) -> Compacted:
     """Make the store of a directory small; nobody may have it open.
+
+    Nothing of a payload that was redacted is in its files afterwards.
 
     Raises:
         JournalOwned: a process owns the directory, or reads it.
@@ -51,36 +59,75 @@ def compact(directory: Path) -> Compacted:
         before = (directory / opening.DATA).stat().st_size
         new = directory / _NEW
         try:
-            _copy(directory, new)
+            forgotten = _copy(directory, new)
             with _alone(directory):
-                (directory / _LOCK).unlink(missing_ok=True)
-                new.rename(directory / opening.DATA)
-                whole_file.sync(directory)
+                _swap(directory, new, forgotten)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
-        return Compacted(before, (directory / opening.DATA).stat().st_size)
+        after = (directory / opening.DATA).stat().st_size
+        return Compacted(before, after, tuple(forgotten.left if forgotten else ()))
     finally:
         lock.release()
 
 
-def _copy(directory: Path, new: Path) -> None:
+def _copy(directory: Path, new: Path) -> Forgotten | None:
     """Write the compact copy, durably, with all that only the log has."""
     opening.check_file(directory, is_still=True)
     head = read_head(directory)
     store = opening.open_store(directory, readonly=False, map_bytes=MAP_BYTES_MAX)
     try:
         recovery.recover(directory, store, head=head)
-        with whole_file.private(new) as file, store.snapshot() as snapshot:
-            store.copy(snapshot, file.fileno())
-            os.fsync(file.fileno())
+        return _write_clean(directory, store, new)
     except (OSError, JournalFailed) as error:
         raise JournalFull(
             f"{new} cannot be written ({error}): a copy needs up to"
-            f" {store.used_bytes} bytes. Make room, then try again; nothing has changed"
+            f" {store.used_bytes} bytes, twice that if payloads were redacted. Make room,"
+            " then try again; nothing has changed"
         ) from error
     finally:
         store.close()
+
+
+def _write_clean(directory: Path, store: Environment, new: Path) -> Forgotten | None:
+    """Write the copy; if payloads were redacted, of rows alone."""
+    if not forgetting.is_redacted(store):
+        _write(store, new)
+        return None
+    forgotten = forgetting.rewrite_segments(directory, store)
+    with forgetting.clean(directory, store) as clean:
+        _write(clean, new)
+    return forgotten
+
+
+def _write(store: Environment, new: Path) -> None:
+    with whole_file.private(new) as file, store.snapshot() as snapshot:
+        store.copy(snapshot, file.fileno())
+        os.fsync(file.fileno())
+
+
+def _swap(directory: Path, new: Path, forgotten: Forgotten | None) -> None:
+    """Let the new file be the store; nobody has the old one open."""
+    (directory / _LOCK).unlink(missing_ok=True)
+    new.rename(directory / opening.DATA)
+    whole_file.sync(directory)
+    if forgotten is not None:
+        _forget(directory, forgotten)
+
+
+def _forget(directory: Path, forgotten: Forgotten) -> None:
+    """Let go of what the new file does not need: it has all of it."""
+    try:
+        forgetting.renew_log(directory)
+        for number in forgotten.unused:
+            segments.unlink(directory, number)
+    except OSError as error:
+        raise JournalFull(
+            f"what was redacted may still be in files of {directory} ({error}); make"
+            " room, then do it again"
+        ) from error
+    if forgotten.unused:
+        whole_file.sync(directory / segments.FOLDER)
 
 
 @contextmanager

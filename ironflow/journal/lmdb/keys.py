@@ -63,6 +63,7 @@ TABLES: Final = (
 ADDED: Final = (DOCUMENTS,)  # that a store of an older ironflow may lack
 LAYOUT: Final = 2  # of the tables; records have a format of their own
 LAYOUT_PACKED: Final = 3  # the same, and some histories are in segments
+LAYOUT_REDACTED: Final = 4  # the same, and payloads were redacted
 
 FORMAT_KEY: Final = b"format"
 STORE_KEY: Final = b"store"

@@ -142,6 +142,7 @@ class Staged:
         "match_paths",
         "readiness",
         "ready",
+        "redacted",
         "runs",
         "wait_paths",
     )
@@ -162,3 +163,4 @@ class Staged:
         self.deleted: list[bytes] = []  # runs
         self.gone: dict[bytes, None] | None = None
         self.dropped = 0  # events up to this position
+        self.redacted: list[rows.RedactionChange] = []

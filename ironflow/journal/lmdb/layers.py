@@ -391,6 +391,10 @@ class Layered:
         changed = (layer.tables.get(table, {}) for layer in self._layers)
         return any(rows.get(key, b"") is None for rows in changed)
 
+    def was_changed(self, table: str, key: bytes) -> bool:
+        """Say whether a row was changed by a commit that LMDB does not have yet."""
+        return any(key in layer.tables.get(table, ()) for layer in self._layers)
+
     def has_tail(self, run: bytes) -> bool:
         """Say whether a run has records above LMDB."""
         return any(run in layer.tails for layer in self._layers)
@@ -476,3 +480,8 @@ class Overlay(Layered):
     def append(self, run: bytes, tail: Tail) -> None:
         """Add records to the end of a history."""
         self.own.extend(run, tail)
+
+    def raise_layout(self, layout: int) -> None:
+        """Let no older ironflow open the store, which does not know what is in it."""
+        if keys.to_number(self.get(keys.META, keys.FORMAT_KEY) or b"") < layout:
+            self.put(keys.META, keys.FORMAT_KEY, keys.number(layout))

@@ -280,10 +280,10 @@ def _check_format(directory: Path, snapshot: Snapshot) -> None:
             " name another directory"
         )
     found = keys.to_number(data)
-    if found > keys.LAYOUT_PACKED:
+    if found > keys.LAYOUT_REDACTED:
         raise JournalNewer(
             f"{directory} was written in format {found}; this ironflow reads up to"
-            f" format {keys.LAYOUT_PACKED}: upgrade ironflow to open it"
+            f" format {keys.LAYOUT_REDACTED}: upgrade ironflow to open it"
         )
     if found < keys.LAYOUT:
         raise JournalOlder(

@@ -292,9 +292,7 @@ def swap(overlay: Overlay, packed: Packed) -> bool:
     for digest in packed.taken:
         retention.drop_blob(overlay, packed.run, digest)
     overlay.put(keys.META, keys.SEGMENT_KEY, keys.number(packed.segment))
-    packing = keys.number(keys.LAYOUT_PACKED)
-    if overlay.get(keys.META, keys.FORMAT_KEY) != packing:
-        overlay.put(keys.META, keys.FORMAT_KEY, packing)
+    overlay.raise_layout(keys.LAYOUT_PACKED)
     return True
 
 

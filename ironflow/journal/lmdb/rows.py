@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ironflow import codec
 from ironflow.errors import JournalDamaged
 from ironflow.journal import row_codec
 from ironflow.journal.base import (
@@ -24,9 +25,11 @@ from ironflow.journal.base import (
 )
 from ironflow.journal.lmdb import keys
 from ironflow.journal.row_codec import Decoder, RowCodec, encode
-from ironflow.records import EventData
+from ironflow.records import EventData, Redaction
 
 _DIGESTED: Final = b"\x92\xc4\x10"  # an array of two whose first is 16 bytes
+_REDACTED: Final = b"\x93\xc4\x10"  # one of three
+EVENT_DIGEST: Final = slice(len(_DIGESTED), len(_DIGESTED) + keys.DIGEST_BYTES)
 ADVICE: Final = "'ironflow verify' shows what else is damaged"
 
 decoded: Final = partial(row_codec.decoded, advice=ADVICE)
@@ -71,6 +74,7 @@ def decode_ready(data: bytes) -> tuple[int, str, bytes]:
 class _Event(msgspec.Struct, array_like=True):
     digest: bytes
     body: msgspec.Raw
+    redaction: Redaction | None = None
 
 
 class _EventBody(msgspec.Struct, array_like=True):
@@ -82,11 +86,18 @@ _decode_event: Final[Decoder] = msgspec.msgpack.Decoder(_Event).decode
 _decode_event_body: Final[Decoder] = msgspec.msgpack.Decoder(_EventBody).decode
 
 
-def encode_event(stored: StoredEvent) -> tuple[bytes, bytes]:
-    """Return the row `[digest, [event, run ids]]` and its digest."""
+def encode_event(stored: StoredEvent, original: bytes = b"") -> tuple[bytes, bytes]:
+    """Return the row `[digest, [event, run ids]]` and its digest.
+
+    One that was redacted has its redaction behind it, and the digest of what was there,
+    which the chain of commits names; `original` is that, if it is known.
+    """
     body = encode((stored.event, stored.run_ids))
-    digest = event_digest(stored.position, body)
-    return b"".join((_DIGESTED, digest, body)), digest
+    digest = original or event_digest(stored.position, body)
+    if stored.redaction is None:
+        return b"".join((_DIGESTED, digest, body)), digest
+    fact = encode(stored.redaction)
+    return b"".join((_REDACTED, digest, body, fact)), digest
 
 
 def event_digest(position: int, body: bytes) -> bytes:
@@ -100,7 +111,7 @@ def decode_event(position: int, data: bytes) -> StoredEvent:
     """Return the event; the digest is not checked (`open_event` does)."""
     row: _Event = decoded(_decode_event, data, name="an event")
     body: _EventBody = decoded(_decode_event_body, bytes(row.body), name="an event")
-    return StoredEvent(position, body.event, body.run_ids)
+    return StoredEvent(position, body.event, body.run_ids, row.redaction)
 
 
 class EventHead(msgspec.Struct):
@@ -136,11 +147,18 @@ def open_event(position: int, data: bytes) -> tuple[StoredEvent, bytes]:
         JournalDamaged: the event is not what was written.
     """
     row: _Event = decoded(_decode_event, data, name="an event")
-    if event_digest(position, bytes(row.body)) != row.digest:
+    stored = decode_event(position, data)
+    if row.redaction is not None:
+        body = bytes(row.body)
+        proved = codec.redaction_of_event(position, body, row.redaction)
+        is_intact = proved == row.redaction
+    else:
+        is_intact = event_digest(position, bytes(row.body)) == row.digest
+    if not is_intact:
         raise JournalDamaged(
             f"event {position} has another digest than when it was written"
         )
-    return decode_event(position, data), row.digest
+    return stored, row.digest
 
 
 # --- documents ------------------------------------------------------------------
@@ -193,6 +211,17 @@ class EventChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     digest: bytes
 
 
+class RedactionChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A payload that a commit took away: of a record, or of an event (`run` is empty).
+
+    `place` is the sequence or the position, `check` that of the redaction.
+    """
+
+    run: bytes
+    place: int
+    check: bytes
+
+
 class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     """What the commits of one checkpoint did to the logs of one environment.
 
@@ -200,6 +229,7 @@ class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     behind the other: after the last one the write-ahead log goes on. `touched` are runs
     that changed without a record: paused, resumed, woken; None in rows of before.
     `deleted` are runs that they forgot; events up to `dropped` are past their retention.
+    `redacted` are payloads that they took away.
     """
 
     number: int
@@ -210,6 +240,7 @@ class CommitBody(msgspec.Struct, frozen=True, array_like=True):
     touched: list[bytes] | None = None
     deleted: list[bytes] = []
     dropped: int = 0
+    redacted: list[RedactionChange] = []
 
     @property
     def head(self) -> bytes:

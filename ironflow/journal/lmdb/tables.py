@@ -25,6 +25,7 @@ from ironflow.journal.base import (
 )
 from ironflow.journal.lmdb import keys, retention, rows
 from ironflow.journal.lmdb.layers import Layered, Tail
+from ironflow.journal.lmdb.redaction_tables import RedactionTables
 from ironflow.journal.lmdb.transaction import Transaction
 from ironflow.journal.lmdb.wait_tables import PLACE_BYTES, WaitTables
 from ironflow.records import Draft, Entry, EventData
@@ -32,7 +33,7 @@ from ironflow.records import Draft, Entry, EventData
 INBOX_ROWS_PER_COMMIT_MAX: Final = 1 << 24
 
 
-class _EventTables(Transaction):
+class _EventTables(RedactionTables):
     """The registry and the event log."""
 
     def functions(self) -> Mapping[str, FunctionRow]:
@@ -62,6 +63,7 @@ class _EventTables(Transaction):
         self.staged.event_log = EventLog(stored.position, log.delivery)
         data, digest = rows.encode_event(stored)
         self.staged.events.append(rows.EventChange(stored.position, digest))
+        self.note_event(stored)
         place = keys.number(stored.position)
         event = stored.event
         self._overlay.put(keys.EVENTS, self._prefix + place, data)
@@ -140,7 +142,7 @@ class _EventTables(Transaction):
             overlay.delete(keys.MATCHES, group + place)
 
 
-class _RunTables(Transaction):
+class _RunTables(RedactionTables):
     """Runs: their rows, histories, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
@@ -197,7 +199,9 @@ class _RunTables(Transaction):
         if not before and len(entries) == 1:
             self.staged.first[run_id] = entries[0]
         for entry in entries:
-            if codec.is_blob(entry.payload):
+            if entry.redaction is not None:
+                self.note_records(key, [entry])
+            elif codec.is_blob(entry.payload):
                 self._put_blob(key, entry)
         last = entries[-1]
         length = known.length = last.record.sequence

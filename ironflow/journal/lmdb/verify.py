@@ -92,8 +92,10 @@ def _walk(source: Source) -> Report:
     with source.snapshot() as snapshot:
         yield from chain.end(snapshot)
     names = _environments(source)
-    yield from _histories(source, names)
+    yield from _histories(source, names, chain)
     yield from _pages(source, keys.EVENTS, partial(_look_at_events, chain))
+    with source.snapshot() as snapshot:
+        yield from chain.unproved(snapshot)
     if source.environment.has_table(keys.DOCUMENTS):
         yield from _pages(source, keys.DOCUMENTS, _look_at_documents)
     for table, width in _NAMES_RUN.items():
@@ -137,8 +139,8 @@ def _pages(
 # --- histories -------------------------------------------------------------------
 
 
-def _histories(source: Source, names: dict[bytes, str]) -> Report:
-    histories = _Histories(names)
+def _histories(source: Source, names: dict[bytes, str], chain: CommitChain) -> Report:
+    histories = _Histories(names, chain)
     yield from _pages(source, keys.LOG, histories.look)
     with source.snapshot() as snapshot:
         yield from histories.end(snapshot)
@@ -147,8 +149,9 @@ def _histories(source: Source, names: dict[bytes, str]) -> Report:
 class _Histories:
     """Follows the digest chain of one run after the other."""
 
-    def __init__(self, names: dict[bytes, str]) -> None:
+    def __init__(self, names: dict[bytes, str], chain: CommitChain) -> None:
         self._names = names
+        self._chain = chain
         self._run = b""
         self._length = 0
         self._previous = b""
@@ -225,6 +228,7 @@ class _Histories:
             ):
                 self._length += 1
                 self._previous = entry.digest
+                self._chain.claims(self._run, self._length, entry.redaction)
         except (JournalDamaged, JournalNewer) as error:
             # What follows has no digest to start from: one finding a run.
             self._is_broken = True
@@ -268,6 +272,7 @@ def _look_at_events(chain: CommitChain, snapshot: Layered, page: list[Row]) -> R
         except JournalDamaged as error:
             yield Finding(str(error))
             continue
+        chain.claims(environment, stored.position, stored.redaction)
         name = environment + keys.text(stored.event.name)
         if snapshot.get(keys.EVENT_NAMES, name + place) is None:
             yield Finding(f"event {stored.position} is not in the list of its name")

@@ -53,6 +53,7 @@ class Commit(msgspec.Struct, array_like=True):
     tables: dict[str, dict[bytes, bytes | None]]
     deleted: list[bytes] = []
     dropped: int = 0
+    redacted: list[rows.RedactionChange] = []
 
 
 class Place(NamedTuple):

@@ -21,7 +21,7 @@ from typing import Final, final
 import trio
 
 from ironflow.errors import IronflowError, JournalError, JournalFailed, JournalFull
-from ironflow.journal.base import Answer, JournalCommand
+from ironflow.journal.base import Answer, JournalCommand, RedactRecords
 from ironflow.journal.lmdb.batch import Batch, Submission, decide, remember
 from ironflow.journal.lmdb.checkpoint import Committed, Worker
 from ironflow.journal.lmdb.head import HeadFile
@@ -142,6 +142,8 @@ class Writer:
     async def _lead(self, submission: Submission) -> None:
         """Commit for all who wait; the caller is one of them."""
         await self._gather()
+        if any(map(_rewrites, self._waiting)):
+            await self._empty_log()
         batch = decide(self._committed, self._memory, self._waiting, name=self._name)
         if batch.commit is not None and batch.frame is not None:
             await self._make_room(batch, batch.commit, batch.frame)
@@ -344,6 +346,11 @@ class Writer:
             self._readers_checked = now
             environment.reader_check()
         self._wake_parked()
+
+
+def _rewrites(submission: Submission) -> bool:
+    """Say whether records are changed where they lie, which the log has none of then."""
+    return any(isinstance(each, RedactRecords) for each in submission.commands)
 
 
 def _not_aborted(_: object) -> trio.lowlevel.Abort:

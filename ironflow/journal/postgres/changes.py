@@ -142,6 +142,16 @@ class Changes:
         default_factory=list[tuple[str, bytes, bytes, int]]
     )
     records_gone: int = 0
+    # What is put in the place of events and records; payloads that runs have no more.
+    redacted_events: dict[int, StoredEvent] = field(
+        default_factory=dict[int, StoredEvent]
+    )
+    redacted_records: dict[tuple[bytes, int], bytes] = field(
+        default_factory=dict[tuple[bytes, int], bytes]
+    )
+    blobs_left: set[tuple[bytes, bytes]] = field(
+        default_factory=set[tuple[bytes, bytes]]
+    )
     consumed: RunTable[int, bool] = field(default_factory=RunTable[int, bool])
     released: dict[bytes, Released] = field(default_factory=dict[bytes, Released])
 
@@ -159,11 +169,13 @@ class Changes:
         """Say whether there is nothing to write."""
         lists = (self.functions, self.events, self.runs, self.records, self.released)
         gone = (self.runs_gone, self.events_gone, self.records_gone)
+        redacted = (self.redacted_events, self.redacted_records)
         indexes = (self.match_paths, self.matches, self.documents)
         tables = (self.ready, self.inbox, self.timers, self.waits, self.consumed)
         return not (
             any(lists)
             or any(gone)
+            or any(redacted)
             or any(indexes)
             or self.is_delivery_changed
             or not all(table.is_empty() for table in tables)

@@ -11,6 +11,7 @@ from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Statement
 from ironflow.journal.postgres.changes import Changes, RunTable
+from ironflow.journal.postgres.flush_redactions import redacted
 from ironflow.journal.postgres.statements import (
     Encoder,
     called,
@@ -227,6 +228,7 @@ def written(changes: Changes, environment: bytes) -> Iterator[Call]:
     """Yield the calls that make these changes."""
     yield from _gone(changes, environment)
     yield from _come(changes, environment)
+    yield from redacted(changes, environment)
     yield from _past(changes, environment)
 
 

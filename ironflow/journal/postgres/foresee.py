@@ -27,6 +27,8 @@ from ironflow.journal.base import (
     NoteWorker,
     PauseRun,
     PutDocument,
+    RedactEvent,
+    RedactRecords,
     RegisterFunctions,
     RequestCancel,
     RequestPause,
@@ -35,6 +37,7 @@ from ironflow.journal.base import (
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres.questions import (
     DocumentOf,
+    EventAt,
     EventByKey,
     GoingOf,
     InboxOf,
@@ -43,6 +46,7 @@ from ironflow.journal.postgres.questions import (
     PathsOf,
     PausedOf,
     Question,
+    RecordOf,
     RecordsGone,
     RunOf,
     Seeking,
@@ -91,13 +95,22 @@ def _foreseen(
         case RequestCancel() | RequestPause() | PauseRun() | ResumeRun():
             yield RunOf(pg.run(command.run_id))
             yield InboxOf(pg.run(command.run_id))
-        case PutDocument() | DeleteDocument():
-            yield DocumentOf(command.kind, command.id)
-            yield DocumentOf(command.kind, "")
-        case ImportDocuments():
-            yield from (DocumentOf(row.kind, row.id) for row in command.documents)
+        case RedactRecords() | RedactEvent():
+            yield from _of_redaction(command)
+        case PutDocument() | DeleteDocument() | ImportDocuments():
+            yield from _of_documents(command)
         case _:
             yield from _of_engine(command)
+
+
+def _of_documents(
+    command: PutDocument | DeleteDocument | ImportDocuments,
+) -> Iterator[Question]:
+    if isinstance(command, ImportDocuments):
+        yield from (DocumentOf(row.kind, row.id) for row in command.documents)
+        return
+    yield DocumentOf(command.kind, command.id)
+    yield DocumentOf(command.kind, "")
 
 
 def _of_engine(
@@ -124,6 +137,15 @@ def _of_engine(
             yield OldestEvents(limits.RETENTION_EVENTS_PER_COMMIT_MAX)
         case _:
             assert_never(command)
+
+
+def _of_redaction(command: RedactRecords | RedactEvent) -> Iterator[Question]:
+    if isinstance(command, RedactEvent):
+        yield EventAt(command.position)
+        return
+    run = pg.run(command.run_id)
+    yield RunOf(run)
+    yield from (RecordOf(run, each.sequence) for each in command.replacements)
 
 
 def _of_import(command: ImportRun | ImportEvents) -> Iterator[Question]:

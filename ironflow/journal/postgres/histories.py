@@ -66,7 +66,7 @@ class HistoryTables(Tables):
             changes.records.append(
                 RecordRow(run, record.sequence, kind, record.id, at, data)
             )
-            if codec.is_blob(entry.payload):
+            if entry.redaction is None and codec.is_blob(entry.payload):
                 changes.blobs[record.payload_digest] = bytes(entry.payload)
                 changes.blob_runs.add((record.payload_digest, run))
         self.lengths[run] = entries[-1].record.sequence

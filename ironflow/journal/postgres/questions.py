@@ -74,7 +74,7 @@ class ConsumedBy(NamedTuple):
 
 
 class EventAt(NamedTuple):
-    """The event at a position."""
+    """The event at a position, if it is there."""
 
     position: int
 

@@ -23,7 +23,7 @@ from ironflow.journal.base import (
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres._psycopg import Row
 from ironflow.journal.row_codec import Decoder, RowCodec, encode
-from ironflow.records import EventData
+from ironflow.records import EventData, Redaction
 
 _ADVICE: Final = "restore the database from a backup"
 
@@ -45,13 +45,16 @@ HINT: Final = RowCodec(Hint, _ADVICE)
 class _Event(msgspec.Struct, array_like=True):
     event: EventData
     run_ids: tuple[str, ...]
+    redaction: Redaction | None = None
 
 
 _decode_event: Final[Decoder] = msgspec.msgpack.Decoder(_Event).decode
 
 
 def encode_event(stored: StoredEvent) -> bytes:
-    """Return the bytes of an event: `[event, run ids]`."""
+    """Return the bytes of an event: `[event, run ids]`, and a redaction behind them."""
+    if stored.redaction is not None:
+        return encode((stored.event, stored.run_ids, stored.redaction))
     return encode((stored.event, stored.run_ids))
 
 
@@ -60,7 +63,7 @@ def decode_event(position: int, data: bytes) -> StoredEvent:
     row: _Event = row_codec.decoded(
         _decode_event, data, name="an event", advice=_ADVICE
     )
-    return StoredEvent(position, row.event, row.run_ids)
+    return StoredEvent(position, row.event, row.run_ids, row.redaction)
 
 
 # --- documents ------------------------------------------------------------------

@@ -277,12 +277,23 @@ _TABLES_5: Final = """
 CREATE INDEX events_by_id ON events (environment, id);
 """
 
+# Redactions: an older ironflow would not know them.
+_TABLES_6: Final = """
+COMMENT ON TABLE records IS 'The histories of runs; a row is changed only when its'
+    ' payload is taken away.';
+COMMENT ON COLUMN records.data IS 'MessagePack: [1, header, digest, payload]; with a'
+    ' payload that was taken away [2, header, digest, marker, redaction].';
+COMMENT ON COLUMN events.data IS 'MessagePack: [event, ids of the runs it started];'
+    ' behind them a redaction if its data was taken away.';
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _TABLES_1,
     _TABLES_2,
     _TABLES_3,
     _TABLES_4,
     _TABLES_5,
+    _TABLES_6,
 )
 VERSION: Final = len(MIGRATIONS)
 

@@ -32,13 +32,16 @@ from ironflow.journal.postgres.changes import (
     ReadyRow,
     Released,
 )
-from ironflow.journal.postgres.histories import HistoryTables
 from ironflow.journal.postgres.lookups import PAGE_OF_EVENTS
 from ironflow.journal.postgres.questions import Question
+from ironflow.journal.postgres.redaction_tables import (
+    EventRedactions,
+    RecordRedactions,
+)
 from ironflow.records import Draft, EventData
 
 
-class _EventTables(Tables):
+class _EventTables(EventRedactions):
     """The registry, the event log, who waits for what and who took what."""
 
     def functions(self) -> Mapping[str, FunctionRow]:
@@ -74,13 +77,7 @@ class _EventTables(Tables):
 
     def _event_at(self, position: int) -> StoredEvent | None:
         """An event, unless it is past its retention."""
-        if position > self._head.events:
-            events = self.changes.events
-            return events[position - events[0].position]
-        question = ask.EventAt(position)
-        if question not in self._answers.events:
-            self._want(question)
-        return self._answers.events[question]
+        return self.event(position)
 
     def _named(self, name: str, after: int) -> list[StoredEvent]:
         """The next events of a name, some at a time."""
@@ -89,7 +86,8 @@ class _EventTables(Tables):
             question = ask.EventsNamed(name, after)
             if question not in self._answers.pages:
                 self._want(question)
-            stored = self._answers.pages[question]
+            page = map(self.as_replaced, self._answers.pages[question])
+            stored = [each for each in page if each is not None]
             self._page = [event.position for event in stored]
         if len(stored) == PAGE_OF_EVENTS:
             return stored
@@ -290,7 +288,7 @@ class _MatchTables(Tables):
         return sorted(put.union(stored))[:limit]
 
 
-class _RunTables(HistoryTables):
+class _RunTables(RecordRedactions):
     """Runs: their rows, inboxes, timers and places in the queue."""
 
     def run(self, run_id: str) -> RunRow | None:
