@@ -167,6 +167,7 @@ RESULT_WAIT_US_MAX: Final = 300 * 1_000_000  # of one request for the result of 
 DEV_FILES_MAX: Final = 20_000  # that `ironflow dev` watches
 CLIENT_WAIT_US_MAX: Final = 20 * 1_000_000  # of one request of ours: proxies cut longer
 CLIENT_RETRY_AFTER_US_MAX: Final = 60 * 1_000_000
+CLIENT_URLS_KNOWN_MAX: Final = 64  # that are not parsed again
 CLIENT_ANSWER_BYTES_MAX: Final = 128 * 1024 * 1024  # that a client reads
 ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024  # of records or runs, if they are several
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar, cast, final
 
+import msgspec
 import trio
 
 from ironflow.engine.log import SafeLogger
@@ -29,9 +30,22 @@ _M = TypeVar("_M", bound=Message)
 _JSON: Final = ("content-type", "application/json")
 _SERVER_FAULT: Final = 500
 
+
+@final
+@dataclass(frozen=True, slots=True)
+class WithMembers:
+    """An answer whose JSON has members besides those of the schema.
+
+    Published clients that speak JSON read some names that no schema has.
+    """
+
+    message: Message
+    members: Mapping[str, object]
+
+
 Receive = Callable[[], Awaitable[Any]]  # the next message; None when there is none
 Send = Callable[[Message], Awaitable[None]]
-Unary = Callable[[Request, Any], Awaitable[Message]]
+Unary = Callable[[Request, Any], Awaitable[Message | WithMembers]]
 Streaming = Callable[[Request, Receive, Send], Awaitable[None]]
 Procedures = Mapping[str, Unary | Streaming]  # by the name of the method
 
@@ -139,8 +153,13 @@ def decoded(codec: Codec, message: type[_M], data: bytes) -> _M:
     return protobuf_decode.decode(message, data)
 
 
-def encoded(codec: Codec, message: Message) -> bytes:
+def encoded(codec: Codec, message: Message | WithMembers) -> bytes:
     """Return a message as the body that says it."""
+    if isinstance(message, WithMembers):
+        if codec == "json":
+            plain = protojson.to_plain(message.message)
+            return msgspec.json.encode({**plain, **message.members})
+        message = message.message
     if codec == "json":
         return protojson.encode(message)
     return protobuf_encode.encode(message)

@@ -12,18 +12,17 @@ import msgspec
 
 from ironflow import limits
 from ironflow.client.answers import Answer
-from ironflow.client.calls import JSON, Call, read
+from ironflow.client.calls import Call, read
 from ironflow.client.pausing import sleep
 from ironflow.client.refusals import foreign, lost, refused, too_large, unreachable
+from ironflow.client.requests import NoCookies, Requests
 from ironflow.client.retrying import Answered, Lost, delay_us, is_success
 from ironflow.client.settings import Settings
-from ironflow.client.tracing import trace_headers
 from ironflow.errors import IronflowError
 from ironflow.policy.retry import Retry
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
-_BODY = {"content-type": JSON}
 # Nothing was sent: no connection, or none in time.
 _NOT_SENT = (
     httpx.ConnectError,
@@ -51,11 +50,12 @@ class Connection:
         self._retry = retry
         self._random = random.Random()
         self._http = httpx.Client(
-            base_url=settings.url,
             headers=settings.headers,
             timeout=timeout,
             transport=transport,
+            cookies=NoCookies(),
         )
+        self._requests = Requests(settings.url, self._http.headers.multi_items())
 
     def send(self, call: Call[AnswerT]) -> AnswerT:
         """Send a call and return what it gives.
@@ -100,16 +100,13 @@ class Connection:
         self._http.close()
 
     def _sent(self, call: Call[Answer]) -> Answered | Lost:
+        request = self._requests.request(call, timeout=self._timeout + call.wait)
         try:
-            with self._http.stream(
-                call.method,
-                self.url + call.path,
-                params=dict(call.query) or None,
-                content=call.body or None,
-                headers={**(_BODY if call.body else {}), **trace_headers()},
-                timeout=self._timeout + call.wait,
-            ) as answer:
+            answer = self._http.send(request, stream=True)
+            try:
                 body = self._body(answer)
+            finally:
+                answer.close()
         except httpx.TransportError as error:
             why = str(error) or type(error).__name__
             return Lost(why, is_sent=not isinstance(error, _NOT_SENT))

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ironflow.transport.connect import Unary
+from ironflow.transport.connect import Unary, WithMembers
 from ironflow.transport.http.messages import Request
 from ironflow.transport.operations import Operations
 from ironflow.wire.message import Message
 
-Procedure = Callable[[Operations, Request, Any], Awaitable[Message]]
+Procedure = Callable[[Operations, Request, Any], Awaitable[Message | WithMembers]]
 
 
 def bound(operations: Operations, *tables: Mapping[str, Procedure]) -> dict[str, Unary]:

@@ -8,6 +8,7 @@ import msgspec
 from ironflow.errors import RunNotFound
 from ironflow.interpreter.fold import OperationState
 from ironflow.journal.base import FunctionRow, RunRow
+from ironflow.transport.connect import WithMembers
 from ironflow.transport.http.messages import Request
 from ironflow.transport.operations import Operations
 from ironflow.transport.registry import SEGMENTS, config_of
@@ -15,8 +16,10 @@ from ironflow.transport.rendering import shown
 from ironflow.transport.rpc import rendering
 from ironflow.transport.rpc.procedures import Procedure
 from ironflow.transport.run_reads import RunDetails, RunFilter
+from ironflow.wire.answers import moment
 from ironflow.wire.errors import ConnectError, malformed
 from ironflow.wire.function_history import Versions, made_by
+from ironflow.wire.message import camel
 from ironflow.wire.proto.ironflow import (
     GetPausedStateRequest,
     GetPausedStateResponse,
@@ -144,7 +147,7 @@ async def steps(
 
 async def paused_state(
     operations: Operations, _: Request, message: GetPausedStateRequest
-) -> GetPausedStateResponse:
+) -> WithMembers:
     """Return what a paused run has done, what it stands at, and why it is paused."""
     run = await operations.runs.summary(message.run_id)
     if run.row.pause is None:
@@ -152,7 +155,7 @@ async def paused_state(
     found = await operations.runs.steps(message.run_id)
     every = found.state.operations
     steps = zip(every, rendering.step_messages(message.run_id, found), strict=True)
-    return GetPausedStateResponse(
+    state = GetPausedStateResponse(
         steps=tuple(
             _paused_step(operation, step)
             for operation, step in steps
@@ -161,6 +164,29 @@ async def paused_state(
         next_step_hint=next((each.name for each in every if not each.settled_at), ""),
         pause_reason=rendering.pause_reason(run.row.pause),
     )
+    return WithMembers(state, _as_javascript_reads(state))
+
+
+def _as_javascript_reads(state: GetPausedStateResponse) -> dict[str, object]:
+    """Return the names that the published JavaScript clients read: outputs are JSON texts."""
+    steps = [
+        {
+            **msgspec.structs.asdict(each),
+            "step_id": each.id,
+            "output": each.output.decode(),
+            "error": each.error.decode(),
+            "completed_at": moment(each.completed_at or 0),
+        }
+        for each in state.steps
+    ]
+    return {
+        "completed_steps": steps,
+        "completedSteps": [
+            {camel(name): value for name, value in each.items()} for each in steps
+        ],
+        "next_step_hint": state.next_step_hint,
+        "pause_reason": state.pause_reason,
+    }
 
 
 def _paused_step(operation: OperationState, step: Step) -> PausedStepInfo:
