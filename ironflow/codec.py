@@ -31,10 +31,12 @@ from ironflow import limits
 from ironflow.errors import JournalDamaged, JournalNewer
 from ironflow.records import (
     FORMAT,
+    FORMAT_ATTRIBUTES,
     MSGPACK_CODEC,
     NO_CODEC,
     NO_PAYLOAD,
     REDACTED_FORMAT,
+    AttributesSet,
     Draft,
     Entry,
     Payload,
@@ -51,8 +53,12 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _BLOB_BYTES_MIN: Final = limits.BLOB_BYTES_MIN
 _NIL: Final = msgspec.Raw(b"\xc0")
-_FOUR: Final = b"\x94" + bytes([FORMAT])
-_THREE: Final = b"\x93" + bytes([FORMAT])
+# A record of a kind that came later has a format of its own: who does not know it is told
+# to upgrade, and everything else is read as before.
+FORMATS: Final = (FORMAT, REDACTED_FORMAT, FORMAT_ATTRIBUTES)
+_NEWER: Final[dict[type[Record], int]] = {AttributesSet: FORMAT_ATTRIBUTES}
+_FOUR: Final = {format_: b"\x94" + bytes([format_]) for format_ in FORMATS}
+_THREE: Final = {format_: b"\x93" + bytes([format_]) for format_ in FORMATS}
 _FIVE: Final = b"\x95" + bytes([REDACTED_FORMAT])
 _DIGEST_HEAD: Final = b"\xc4\x10"
 _ARRAY: Final = struct.Struct(">BI")  # MessagePack's array 32
@@ -82,7 +88,7 @@ class _StoredHeader(msgspec.Struct, array_like=True, gc=False):
 
 _decode_entry = msgspec.msgpack.Decoder(_StoredEntry).decode
 _decode_entries = msgspec.msgpack.Decoder(list[_StoredEntry]).decode
-_format_of: Final = attrgetter("format")
+_format_in: Final = attrgetter("format")
 _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_stored_header = msgspec.msgpack.Decoder(_StoredHeader).decode
 
@@ -120,7 +126,12 @@ def chain(record: Record, payload: Payload, *, previous: bytes) -> tuple[Entry, 
     """Chain a record that is complete; return the entry and its header's bytes."""
     header = _encode_header(record)
     digest = _blake2b(previous + header, digest_size=DIGEST_BYTES).digest()
-    return Entry(FORMAT, record, digest, payload), header
+    return Entry(format_of(record), record, digest, payload), header
+
+
+def format_of(record: Record) -> int:
+    """Return the format in which a record is stored: that of its kind."""
+    return _NEWER.get(type(record), FORMAT)
 
 
 def is_blob(payload: Payload) -> bool:
@@ -139,8 +150,10 @@ def encode(entry: Entry, header: Payload | None = None) -> bytes:
     if entry.redaction is not None:
         return _encode_redacted(entry, bytes(head), entry.redaction)
     if not payload or is_blob(payload):
-        return b"".join((_THREE, bytes(head), _DIGEST_HEAD, entry.digest))
-    return b"".join((_FOUR, bytes(head), _DIGEST_HEAD, entry.digest, payload))
+        return b"".join((_THREE[entry.format], bytes(head), _DIGEST_HEAD, entry.digest))
+    return b"".join(
+        (_FOUR[entry.format], bytes(head), _DIGEST_HEAD, entry.digest, payload)
+    )
 
 
 def encode_whole(entry: Entry) -> tuple[bytes, bytes]:
@@ -149,8 +162,9 @@ def encode_whole(entry: Entry) -> tuple[bytes, bytes]:
     if entry.redaction is not None:
         return _encode_redacted(entry, head, entry.redaction), head
     if not entry.payload:
-        return b"".join((_THREE, head, _DIGEST_HEAD, entry.digest)), head
-    return b"".join((_FOUR, head, _DIGEST_HEAD, entry.digest, entry.payload)), head
+        return b"".join((_THREE[entry.format], head, _DIGEST_HEAD, entry.digest)), head
+    whole = (_FOUR[entry.format], head, _DIGEST_HEAD, entry.digest, entry.payload)
+    return b"".join(whole), head
 
 
 def _encode_redacted(entry: Entry, head: bytes, redaction: Redaction) -> bytes:
@@ -160,8 +174,8 @@ def _encode_redacted(entry: Entry, head: bytes, redaction: Redaction) -> bytes:
 
 def filled(data: bytes, payload: Payload) -> bytes:
     """Return a record's bytes with its payload in them, which lay in the blob table."""
-    assert data[:1] == _THREE[:1]
-    return b"".join((_FOUR[:1], data[1:], payload))
+    assert data[:1] == _THREE[FORMAT][:1]
+    return b"".join((_FOUR[FORMAT][:1], data[1:], payload))
 
 
 def header_of(data: bytes) -> bytes:
@@ -188,7 +202,7 @@ def decode(data: bytes) -> Entry:
     except UNREADABLE as error:
         _check_format(data)
         raise _damaged(data, error) from error
-    if entry.format != FORMAT:
+    if entry.format not in FORMATS:
         _check_format(data)
     return entry
 
@@ -209,7 +223,7 @@ def decode_page(data: bytes) -> list[Entry]:
         entries = _decode_entries(data)
     except UNREADABLE:
         return _decode_each(data)
-    if set(map(_format_of, entries)) - {FORMAT}:
+    if set(map(_format_in, entries)).difference(FORMATS):
         return _decode_each(data)
     return cast("list[Entry]", entries)
 
@@ -239,9 +253,9 @@ def _check_format(data: bytes) -> None:
         raise _damaged(data, error) from error
     if found < FORMAT:
         raise _damaged(data, ValueError(f"there is no format {found}"))
-    if found > REDACTED_FORMAT:
+    if found > FORMATS[-1]:
         raise JournalNewer(
-            f"a record has format {found}; this ironflow reads up to {REDACTED_FORMAT}:"
+            f"a record has format {found}; this ironflow reads up to {FORMATS[-1]}:"
             " upgrade ironflow to open this journal"
         )
 
@@ -353,7 +367,7 @@ def is_intact(entry: Entry) -> bool:
     """
     payload, redaction = entry.payload, entry.redaction
     if redaction is None:
-        is_plain = entry.format == FORMAT
+        is_plain = entry.format == format_of(entry.record)
         return is_plain and not (
             payload and digest_of(payload) != entry.record.payload_digest
         )

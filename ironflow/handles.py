@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, final
 import msgspec
 
 from ironflow.errors import RunUnsuccessful
+from ironflow.policy.attributes import Attributes
 from ironflow.policy.duration import Duration
 from ironflow.records import ErrorInfo
 
@@ -31,7 +32,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """An event to be emitted with others, as `emit_batch` takes it."""
+    """An event to be emitted with others, as `emit_batch` takes it.
+
+    `attributes` are those of the runs that it starts.
+    """
 
     name: str
     data: Any = None
@@ -39,6 +43,7 @@ class Emission:
     metadata: Mapping[str, str] | None = None
     version: int = 1
     source: str = ""
+    attributes: Attributes | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +62,8 @@ class RunFacts:
     """What is known of a run, however it was asked for.
 
     `error` has `type`, `message`, `code` of a failure, or of why the run is paused or
-    cannot go on. An `output` that does not fit the function any more is plain data.
+    cannot go on. An `output` that does not fit the function any more is plain data. In
+    `attributes` times are texts.
     """
 
     id: str
@@ -70,6 +76,7 @@ class RunFacts:
     ended_at: datetime | None
     continued_from: str
     continued_to: str
+    attributes: Mapping[str, str | int | float | bool]
 
     def unwrap(self) -> Any:
         """Return the output of a completed run.

@@ -36,6 +36,10 @@ CLOSE_OPERATIONS_MAX: Final = 100  # asked by `finally` blocks of a dropped run
 DECODERS_CACHED_MAX: Final = 64  # step functions of a run whose result type is known
 LOG_LINES_PER_TURN_MAX: Final = 1_000
 CONTINUATIONS_FOLLOWED_MAX: Final = 100_000
+RUN_ATTRIBUTES_MAX: Final = 32
+ATTRIBUTE_NAME_CHARS_MAX: Final = 64
+ATTRIBUTE_TEXT_BYTES_MAX: Final = 256  # with what stands around it, it is a key of LMDB
+ATTRIBUTE_FILTERS_MAX: Final = 10  # of one list
 
 # Journal
 COMMIT_COMMANDS_MAX: Final = 1_000  # commands in one transaction of a store

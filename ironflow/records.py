@@ -16,6 +16,7 @@ import msgspec
 
 FORMAT: Final = 1
 REDACTED_FORMAT: Final = 2  # of a record whose payload was taken away
+FORMAT_ATTRIBUTES: Final = 3  # of records that an ironflow without attributes knows not
 RULES: Final = "records-1"
 
 Payload = bytes | msgspec.Raw
@@ -49,7 +50,10 @@ class Header(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=Fals
 
 
 class RunStarted(Header, frozen=True, kw_only=True, tag=1):
-    """The run exists. Payload: the event that started it."""
+    """The run exists. Payload: the event that started it.
+
+    `attributes` are those with which it starts, as `policy.attributes` encodes them.
+    """
 
     function_id: str
     event_id: str
@@ -60,6 +64,7 @@ class RunStarted(Header, frozen=True, kw_only=True, tag=1):
     parent_run: str = ""
     parent_step: str = ""
     continued_from: str = ""
+    attributes: bytes = b""
 
 
 class SleepStarted(Header, frozen=True, kw_only=True, tag=2):
@@ -131,6 +136,10 @@ class RunEnded(Header, frozen=True, kw_only=True, tag=9):
 
 class StepStarted(Header, frozen=True, kw_only=True, tag=10):
     """An attempt of a step with `once="at_most"` is about to be made."""
+
+
+class AttributesSet(Header, frozen=True, kw_only=True, tag=11):
+    """The run's attributes change. Payload: values by name; nil removes one."""
 
 
 # --- outcomes: what settles an operation --------------------------------------
@@ -239,6 +248,7 @@ Command = (
     | RunContinued
     | RunEnded
     | StepStarted
+    | AttributesSet
 )
 Outcome = (
     StepCompleted

@@ -13,9 +13,11 @@ from ironflow import codec, limits
 from ironflow.errors import JournalDamaged, JournalNewer
 from ironflow.records import (
     FORMAT,
+    FORMAT_ATTRIBUTES,
     MSGPACK_CODEC,
     NO_PAYLOAD,
     REDACTED_FORMAT,
+    AttributesSet,
     Draft,
     Entry,
     EventData,
@@ -83,7 +85,7 @@ def test_an_entry_is_read_as_it_was_written(draft: Draft) -> None:
 
     assert same(read, entry)
     assert read.digest == entry.digest
-    assert read.format == FORMAT
+    assert read.format == codec.format_of(draft.record)
     assert not codec.needs_blob(read)
 
 
@@ -101,7 +103,7 @@ def test_any_reader_can_take_a_record_apart(draft: Draft) -> None:
 
     found = msgpack.unpackb(data, strict_map_key=False)
 
-    assert found[0] == FORMAT
+    assert found[0] == codec.format_of(draft.record)
     assert found[1] == msgpack.unpackb(msgspec.msgpack.encode(entry.record))
     assert found[2] == entry.digest
     assert found[3:] == ([msgpack.unpackb(draft.payload)] if draft.payload else [])
@@ -175,7 +177,7 @@ def test_a_digest_of_another_length_is_damage(length: int) -> None:
         codec.decode_page(codec.page([data]))
 
 
-@pytest.mark.parametrize("newer", [REDACTED_FORMAT + 1, 200, 2**40])
+@pytest.mark.parametrize("newer", [codec.FORMATS[-1] + 1, 200, 2**40])
 def test_a_newer_format_is_refused_whatever_it_looks_like(newer: int) -> None:
     """The sentence says what to do; nobody calls it damage."""
     for rest in ([], ["what", "we", "cannot", "know"], [[1], b"d" * 16]):
@@ -198,7 +200,7 @@ def test_a_page_holds_records_as_they_are(drafts: list[Draft]) -> None:
     )
 
 
-@pytest.mark.parametrize("newer", [[3], [3, [1], b"d" * 16]])
+@pytest.mark.parametrize("newer", [[4], [4, [1], b"d" * 16]])
 def test_a_newer_record_in_a_page_is_refused(newer: list[object]) -> None:
     old = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
 
@@ -210,7 +212,7 @@ def test_a_newer_format_of_records_that_look_alike_is_refused() -> None:
     old = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
 
     with pytest.raises(JournalNewer, match="upgrade ironflow"):
-        codec.decode_page(codec.page([old, b"\x93\x03" + old[2:]]))
+        codec.decode_page(codec.page([old, b"\x93\x04" + old[2:]]))
 
 
 def test_a_redacted_record_is_another_one_under_its_own_digest() -> None:
@@ -251,6 +253,25 @@ def test_what_was_redacted_proves_itself() -> None:
         change(plain, payload=b"\xa1m"),
     ):
         assert not codec.is_intact(wrong), wrong
+
+
+@pytest.mark.parametrize("payload", [b"\x81\xa1a\x01", b"\xda\x40\x00" + b"x" * 0x4000])
+def test_a_kind_that_came_later_has_a_format_of_its_own(payload: bytes) -> None:
+    """An ironflow that does not know it says that it is to be upgraded."""
+    old = codec.encode(sealed(Draft(SleepFired(id="nap:0"))))
+    entry = sealed(Draft(AttributesSet(id="attributes:0"), payload))
+
+    new = codec.encode(entry)
+
+    assert (old[1], new[1]) == (FORMAT, FORMAT_ATTRIBUTES)
+    assert codec.decode(new).record == entry.record
+    assert codec.encode_whole(entry)[0][:2] == bytes([0x94, FORMAT_ATTRIBUTES])
+    assert [each.format for each in codec.decode_page(codec.page([old, new]))] == [1, 3]
+    bare = sealed(Draft(AttributesSet(id="attributes:0")))
+    assert codec.encode(bare)[:2] == bytes([0x93, FORMAT_ATTRIBUTES])
+    assert codec.encode_whole(bare)[0][:2] == bytes([0x93, FORMAT_ATTRIBUTES])
+    if len(payload) > limits.BLOB_BYTES_MIN:
+        assert codec.filled(new, payload) == codec.encode_whole(entry)[0]
 
 
 def test_the_first_record_of_a_page_that_is_damaged_says_why() -> None:

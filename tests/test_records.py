@@ -50,6 +50,7 @@ FORMAT_1 = {
     "RunContinued": (8, "new_run"),
     "RunEnded": (9, "status"),
     "StepStarted": (10, ""),
+    "AttributesSet": (11, ""),
     "StepCompleted": (20, "reused"),
     "StepFailed": (21, "final retry_at in_doubt"),
     "StepInDoubt": (22, ""),

@@ -11,8 +11,13 @@ from ironflow.authoring.frames import frame_at, placed
 from ironflow.authoring.logger import RunLogger
 from ironflow.authoring.saga import Saga
 from ironflow.authoring.step import StepClient
-from ironflow.interpreter.operations import ContinueAsNew, Operation
+from ironflow.interpreter.operations import (
+    ContinueAsNew,
+    Operation,
+    SetAttributes,
+)
 from ironflow.interpreter.program import RunView
+from ironflow.policy.attributes import AttributeValue, check_values
 
 PayloadT = TypeVar("PayloadT")
 
@@ -102,6 +107,20 @@ class Context(Generic[PayloadT]):
     def saga(self) -> Saga:
         """Return a part to be undone as a whole: `async with ctx.saga():`."""
         return Saga(self._view)
+
+    def set_attributes(self, **changes: AttributeValue | None) -> Operation[None]:
+        """Change what lists find the run by: `await ctx.set_attributes(stage="paid")`.
+
+        A value is a str, int, float, bool or datetime with a time zone; None removes the
+        attribute. They are changed by the commit that records it, without a step. A run
+        that goes on by `continue_as_new` keeps them, a child run does not get them.
+
+        Raises:
+            ConfigurationError: a name is none, or the run would have too many.
+            ValueRejected: a value cannot be kept; the message names the attribute.
+        """
+        check_values(changes, option="set_attributes")
+        return placed(SetAttributes(changes), frame_at(1))
 
     def continue_as_new(self, data: PayloadT) -> Operation[NoReturn]:
         """End this run and go on in a new one, started with `data`.

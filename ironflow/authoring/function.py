@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, SimpleNamespace
@@ -16,6 +16,7 @@ from ironflow.authoring.event import typed_event
 from ironflow.authoring.version import code_version
 from ironflow.errors import ConfigurationError
 from ironflow.interpreter.program import Body, Program, RunView
+from ironflow.policy.attributes import check_paths
 from ironflow.policy.duration import Duration
 from ironflow.policy.match import parse_path, parse_pattern
 from ironflow.policy.names import check_function_id, check_text
@@ -46,6 +47,7 @@ class _Options:
     undo_on_cancel: bool
     on_bug: OnBug
     version: str | None
+    attributes: Mapping[str, str] | None
 
 
 @overload
@@ -67,10 +69,10 @@ def function(
     undo_on_cancel: bool = True,
     on_bug: OnBug = "pause",
     version: str | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> Callable[[Workflow[PayloadT, OutputT]], Function[PayloadT, OutputT]]: ...
 def function(
     fn: Workflow[Any, Any] | None = None,
-    /,
     *,
     id: str | None = None,  # noqa: A002  the option's public name
     triggers: Sequence[str] = (),
@@ -86,17 +88,16 @@ def function(
     undo_on_cancel: bool = True,
     on_bug: OnBug = "pause",
     version: str | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> object:
     """Make an `async def workflow(ctx)` a function that survives a crash.
 
-    Data that does not fit `ctx: Context[Order]` fails a run. A duration is "1h30m", 3.5.
-
     Args:
-        fn: The function, where the decorator has no options.
+        fn: The function; data that does not fit `ctx: Context[Order]` fails a run.
         id: Letters, digits, - and _; by default the function's name with - for _.
         triggers: Events that start it: names, or patterns ("order.*", "order.>").
         retry: How steps are tried again that say nothing else.
-        run_timeout: From a run's start to its end, waits included.
+        run_timeout: From a run's start to its end, waits included: "1h30m", 3.5.
         step_timeout: For each attempt of a step that says nothing else.
         start_timeout: From the event until somebody takes the run up.
         concurrency: How many of its runs go on at once; what waits is not counted.
@@ -107,6 +108,7 @@ def function(
         undo_on_cancel: Whether a cancelled run undoes its steps; an open saga does.
         on_bug: Whether an exception that is no failure pauses or fails the run.
         version: Which code this is; by default a digest of its source file.
+        attributes: What lists find a run by: names, and paths into its event.
 
     Raises:
         ConfigurationError: something is wrong; it names function and option.
@@ -126,6 +128,7 @@ def function(
         undo_on_cancel=undo_on_cancel,
         on_bug=on_bug,
         version=version,
+        attributes=attributes,
     )
     return partial(_define, options) if fn is None else _define(options, fn)
 
@@ -172,6 +175,7 @@ def _program(
         history_limit=options.history_limit,
         undo_on_cancel=options.undo_on_cancel,
         on_bug=options.on_bug,
+        attributes=check_paths(options.attributes or {}, option="attributes"),
         output=output,
     )
 

@@ -51,6 +51,7 @@ class RunAnswer(Answer, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     continued_from: str | None = None
     continued_to: str | None = None
+    attributes: dict[str, str | int | float | bool] = {}
 
     def facts(self) -> dict[str, Any]:
         """Return what a `RunFacts` has."""
@@ -65,6 +66,7 @@ class RunAnswer(Answer, frozen=True, kw_only=True):
             "ended_at": self.ended_at,
             "continued_from": self.continued_from or "",
             "continued_to": self.continued_to or "",
+            "attributes": self.attributes,
         }
 
 
@@ -88,7 +90,7 @@ class StepAttempt(Answer, frozen=True, kw_only=True):
 class Step(Answer, frozen=True, kw_only=True):
     """A step, sleep, wait, child or message of a run, as it stands.
 
-    `kind` is `step`, `sleep`, `wait`, `invoke`, `publish` or `undo`. `value` is what it
+    `kind` is `step`, `sleep`, `wait`, `invoke`, `publish`, `attributes` or `undo`. `value` is what it
     returned. What its kind does not have is empty or None.
     """
 

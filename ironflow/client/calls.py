@@ -6,6 +6,7 @@ whether it arrived.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Generic, TypeVar, final
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from ironflow.client import answers
 from ironflow.client.payload import encoded, json_value
 from ironflow.errors import ConfigurationError
 from ironflow.handles import Emission
+from ironflow.policy.attributes import Attributes, check_values, shown
 from ironflow.policy.names import check_event_name
 
 _API: Final = "/api/v1"
@@ -38,7 +40,9 @@ class Call(Generic[AnswerT_co]):
     method: str
     path: str
     answer: type[AnswerT_co]
-    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    query: Mapping[str, str | Sequence[str]] = field(
+        default_factory=dict[str, str | Sequence[str]]
+    )
     body: bytes = b""
     is_safe: bool = False
     wait: float = 0
@@ -56,6 +60,7 @@ def emit(
     metadata: Mapping[str, str] | None = None,
     version: int = 1,
     source: str = "",
+    attributes: Attributes | None = None,
     wait: float = 0,
 ) -> Call[answers.EmittedAnswer]:
     """Emit an event, and wait for its runs so many seconds.
@@ -64,7 +69,9 @@ def emit(
         ConfigurationError: the name is none.
         ValueRejected: the data cannot be stored, or has no JSON.
     """
-    body = _event(Emission(name, data, idempotency_key, metadata, version, source))
+    body = _event(
+        Emission(name, data, idempotency_key, metadata, version, source, attributes)
+    )
     return _post(
         "/events",
         body,
@@ -115,6 +122,7 @@ def invoke(
     *,
     idempotency_key: str = "",
     metadata: Mapping[str, str] | None = None,
+    attributes: Attributes | None = None,
     wait: float = 0,
 ) -> Call[answers.EmittedAnswer]:
     """Start a run of one function, and wait for it so many seconds.
@@ -126,6 +134,7 @@ def invoke(
         data=json_value(data),
         idempotency_key=idempotency_key,
         metadata=dict(metadata or {}),
+        attributes=_attributes(attributes),
     )
     return _post(
         f"/functions/{_segment(function_id)}/invoke",
@@ -145,16 +154,18 @@ def list_runs(
     function_id: str = "",
     since: str = "",
     until: str = "",
+    attributes: Sequence[str] = (),
     cursor: str = "",
     limit: int = 50,
     is_detailed: bool = False,
 ) -> Call[answers.RunsAnswer]:
     """List runs, newest first; with outputs and errors if they are wanted."""
-    query = {
+    query: dict[str, str | Sequence[str]] = {
         "status": ",".join(statuses),
         "function_id": function_id,
         "since": since,
         "until": until,
+        "attribute": attributes,
         "cursor": cursor,
         "limit": str(limit),
         "details": "true" if is_detailed else "",
@@ -325,7 +336,23 @@ def _event(event: Emission) -> dict[str, object]:
             idempotency_key=event.idempotency_key,
             metadata=dict(event.metadata or {}),
             source=event.source,
+            attributes=_attributes(event.attributes),
         ),
+    }
+
+
+def _attributes(attributes: Attributes | None) -> dict[str, object]:
+    """Return attributes as a request has them, checked.
+
+    Raises:
+        ConfigurationError: a name is none, or they are too many.
+        ValueRejected: a value cannot be kept.
+    """
+    check_values(attributes or {}, option="attributes")
+    return {
+        name: {"time": shown(value)} if isinstance(value, datetime) else value
+        for name, value in (attributes or {}).items()
+        if value is not None
     }
 
 
@@ -337,7 +364,7 @@ def _given(*, data: object, **optional: object) -> dict[str, object]:
 def _get(
     path: str,
     answer: type[AnswerT],
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str | Sequence[str]] | None = None,
     *,
     wait: float = 0,
 ) -> Call[AnswerT]:

@@ -43,7 +43,9 @@ class Requests:
 
     def request(self, call: Call[Answer], *, timeout: float) -> httpx.Request:
         """Return the request of a call; the server may say nothing for `timeout` seconds."""
-        path = f"{call.path}?{urlencode(call.query)}" if call.query else call.path
+        path = call.path
+        if call.query:
+            path += "?" + urlencode(call.query, doseq=True)
         headers = [*self._headers, *trace_headers().items()]
         if call.body:
             headers.append(_BODY)

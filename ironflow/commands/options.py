@@ -11,6 +11,7 @@ import click
 
 from ironflow import ids
 from ironflow.errors import ConfigurationError
+from ironflow.policy.attributes import parse_filter
 from ironflow.policy.duration import parse_duration, parse_time
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -169,6 +170,26 @@ class Moment(click.ParamType[int]):
 
 
 MOMENT: Final = Moment()
+
+
+@final
+class AttributeFilterText(click.ParamType[str]):
+    """A filter by an attribute, such as `total>=100`; it stays text."""
+
+    name = "filter"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the text, if it is a filter."""
+        try:
+            parse_filter(value, option="--attribute")
+        except ConfigurationError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+FILTER: Final = AttributeFilterText()
 RUN_ID: Final = RunId()
 DURATION: Final = Seconds()
 APP_TARGET: Final = AppTarget()

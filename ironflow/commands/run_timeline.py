@@ -24,7 +24,8 @@ _GAP: Final = "  "
 _INDENT: Final = "  "
 _DETAIL_COLUMNS_MIN: Final = 24  # a narrower detail gets a line of its own
 _BELOW: Final = " " * 4
-_ENDS: Final = frozenset({COMPLETED, states.PUBLISHED})
+_AT_ONCE: Final = frozenset({states.PUBLISHED, states.SET})
+_ENDS: Final = frozenset({COMPLETED, *_AT_ONCE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _line(row: Row, *, now: int, full: bool) -> _Line:
         return _Line(("", title, "", "", ""), _mark(row.mark))
     end = operation.settled_at or now
     took = format_duration(max(end - operation.asked_at, 0))
-    if operation.state == states.PUBLISHED:
+    if operation.state in _AT_ONCE:
         took = ""
     cells = (
         output.state(operation.state),

@@ -9,10 +9,11 @@ import msgspec
 from ironflow import limits
 from ironflow.client import calls
 from ironflow.commands import journals, output, remote
-from ironflow.commands.options import MOMENT, RUN_ID, STATUSES, json_option
+from ironflow.commands.options import FILTER, MOMENT, RUN_ID, STATUSES, json_option
 from ironflow.commands.remote import Server
 from ironflow.commands.source import Source, source_options
 from ironflow.journal.base import Journal, RunQuery
+from ironflow.policy.attributes import parse_filters
 from ironflow.policy.duration import format_duration
 from ironflow.transport.rendering import run_document
 from ironflow.wire.answers import RunDocument, RunListDocument, moment
@@ -27,6 +28,13 @@ from ironflow.wire.answers import RunDocument, RunListDocument, moment
     "--since", type=MOMENT, help="Only runs from then on: 1h30m (ago), or ISO 8601."
 )
 @click.option("--until", type=MOMENT, help="Only runs from before then.")
+@click.option(
+    "--attribute",
+    "attributes",
+    type=FILTER,
+    multiple=True,
+    help="Only runs with such an attribute: customer=c1, 'total>=100'. Repeatable.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, limits.PAGE_RUNS_MAX),
@@ -43,6 +51,7 @@ def list_runs(
     function_id: str,
     since: int | None,
     until: int | None,
+    attributes: tuple[str, ...],
     limit: int,
     cursor: str | None,
     source: Source,
@@ -56,9 +65,10 @@ def list_runs(
         until=until or 0,
         cursor=cursor or "",
         limit=limit,
+        attributes=parse_filters(attributes, option="--attribute"),
     )
 
-    found = _found(source, query)
+    found = _found(source, query, attributes)
     after = found[-1].id if len(found) == limit else None
     if as_json:
         output.write_json({"runs": [document(each) for each in found], "cursor": after})
@@ -68,13 +78,16 @@ def list_runs(
         click.echo(f"There may be more: add --cursor {after}", err=True)
 
 
-def _found(source: Source, query: RunQuery) -> Sequence[RunDocument]:
+def _found(
+    source: Source, query: RunQuery, attributes: Sequence[str]
+) -> Sequence[RunDocument]:
     if isinstance(source, Server):
         call = calls.list_runs(
             statuses=[query.status] if query.status else (),
             function_id=query.function_id,
             since=moment(query.since) or "",
             until=moment(query.until) or "",
+            attributes=attributes,
             cursor=query.cursor,
             limit=query.limit,
         )

@@ -1,9 +1,11 @@
 """`ironflow runs show`: header, reasons, timeline; or the raw records."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -20,6 +22,8 @@ from ironflow.limits import HISTORY_RECORDS_MAX
 from ironflow.records import Entry, RunStarted
 from ironflow.transport.rendering import run_document
 from ironflow.wire.answers import RunDocument
+
+_LABEL_COLUMNS: Final = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +107,9 @@ def _write_header(
         ("Started", f"{started}  took {took(run)}"),
         ("Event", _event(state, full=full)),
     ]
-    if run.parent_run:
-        step = output.plain(_parent_step(found.entries))
-        lines.append(("Parent", f"{run.parent_run}  {step}"))
-    if run.continued_from:
-        lines.append(("Continues", run.continued_from))
-    if run.continued_to:
-        lines.append(("Goes on", run.continued_to))
-    if run.lost:
-        lines.append(("Moved", output.plain(moved(run.lost))))
+    if run.attributes:
+        lines.append(("Attributes", _attributes(run)))
+    lines += _kin(found)
     if state.error is not None:
         lines.append(("Error", f"{state.error.type}: {state.error.message}"))
     elif state.payload:
@@ -119,6 +117,28 @@ def _write_header(
     lines.extend(("Why" if not index else "", line) for index, line in enumerate(why))
     for name, text in lines:
         _write_line(name, text)
+
+
+def _kin(found: _Found) -> Iterator[tuple[str, str]]:
+    """The runs and workers that it has to do with."""
+    run = found.run
+    if run.parent_run:
+        step = output.plain(_parent_step(found.entries))
+        yield "Parent", f"{run.parent_run}  {step}"
+    if run.continued_from:
+        yield "Continues", run.continued_from
+    if run.continued_to:
+        yield "Goes on", run.continued_to
+    if run.lost:
+        yield "Moved", output.plain(moved(run.lost))
+
+
+def _attributes(run: RunDocument) -> str:
+    texts = [
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in run.attributes.items()
+    ]
+    return output.plain("  ".join(texts))
 
 
 def _parent_step(entries: Sequence[Entry]) -> str:
@@ -141,7 +161,7 @@ def _event(state: RunState, *, full: bool) -> str:
 
 def _write_line(name: str, text: str) -> None:
     """Print a line of the header; a long one goes on below itself."""
-    label = output.dim(output.padded_to(name, 10))
-    for line in output.wrapped(text, output.width() - 10):
+    label = output.dim(output.padded_to(name, _LABEL_COLUMNS))
+    for line in output.wrapped(text, output.width() - _LABEL_COLUMNS):
         click.echo(label + line)
-        label = " " * 10
+        label = " " * _LABEL_COLUMNS

@@ -16,6 +16,7 @@ from ironflow.errors import ValueRejected
 from ironflow.interpreter import failures, mismatch
 from ironflow.records import (
     COMPLETED,
+    AttributesSet,
     ChildStarted,
     Draft,
     Entry,
@@ -85,7 +86,11 @@ def shown(payload: Payload) -> object:
         return f"<{error}>"
 
 
-_PAYLOADS: Final[dict[type[Record], str]] = {ChildStarted: "input", Published: "data"}
+_PAYLOADS: Final[dict[type[Record], str]] = {
+    ChildStarted: "input",
+    Published: "data",
+    AttributesSet: "changes",
+}
 
 
 def _parameters(record: Record) -> dict[str, object]:

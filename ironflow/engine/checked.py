@@ -8,6 +8,12 @@ from typing import Any, Final
 
 from ironflow import limits
 from ironflow.errors import ConfigurationError
+from ironflow.policy.attributes import (
+    NO_ATTRIBUTES,
+    Attributes,
+    check_values,
+    encode,
+)
 
 _VERSION_MAX: Final = 2**31 - 1
 
@@ -55,3 +61,16 @@ def checked_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
         checked_text(key, option="a key of metadata")
         checked_text(value, option=f"metadata[{key!r}]")
     return entries
+
+
+def checked_attributes(attributes: Attributes | None) -> bytes:
+    """Return the attributes of runs that are to start, as they are kept.
+
+    Raises:
+        ConfigurationError: a name is none, or they are too many.
+        ValueRejected: a value cannot be kept.
+    """
+    if not attributes:
+        return NO_ATTRIBUTES
+    check_values(attributes, option="attributes")
+    return encode({name: each for name, each in attributes.items() if each is not None})

@@ -1,7 +1,7 @@
 """The engine as its users hold it: emit events, look at runs, steer them."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, final
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import UNSET
 from ironflow import ids, limits, values
 from ironflow.engine.amending import amend
 from ironflow.engine.checked import (
+    checked_attributes,
     checked_key,
     checked_metadata,
     checked_text,
@@ -35,6 +36,7 @@ from ironflow.journal.base import (
     RunQuery,
     StoredEvent,
 )
+from ironflow.policy.attributes import Attributes, filter_texts, parse_filters
 from ironflow.policy.duration import Duration
 from ironflow.policy.names import check_event_name
 from ironflow.records import Draft, Entry, EventData, RunRetried, StepPatched
@@ -74,11 +76,13 @@ class Engine:
         metadata: Mapping[str, str] | None = None,
         version: int = 1,
         source: str = "",
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Store an event; start the runs it triggers; wake the waits it matches.
 
         On return all of it is durable. A second event of this name with the same
-        idempotency key gives the first one's receipt, with `duplicate=True`.
+        idempotency key gives the first one's receipt, with `duplicate=True`. The runs it
+        starts have `attributes`, by which lists find them.
 
         Raises:
             ConfigurationError: a name or option is wrong.
@@ -94,7 +98,7 @@ class Engine:
             version=version,
             source=source,
         )
-        [receipt] = await self._emit((event,))
+        [receipt] = await self._emit((event,), (attributes,))
         return receipt
 
     async def emit_batch(self, events: Sequence[Emission]) -> list[Receipt]:
@@ -122,7 +126,8 @@ class Engine:
             )
             for each in events
         ]
-        return await self._emit(tuple(checked)) if checked else []
+        given = tuple(each.attributes for each in events)
+        return await self._emit(tuple(checked), given) if checked else []
 
     async def invoke(
         self,
@@ -131,6 +136,7 @@ class Engine:
         *,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Start a run of one function, whatever its triggers; it has one run id.
 
@@ -153,7 +159,7 @@ class Engine:
             idempotency_key=f"{function_id}:{key}" if key else "",
             metadata=metadata,
         )
-        [receipt] = await self._emit((event,), only=function_id)
+        [receipt] = await self._emit((event,), (attributes,), only=function_id)
         return receipt
 
     async def emit_sync(
@@ -164,6 +170,7 @@ class Engine:
         timeout: Duration | None = limits.EMIT_SYNC_TIMEOUT_US_DEFAULT // 1_000_000,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> list[Run]:
         """Emit, and return the runs it started when all have ended or are paused.
 
@@ -174,7 +181,11 @@ class Engine:
             NoRunCreated: no function takes this event; it is stored all the same.
         """
         receipt = await self.emit(
-            name, data, idempotency_key=idempotency_key, metadata=metadata
+            name,
+            data,
+            idempotency_key=idempotency_key,
+            metadata=metadata,
+            attributes=attributes,
         )
         if not receipt.run_ids:
             raise NoRunCreated(
@@ -215,13 +226,25 @@ class Engine:
         *,
         status: str = "",
         function_id: str = "",
+        attributes: Attributes | Iterable[str] = (),
         cursor: str = "",
         limit: int = 50,
     ) -> list[Run]:
-        """Return runs, newest first; `cursor` is the id of the last one seen."""
+        """Return runs, newest first; `cursor` is the id of the last one seen.
+
+        `attributes` are values (`{"customer": "c1"}`), or texts that may also compare
+        (`["customer=c1", "total>=100"]`); a run passes all of them.
+
+        Raises:
+            ConfigurationError: a filter is none.
+        """
         self._check_open()
         query = RunQuery(
-            status=status, function_id=function_id, cursor=cursor, limit=limit
+            status=status,
+            function_id=function_id,
+            cursor=cursor,
+            limit=limit,
+            attributes=parse_filters(filter_texts(attributes)),
         )
         found = await self._runtime.journal.find(query)
         return [await self._results.show(summary) for summary in found]
@@ -427,10 +450,16 @@ class Engine:
         )
 
     async def _emit(
-        self, events: tuple[EventData, ...], *, only: str = ""
+        self,
+        events: tuple[EventData, ...],
+        given: tuple[Attributes | None, ...],
+        *,
+        only: str = "",
     ) -> list[Receipt]:
+        attributes = tuple(map(checked_attributes, given)) if any(given) else ()
         now = self._runtime.clock.now()
-        answer = await self._runtime.commit_one(EmitEvents(events, now, only))
+        command = EmitEvents(events, now, only, attributes)
+        answer = await self._runtime.commit_one(command)
         assert isinstance(answer, Emitted)
         return [
             Receipt(each.event_id, each.run_ids, duplicate=each.duplicate)

@@ -8,6 +8,7 @@ from ironflow.errors import ValueRejected
 from ironflow.handles import Emission, Receipt, Run, Status, moment
 from ironflow.interpreter import failures
 from ironflow.journal.base import RunSummary
+from ironflow.policy.attributes import shown_all
 from ironflow.policy.duration import Duration
 from ironflow.records import COMPLETED, Entry, ErrorInfo, Payload, RunEnded
 
@@ -52,5 +53,6 @@ def run_of(
         ended_at=moment(row.ended_at) if row.ended_at else None,
         continued_from=row.continued_from,
         continued_to=row.continued_to,
+        attributes=shown_all(row.attributes),
         _follow=follow,
     )

@@ -208,6 +208,7 @@ async def _register(runtime: Runtime, app: App, *, kept_us: int) -> None:
             concurrency=program.concurrency,
             concurrency_key=program.concurrency_key,
             retention_us=retention_of(program.retention_us, default_us=kept_us),
+            attributes=program.attributes,
         )
         for program in app.programs.values()
     )

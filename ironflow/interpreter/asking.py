@@ -22,13 +22,15 @@ from ironflow.interpreter.operations import (
     Operation,
     Publish,
     RunStep,
+    SetAttributes,
     Sleep,
     UndoSaga,
     WaitForEvent,
 )
-from ironflow.policy import match
+from ironflow.policy import attributes, match
 from ironflow.policy.envelope import envelope_of
 from ironflow.records import (
+    AttributesSet,
     ChildStarted,
     Draft,
     Published,
@@ -116,6 +118,25 @@ def ask_publish(core: Core, fiber: Fiber, operation: Publish) -> object:
         source=source_of(operation),
     )
     core.ask(record, settling.published, pending=pending, payload=payload)
+    return SUSPENDED
+
+
+def ask_attributes(core: Core, fiber: Fiber, operation: SetAttributes) -> object:
+    """Attributes are changed by the commit that records it."""
+    changes = operation.changes
+    after = core.attributes.union(changes).difference(
+        name for name, value in changes.items() if value is None
+    )
+    attributes.check_count(len(after))
+    core.attributes = after
+    pending = core.note(
+        fiber.scope.step_id(operation.name), Kind.MARK, operation, fiber
+    )
+    record = AttributesSet(
+        id=pending.id, asked_at=core.time, source=source_of(operation)
+    )
+    payload = attributes.encode(changes)
+    core.ask(record, settling.attributes_set, pending=pending, payload=payload)
     return SUSPENDED
 
 
@@ -268,6 +289,7 @@ HANDLERS: Final[dict[type[Operation[Any]], Handler]] = {
     Sleep: ask_sleep,
     WaitForEvent: ask_wait,
     Publish: ask_publish,
+    SetAttributes: ask_attributes,
     Invoke: ask_invoke,
     JoinChild: ask_join,
     Fork: ask_fork,

@@ -117,6 +117,7 @@ class Core(msgspec.Struct, eq=False):
     version: str = ""
     patches: frozenset[str] = frozenset()
     attempt_number: int = 1
+    attributes: frozenset[str] = frozenset()  # names
     time: int = 0  # of the last record fed
     sequence: int = 0  # of the last record fed
     counted: int = 0  # records fed

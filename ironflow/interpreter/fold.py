@@ -20,6 +20,7 @@ from ironflow.interpreter.effective import effective
 from ironflow.records import (
     COMPLETED,
     NO_PAYLOAD,
+    AttributesSet,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -46,7 +47,9 @@ from ironflow.records import (
     WaitStarted,
 )
 
-OperationKind = Literal["step", "sleep", "wait", "invoke", "publish", "undo"]
+OperationKind = Literal[
+    "step", "sleep", "wait", "invoke", "publish", "undo", "attributes"
+]
 
 _decode_event = msgspec.msgpack.Decoder(EventData).decode
 _KINDS: Final[dict[type[Record], OperationKind]] = {
@@ -54,6 +57,7 @@ _KINDS: Final[dict[type[Record], OperationKind]] = {
     WaitStarted: "wait",
     ChildStarted: "invoke",
     Published: "publish",
+    AttributesSet: "attributes",
 }
 _OF_RUN: Final = (
     RunStarted,
@@ -86,7 +90,7 @@ class OperationState(msgspec.Struct, frozen=True, kw_only=True):
     """An operation of a run; times are microseconds, 0 for none.
 
     `payload` is the result as it was stored: of a step or child its value, of a
-    wait its event (`EventData`), of a message its data; `input` is what a child
+    wait its event (`EventData`), of a message its data, of attributes the changes; `input` is what a child
     was given. A plain step appears with its first outcome. `event` is the name of
     the event or topic.
     """

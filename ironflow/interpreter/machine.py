@@ -33,6 +33,7 @@ from ironflow.interpreter.operations import Operation, RunStep, UndoSaga, is_ope
 from ironflow.interpreter.program import Program
 from ironflow.interpreter.telling import turn_of
 from ironflow.interpreter.turn import StopChild, Turn
+from ironflow.policy import attributes
 from ironflow.records import (
     COMMANDS,
     CodeChanged,
@@ -226,6 +227,7 @@ class Interpreter:
         core.version = record.version
         core.patches = frozenset(record.patches)
         try:
+            core.attributes = frozenset(attributes.decode(record.attributes))
             core.event_data = _decode_event(entry.payload)
             body = core.program.start(core)
         except RunFailure as error:

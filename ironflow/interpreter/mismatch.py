@@ -12,6 +12,7 @@ from ironflow import ids
 from ironflow.errors import NondeterminismError
 from ironflow.interpreter.core import Core, Kind, Pending, place
 from ironflow.records import (
+    AttributesSet,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -47,6 +48,7 @@ _WORDS: dict[type[Record], str] = {
     ChildEnded: "invoke",
     DeadlinePassed: "deadline",
     Published: "publish",
+    AttributesSet: "set_attributes",
     UndoStarted: "the beginning of undo",
     RunContinued: "continue_as_new",
     RunEnded: "the end of the run",

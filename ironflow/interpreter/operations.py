@@ -6,7 +6,7 @@ looked up only when somebody wants to read it) and nothing of its run: its id is
 given when it is asked, from the scope of the line of code that awaits it.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final, Generic, Literal, TypeVar, final
@@ -132,6 +132,19 @@ class Publish(Operation[str]):
         self.name = f"publish:{topic}"
         self.topic = topic
         self.data = data
+        self.code = None
+        self.instruction = 0
+
+
+@final
+class SetAttributes(Operation[None]):
+    """Change the run's attributes, which are checked; None removes one."""
+
+    __slots__ = ("changes", "code", "instruction", "name")
+
+    def __init__(self, changes: Mapping[str, Any]) -> None:
+        self.name = "attributes"
+        self.changes = changes
         self.code = None
         self.instruction = 0
 

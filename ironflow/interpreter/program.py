@@ -86,8 +86,8 @@ class Program:
 
     `start` makes the coroutine of the function for a run; it may raise
     PayloadRejected. `output` is the annotation that the result must fit. The
-    interpreter takes no notice of `concurrency`, its key and `retention_us`: hosts
-    tell the journal. `player` makes what carries a run on (program, run id, environment),
+    interpreter takes no notice of `concurrency`, its key, `retention_us` and `attributes`
+    (names, and paths into the event): hosts tell the journal. `player` makes what carries a run on (program, run id, environment),
     where that is not a `Session`; `start` is then not called. `durable` is called with
     the run's id, on the engine's loop, each time a move of it is durable.
     """
@@ -106,6 +106,7 @@ class Program:
     history_limit: int = limits.HISTORY_RECORDS_DEFAULT
     undo_on_cancel: bool = True
     on_bug: Literal["pause", "fail"] = "pause"
+    attributes: tuple[tuple[str, str], ...] = ()
     output: Any = Any
     player: "Callable[[Program, str, str], Player] | None" = None
     durable: Callable[[str], None] | None = None

@@ -93,6 +93,13 @@ def published(core: Core, record: Record, pending: Pending | None) -> None:
     core.schedule(pending.fiber, record.event_id)
 
 
+def attributes_set(core: Core, record: Record, pending: Pending | None) -> None:
+    """Let the code go on: its attributes are on record."""
+    assert pending is not None
+    assert pending.fiber is not None
+    core.schedule(pending.fiber)
+
+
 def child_started(core: Core, record: Record, pending: Pending | None) -> None:
     """Open the child; code that does not wait for it goes on with its handle."""
     assert isinstance(record, ChildStarted)

@@ -38,6 +38,7 @@ from ironflow.records import (
     COMPLETED,
     CONTINUED,
     FAILED,
+    AttributesSet,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -80,6 +81,7 @@ RECEIVED: Final = "received"
 TIMED_OUT: Final = "timed_out"
 STOPPING: Final = "stopping"
 PUBLISHED: Final = "published"
+SET: Final = "set"
 ABANDONED: Final = "abandoned"
 
 # What tells two records of one class apart.
@@ -137,6 +139,7 @@ _IN_RUNNING: Final[tuple[Fact, ...]] = (
     (DeadlinePassed, OF_CHILD),
     (DeadlinePassed, OF_RUN),
     (Published, ""),
+    (AttributesSet, ""),
     (UndoStarted, OF_SAGA),
     (CancelRequested, ""),
     (CodeChanged, ""),
@@ -202,6 +205,7 @@ OPERATION: Final[Table] = {
         for status in (COMPLETED, FAILED, CANCELLED)
     },
     (ABSENT, (Published, "")): PUBLISHED,
+    (ABSENT, (AttributesSet, "")): SET,
     **{
         (state, each): ABANDONED
         for state in (SLEEPING, WAITING, RUNNING, STOPPING)

@@ -44,6 +44,7 @@ class _Plan(msgspec.Struct, frozen=True):
     event: EventData
     first: StoredEvent | None
     starts: Mapping[str, FunctionRow]  # by run id
+    attributes: bytes = b""
 
 
 def emit(view: View, command: EmitEvents, *, environment: str) -> Emitted | Refused:
@@ -53,7 +54,11 @@ def emit(view: View, command: EmitEvents, *, environment: str) -> Emitted | Refu
         return Refused(conflict)
     if command.only and command.only not in view.functions():
         return Refused(_no_function(command.only))
-    plans = [_planned(view, event, command.only) for event in command.events]
+    given = command.attributes or (b"",) * len(command.events)
+    plans = [
+        _planned(view, event, command.only, attributes=each)
+        for event, each in zip(command.events, given, strict=True)
+    ]
     conflict = _stored_before(view, plans)
     if conflict:
         return Refused(conflict)
@@ -98,7 +103,7 @@ def _no_function(function_id: str) -> FunctionNotFound:
     )
 
 
-def _planned(view: View, event: EventData, only: str) -> _Plan:
+def _planned(view: View, event: EventData, only: str, *, attributes: bytes) -> _Plan:
     if event.idempotency_key:
         position = view.event_by_key(event.name, event.idempotency_key)
         if position is not None:
@@ -107,7 +112,7 @@ def _planned(view: View, event: EventData, only: str) -> _Plan:
         ids.triggered_run_id(event.id, function.id): function
         for function in _triggered(view, event.name, only)
     }
-    return _Plan(event, None, starts)
+    return _Plan(event, None, starts, attributes)
 
 
 def _triggered(view: View, name: str, only: str) -> tuple[FunctionRow, ...]:
@@ -157,7 +162,14 @@ def _started(view: View, plan: _Plan, *, environment: str, now: int) -> StoredEv
             trigger_position=position,
             created_at=now,
         )
-        runs.start(view, row, function, event, environment=environment)
+        runs.start(
+            view,
+            row,
+            function,
+            event,
+            environment=environment,
+            attributes=plan.attributes,
+        )
     return StoredEvent(position, event, tuple(plan.starts))
 
 

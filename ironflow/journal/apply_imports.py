@@ -33,6 +33,7 @@ from ironflow.journal.base import (
     RunStatus,
 )
 from ironflow.journal.view import View
+from ironflow.policy import attributes
 from ironflow.records import (
     CONTINUED,
     ChildEnded,
@@ -101,6 +102,8 @@ def _unfit(command: ImportRun) -> IronflowError | None:
         what = "its row names a run by something that is no run id"
     elif not isinstance(first, RunStarted) or first.function_id != row.function_id:
         what = "its first record is not the start of a run of its function"
+    elif _attributes(entries) is None:
+        what = "its attributes cannot be read"
     elif not _follow(entries) or len(command.headers) != len(entries):
         what = "a record is missing or out of place"
     elif _end(entries) != (row.status if row.status in CLOSED else ""):
@@ -113,6 +116,17 @@ def _unfit(command: ImportRun) -> IronflowError | None:
         f"run {row.run_id!r} cannot be imported: {what}; export it again, or take"
         " another copy of the bundle"
     )
+
+
+def _attributes(entries: Sequence[Entry]) -> bytes | None:
+    """What the records make of the run's attributes; None if they cannot be read."""
+    kept = attributes.NO_ATTRIBUTES
+    try:
+        for entry in entries:
+            kept = attributes.after(kept, entry)
+    except JournalDamaged:
+        return None
+    return kept
 
 
 def _follow(entries: Sequence[Entry]) -> bool:
@@ -152,6 +166,7 @@ def _row(view: View, command: ImportRun) -> RunRow:
         claimed_at=0,
         lost=None,
         redacted_at=_redacted_at(command.entries),
+        attributes=_attributes(command.entries) or attributes.NO_ATTRIBUTES,
     )
     if row.status in CLOSED:
         return row

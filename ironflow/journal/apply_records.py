@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from ironflow import ids, limits
 from ironflow.errors import Conflict, IronflowError, LeaseLost
@@ -32,9 +33,11 @@ from ironflow.journal.base import (
     WaitRow,
 )
 from ironflow.journal.view import View
+from ironflow.policy.attributes import changed
 from ironflow.records import (
     CONTINUED,
     FAILED,
+    AttributesSet,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -209,6 +212,8 @@ def _carry_out(under_way: _Append, entry: Entry) -> None:
             _settle_attempt(under_way, record)
         case SleepStarted() | WaitStarted() | ChildStarted() | Published():
             _ask(under_way, record, entry.payload)
+        case AttributesSet():
+            _set_attributes(under_way, entry.payload)
         case RunEnded():
             _end(under_way, record, entry.payload)
         case RunContinued():
@@ -343,6 +348,13 @@ def _publish(under_way: _Append, record: Published, payload: Payload) -> None:
     under_way.budget -= events.store(view, stored, budget=under_way.budget)
 
 
+def _set_attributes(under_way: _Append, changes: Payload) -> None:
+    row = under_way.row
+    row = replace(row, attributes=changed(row.attributes, changes))
+    under_way.view.put_run(row)
+    under_way.row = row
+
+
 # --- ends and new beginnings --------------------------------------------------------
 
 
@@ -392,6 +404,7 @@ def _continue(under_way: _Append, record: RunContinued, payload: Payload) -> Non
         attached=row.attached,
         continued_from=row.run_id,
         first_run=row.first_run or row.run_id,
+        attributes=row.attributes,
     )
     function = view.functions()[row.function_id]
     runs.start(view, successor, function, event, environment=under_way.environment)

@@ -19,6 +19,7 @@ from ironflow.journal.base import (
     TimerRow,
 )
 from ironflow.journal.view import View
+from ironflow.policy.attributes import at_start
 from ironflow.policy.concurrency import lane_of
 from ironflow.records import (
     MSGPACK_CODEC,
@@ -65,9 +66,19 @@ def start(
     event: EventData,
     *,
     environment: str,
+    attributes: bytes = b"",
 ) -> None:
-    """Make a run: its row, its first record, its deadlines; let it be claimed."""
+    """Make a run: its row, its first record, its deadlines; let it be claimed.
+
+    It has the attributes that it is given, those that `row` has of the run that it
+    continues, and what its function takes from the event.
+    """
     payload = encode(event)
+    if attributes or row.attributes or function.attributes:
+        kept = at_start(
+            event, function.attributes, given=attributes, carried=row.attributes
+        )
+        row = replace(row, attributes=kept)
     started = RunStarted(
         sequence=1,
         recorded_at=row.created_at,
@@ -82,6 +93,7 @@ def start(
         parent_run=row.parent_run,
         parent_step=row.parent_step,
         continued_from=row.continued_from,
+        attributes=row.attributes,
     )
     start_of_chain = codec.chain_start(environment, row.run_id)
     entry, header = codec.chain(started, payload, previous=start_of_chain)

@@ -121,12 +121,14 @@ class EmitEvents(msgspec.Struct, frozen=True, gc=False):
     idempotency key (scope: environment, event name, key) that was used before
     gives the first receipt with `duplicate=True`, whatever the payload. `only`: the
     events start this function, whatever its triggers, and no other; refused with
-    `FunctionNotFound`.
+    `FunctionNotFound`. `attributes` are, for each event, those of the runs that it
+    starts, encoded; without any, none have other ones than their function takes of the event.
     """
 
     events: tuple[EventData, ...]
     now: int
     only: str = ""
+    attributes: tuple[bytes, ...] = ()
 
 
 class DeliverEvents(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ import msgspec
 
 from ironflow import ids
 from ironflow.journal.rows import RunRow
+from ironflow.policy.attributes import AttributeFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class RunQuery:
 
     `status` takes the words of `RunSummary.status`. `since` and `until` (exclusive, 0
     for none) are times in microseconds. The time of a run is the one in its id, to a
-    millisecond: when its event was made, or when its parent asked for it.
+    millisecond: when its event was made, or when its parent asked for it. A run passes all
+    filters by its `attributes`.
     """
 
     status: str = ""
@@ -27,6 +29,7 @@ class RunQuery:
     until: int = 0
     cursor: str = ""
     limit: int = 50
+    attributes: tuple[AttributeFilter, ...] = ()
 
 
 class RunSummary(msgspec.Struct, frozen=True, gc=False):
@@ -81,4 +84,5 @@ def fits(summary: RunSummary, query: RunQuery) -> bool:
         query.status in {"", summary.status}
         and query.function_id in {"", row.function_id}
         and query.parent_run in {"", row.parent_run}
+        and all(each.takes(row.attributes) for each in query.attributes)
     )

@@ -27,7 +27,8 @@ class FunctionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `retention_us` is how long its runs are kept after their end, 0 for ever. `rules`
     say how its runs are carried on, and stand in each one's RunStarted. `host` is where
     its code lives. `config` is a MessagePack document of its host's, empty for none:
-    journals keep it and do not look into it.
+    journals keep it and do not look into it. `attributes` are names of attributes, and the
+    paths into a run's event where their values are.
     """
 
     id: str
@@ -42,6 +43,7 @@ class FunctionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rules: str = RULES
     host: FunctionHost = "local"
     config: bytes = b""
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ class Lost(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The durable state of a run that is not in its history.
 
-    It is written when the run starts, pauses and ends, never by a step; and when it is
-    claimed after a crash.
+    It is written when the run starts, pauses and ends, never by a step; when its attributes
+    change, and when it is claimed after a crash.
     `trigger_position` is the place of the run's event in the event log: a wait
     looks back to it. A child's and a continued run's is the log's length when it
     was made. `first_run` is the first of a chain made by continue_as_new, empty
@@ -88,7 +90,8 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     process, as far as they are counted, since the history has had `claimed_at` records.
     `lost` is the last worker that was lost while it held the run. `asked` is a pause that
     its holder is asked for, while the run is open. `redacted_at` is when a payload of its
-    history was first taken away, 0 for never: such a run does not go on.
+    history was first taken away, 0 for never: such a run does not go on. `attributes` are as
+    `policy.attributes` encodes them; all changes of them are in the history.
     """
 
     run_id: str
@@ -113,6 +116,7 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lost: Lost | None = None
     asked: Pause | None = None
     redacted_at: int = 0
+    attributes: bytes = b""
 
 
 class WaitRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ironflow.testing.checks_amendments import AMENDMENT_CHECKS
+from ironflow.testing.checks_attributes import ATTRIBUTE_CHECKS
 from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_claims import CLAIM_CHECKS
 from ironflow.testing.checks_documents import DOCUMENT_CHECKS
@@ -40,6 +41,7 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *RUN_CHECKS,
     *PAUSE_CHECKS,
     *LIST_CHECKS,
+    *ATTRIBUTE_CHECKS,
     *LANE_CHECKS,
     *CLAIM_CHECKS,
     *AMENDMENT_CHECKS,

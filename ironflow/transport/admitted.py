@@ -15,6 +15,7 @@ from ironflow.errors import ConfigurationError, JournalDamaged, ProtocolError
 from ironflow.interpreter import failures
 from ironflow.journal.base import FunctionRow
 from ironflow.journal.row_codec import RowCodec
+from ironflow.policy.attributes import check_paths, check_values, decode_changes
 from ironflow.policy.match import MATCH_KEY_BYTES, parse_path, parse_pattern
 from ironflow.policy.names import check_awaited_name, check_function_id
 from ironflow.records import (
@@ -26,6 +27,7 @@ from ironflow.records import (
     NO_CODEC,
     NO_PAYLOAD,
     RULES,
+    AttributesSet,
     ChildStarted,
     Draft,
     Entry,
@@ -116,6 +118,7 @@ def function_row(data: bytes) -> FunctionRow:
             parse_pattern(trigger, option="triggers")
         if row.concurrency_key:
             parse_path(row.concurrency_key, option="concurrency_key")
+        check_paths(dict(row.attributes), option="attributes")
     except (ConfigurationError, JournalDamaged) as error:
         raise ProtocolError(f"a function of the worker is refused: {error}") from error
     numbers = (
@@ -196,6 +199,8 @@ def _check_record(append: ReceivedAppend, record: Record, payload: bytes) -> Non
         raise _wrong(append, record, f"a run cannot end {record.status!r}")
     if isinstance(record, WaitStarted):
         _check_wait(append, record)
+    if isinstance(record, AttributesSet):
+        _check_attributes(append, record, payload)
     _check_ids(append, record)
     _check_error(append, record, payload)
 
@@ -210,6 +215,16 @@ def _check_wait(append: ReceivedAppend, record: WaitStarted) -> None:
         raise _wrong(append, record, str(error)) from error
     if record.match_key and len(record.match_key) != MATCH_KEY_BYTES:
         raise _wrong(append, record, f"a match key has {MATCH_KEY_BYTES} bytes")
+
+
+def _check_attributes(
+    append: ReceivedAppend, record: AttributesSet, payload: bytes
+) -> None:
+    """Rows and lists take them as they are."""
+    try:
+        check_values(decode_changes(payload), option="attributes")
+    except (ConfigurationError, JournalDamaged) as error:
+        raise _wrong(append, record, str(error)) from error
 
 
 def _check_ids(append: ReceivedAppend, record: Record) -> None:

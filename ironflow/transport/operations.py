@@ -21,6 +21,7 @@ from ironflow.errors import ConfigurationError
 from ironflow.journal.base import EmitEvents, Emitted, Refused
 from ironflow.journal.base import Receipt as Published
 from ironflow.journal.served import ServedJournal
+from ironflow.policy.attributes import Attributes
 from ironflow.policy.duration import Duration, parse_duration
 from ironflow.policy.names import TOPIC, check_topic
 from ironflow.records import EventData
@@ -92,6 +93,7 @@ class Operations:
         metadata: Mapping[str, str] | None = None,
         version: int = 1,
         source: str = "",
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Store an event and start its runs; see `Engine.emit`."""
         return await self._engine.emit(
@@ -101,6 +103,7 @@ class Operations:
             metadata=metadata,
             version=version,
             source=source,
+            attributes=attributes,
         )
 
     async def emit_batch(self, events: Sequence[Emission]) -> list[Receipt]:
@@ -114,10 +117,15 @@ class Operations:
         *,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Start a run of one function, whatever its triggers; see `Engine.invoke`."""
         return await self._engine.invoke(
-            function_id, data, idempotency_key=idempotency_key, metadata=metadata
+            function_id,
+            data,
+            idempotency_key=idempotency_key,
+            metadata=metadata,
+            attributes=attributes,
         )
 
     async def publish(

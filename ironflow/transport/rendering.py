@@ -18,6 +18,7 @@ from ironflow.journal.base import (
     RunSummary,
     StoredEvent,
 )
+from ironflow.policy.attributes import shown_all
 from ironflow.records import RULES, ErrorInfo, EventData, Payload
 from ironflow.transport.circuits import Breaker
 from ironflow.transport.patches import Patch
@@ -66,6 +67,7 @@ def run_document(summary: RunSummary) -> RunDocument:
         continued_to=row.continued_to or None,
         pause=None if row.pause is None else _pause(row.pause),
         pause_requested=UNSET if row.asked is None else _pause(row.asked),
+        attributes=shown_all(row.attributes),
         lost=UNSET if row.lost is None else _lost(summary, row.lost),
     )
 

@@ -16,6 +16,7 @@ from ironflow.interpreter import failures
 from ironflow.interpreter.fold import RunState, fold
 from ironflow.journal.base import RunCount, RunQuery, RunSummary
 from ironflow.journal.served import ServedJournal
+from ironflow.policy.attributes import parse_filters
 from ironflow.policy.names import check_text
 from ironflow.records import (
     COMPLETED,
@@ -60,7 +61,8 @@ class RunFilter:
 
     `statuses` are our words, none for all. `since` and `until` (exclusive) are in
     microseconds, 0 for none. `event_id` is of the event that started them, `search` a text
-    in the id of the run, or in the name or id of its function or event. The first `offset`
+    in the id of the run, or in the name or id of its function or event. `attributes` are filters,
+    such as `total>=100`. The first `offset`
     of them are left out. More than `PAGE_RUNS_MAX` are not given at once.
     """
 
@@ -74,6 +76,7 @@ class RunFilter:
     cursor: str = ""
     offset: int = 0
     limit: int = 50
+    attributes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +258,7 @@ class RunReads:
             since=wanted.since,
             until=wanted.until,
             cursor=wanted.cursor,
+            attributes=parse_filters(wanted.attributes),
         )
         return [replace(query, status=each) for each in wanted.statuses or ("",)]
 

@@ -93,6 +93,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     run have ended; resuming the run takes it back.
     `carried_by` is who is at it now, and `circuit` that of its endpoint if that is left
     alone; a server says so of a run that is asked for alone.
+    In `attributes` a time is text, in UTC.
     """
 
     id: str
@@ -110,6 +111,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     continued_to: str | None
     pause: PauseDocument | None
     pause_requested: PauseDocument | UnsetType = UNSET
+    attributes: dict[str, str | int | float | bool] = {}
     lost: LostDocument | UnsetType = UNSET
     carried_by: str | UnsetType = UNSET
     circuit: CircuitDocument | UnsetType = UNSET

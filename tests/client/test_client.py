@@ -36,6 +36,7 @@ async def facts(run: Run) -> tuple[Any, ...]:
         run.ended_at,
         run.continued_from,
         run.continued_to,
+        run.attributes,
     )
 
 

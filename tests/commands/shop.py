@@ -25,7 +25,11 @@ def refuse() -> None:
 QUICK = ironflow.Retry(max_attempts=2, initial_delay="1ms")
 
 
-@ironflow.function(id="process-order", triggers=["order.placed"])
+@ironflow.function(
+    id="process-order",
+    triggers=["order.placed"],
+    attributes={"order": "data.id", "total": "data.total"},
+)
 async def process_order(ctx: ironflow.Context[Any]) -> dict[str, Any]:
     order = ctx.event.data
     paid = await ctx.step.run("charge", charge, order["total"])

@@ -43,6 +43,18 @@ def test_runs_are_chosen_by_status(stock: Stock, status: str, function_id: str) 
     assert run["function_id"] == function_id
 
 
+def test_runs_are_chosen_by_attributes(stock: Stock) -> None:
+    def listed(*filters: str) -> list[str]:
+        args = [arg for each in filters for arg in ("--attribute", each)]
+        runs = printed(stock("runs", "list", *args, "--json"))["runs"]
+        return [run["function_id"] for run in runs]
+
+    assert listed("order=o1") == ["process-order"]
+    assert listed("order=o1", "total>=10") == ["process-order"]
+    assert listed("order=o1", "total>10") == []
+    assert listed("order=o2") == []
+
+
 def test_runs_are_chosen_by_time(stock: Stock) -> None:
     every = printed(stock("runs", "list", "--json"))["runs"]
     # The time of a run is the one in its id, which is that of its event.
@@ -103,6 +115,7 @@ def test_a_narrow_terminal_drops_columns(
         (("--since", "yesterday"), "--since='yesterday' is not a time"),
         (("--until", "2030-01-31T09:00:00"), "does not say in which time zone"),
         (("--cursor", "run_1"), "'run_1' is not a run id"),
+        (("--attribute", "order"), "--attribute='order' is no filter"),
     ],
 )
 def test_a_wrong_option_exits_2(

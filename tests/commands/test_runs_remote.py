@@ -121,6 +121,8 @@ def copy(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stock
         ("runs", "list"),
         ("runs", "list", "--status", "failed"),
         ("runs", "list", "--status", "cancelled"),
+        ("runs", "list", "--attribute", "order=o1", "--attribute", "total>=10"),
+        ("runs", "list", "--attribute", "total>10"),
         ("runs", "list", "--function", "approve", "--since", "2001-01-01T00:00:00Z"),
         ("runs", "list", "--until", "2001-01-01T00:00:00Z"),
         ("runs", "list", "--limit", "2"),

@@ -138,3 +138,12 @@ def test_a_text_that_is_no_run_id_says_what_one_looks_like(stock: Stock) -> None
 
     assert result.exit_code == 2
     assert "'run_' and 32 hexadecimal digits" in result.stderr
+
+
+def test_attributes_are_shown(stock: Stock) -> None:
+    shown = stock("runs", "show", stock.runs["process-order"]).stdout
+    other = stock("runs", "show", stock.runs["approve"]).stdout
+
+    [line] = [each for each in shown.splitlines() if each.startswith("Attributes")]
+    assert line.split() == ["Attributes", "order=o1", "total=10"]
+    assert "Attributes" not in other

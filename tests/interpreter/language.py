@@ -23,6 +23,7 @@ from ironflow.interpreter.operations import (
     Operation,
     Publish,
     RunStep,
+    SetAttributes,
     Sleep,
     UndoSaga,
     WaitForEvent,
@@ -104,6 +105,9 @@ class Step:
 
     def publish(self, topic: str, data: object = None) -> Operation[str]:
         return _placed(Publish(topic, data))
+
+    def set_attributes(self, **changes: object) -> Operation[None]:
+        return _placed(SetAttributes(changes))
 
     def invoke(
         self, function: str, data: object = None, *, timeout: int = 0

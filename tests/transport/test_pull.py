@@ -15,6 +15,7 @@ from ironflow.interpreter import failures
 from ironflow.journal.base import EmitEvents, FunctionRow
 from ironflow.journal.memory import MemoryJournal
 from ironflow.records import (
+    AttributesSet,
     CancelRequested,
     ChildStarted,
     Draft,
@@ -40,6 +41,12 @@ from tests.worker.links import MemoryLink, pair
 
 NOW = 1_700_000_000_000_000
 NIL = msgspec.msgpack.encode(None)
+
+
+def of_function(**fields: Any) -> msgspec.Raw:
+    return msgspec.Raw(encode(FunctionRow("f", "v", **fields)))
+
+
 ROW = msgspec.msgpack.encode(FunctionRow("f", "v1", ("go",)))
 encode = msgspec.msgpack.encode
 
@@ -169,6 +176,10 @@ async def test_an_append_is_stored_as_it_was_sealed() -> None:
         at(WaitStarted(event="a.b", path="..")),
         at(WaitStarted(event="a.b", match_key=b"short")),
         at(SleepStarted(until=2**60)),
+        at(AttributesSet(), ONE),
+        at(AttributesSet(), encode({"a": [1]})),
+        at(AttributesSet(), encode({"a-b": 1})),
+        at(AttributesSet(), encode({f"a{number}": 1 for number in range(33)})),
     ],
 )
 async def test_a_record_that_may_not_come_ends_the_connection(
@@ -281,6 +292,8 @@ async def test_a_pause_is_looked_at(reason: str, kept: Sequence[bytes]) -> None:
         hello(functions=(msgspec.Raw(encode(FunctionRow("f", "v" * 300))),)),
         hello(functions=(msgspec.Raw(encode(FunctionRow("f", "v", concurrency=-1))),)),
         hello(functions=(msgspec.Raw(encode(FunctionRow("f", "v", rules="mine"))),)),
+        hello(functions=(of_function(attributes=(("a-b", "id"),)),)),
+        hello(functions=(of_function(attributes=(("a", ".."),)),)),
         frames.Pong(),
     ],
 )

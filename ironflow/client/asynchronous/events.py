@@ -13,6 +13,7 @@ from ironflow.client.patience import patience
 from ironflow.client.pausing import async_now
 from ironflow.errors import NoRunCreated
 from ironflow.handles import Emission, Receipt, Run
+from ironflow.policy.attributes import Attributes
 from ironflow.policy.duration import Duration
 
 _TIMEOUT = limits.EMIT_SYNC_TIMEOUT_US_DEFAULT // 1_000_000
@@ -31,12 +32,14 @@ class AsyncEvents(AsyncRuns):
         metadata: Mapping[str, str] | None = None,
         version: int = 1,
         source: str = "",
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Store an event; start the runs it triggers; wake the waits it matches.
 
         On return all of it is durable. A second event of this name with the same
         idempotency key gives the first one's receipt, with `duplicate=True`. Without a key
-        one is made, so that the event is stored once if it has to be sent again.
+        one is made, so that the event is stored once if it has to be sent again. The runs
+        it starts have `attributes`, by which lists find them.
 
         Raises:
             ConfigurationError: a name or option is wrong.
@@ -50,6 +53,7 @@ class AsyncEvents(AsyncRuns):
             metadata=metadata,
             version=version,
             source=source,
+            attributes=attributes,
         )
         return _receipt(await self._connection.send(call), key=idempotency_key)
 
@@ -81,6 +85,7 @@ class AsyncEvents(AsyncRuns):
         timeout: Duration | None = _TIMEOUT,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> list[Run]:
         """Emit, and return the runs it started when all have ended or are paused.
 
@@ -96,6 +101,7 @@ class AsyncEvents(AsyncRuns):
             data,
             idempotency_key=idempotency_key or _new_key(),
             metadata=metadata,
+            attributes=attributes,
             wait=until.slice(async_now()),
         )
         found = await self._connection.send(call)
@@ -114,6 +120,7 @@ class AsyncEvents(AsyncRuns):
         *,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Start a run of one function, whatever its triggers; it has one run id.
 
@@ -129,6 +136,7 @@ class AsyncEvents(AsyncRuns):
             data,
             idempotency_key=idempotency_key or _new_key(),
             metadata=metadata,
+            attributes=attributes,
         )
         return _receipt(await self._connection.send(call), key=idempotency_key)
 
@@ -140,6 +148,7 @@ class AsyncEvents(AsyncRuns):
         timeout: Duration | None = _TIMEOUT,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> Run:
         """Start a run of one function; return it when it has ended or is paused.
 
@@ -155,6 +164,7 @@ class AsyncEvents(AsyncRuns):
             data,
             idempotency_key=idempotency_key or _new_key(),
             metadata=metadata,
+            attributes=attributes,
             wait=until.slice(async_now()),
         )
         [run] = await self._ended(await self._connection.send(call), until)

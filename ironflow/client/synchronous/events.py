@@ -15,6 +15,7 @@ from ironflow.client.pausing import now
 from ironflow.client.synchronous.runs import Runs
 from ironflow.errors import NoRunCreated
 from ironflow.handles import Emission, Receipt, SyncRun
+from ironflow.policy.attributes import Attributes
 from ironflow.policy.duration import Duration
 
 _TIMEOUT = limits.EMIT_SYNC_TIMEOUT_US_DEFAULT // 1_000_000
@@ -33,12 +34,14 @@ class Events(Runs):
         metadata: Mapping[str, str] | None = None,
         version: int = 1,
         source: str = "",
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Store an event; start the runs it triggers; wake the waits it matches.
 
         On return all of it is durable. A second event of this name with the same
         idempotency key gives the first one's receipt, with `duplicate=True`. Without a key
-        one is made, so that the event is stored once if it has to be sent again.
+        one is made, so that the event is stored once if it has to be sent again. The runs
+        it starts have `attributes`, by which lists find them.
 
         Raises:
             ConfigurationError: a name or option is wrong.
@@ -52,6 +55,7 @@ class Events(Runs):
             metadata=metadata,
             version=version,
             source=source,
+            attributes=attributes,
         )
         return _receipt(self._connection.send(call), key=idempotency_key)
 
@@ -83,6 +87,7 @@ class Events(Runs):
         timeout: Duration | None = _TIMEOUT,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> list[SyncRun]:
         """Emit, and return the runs it started when all have ended or are paused.
 
@@ -98,6 +103,7 @@ class Events(Runs):
             data,
             idempotency_key=idempotency_key or _new_key(),
             metadata=metadata,
+            attributes=attributes,
             wait=until.slice(now()),
         )
         found = self._connection.send(call)
@@ -116,6 +122,7 @@ class Events(Runs):
         *,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> Receipt:
         """Start a run of one function, whatever its triggers; it has one run id.
 
@@ -131,6 +138,7 @@ class Events(Runs):
             data,
             idempotency_key=idempotency_key or _new_key(),
             metadata=metadata,
+            attributes=attributes,
         )
         return _receipt(self._connection.send(call), key=idempotency_key)
 
@@ -142,6 +150,7 @@ class Events(Runs):
         timeout: Duration | None = _TIMEOUT,
         idempotency_key: str = "",
         metadata: Mapping[str, str] | None = None,
+        attributes: Attributes | None = None,
     ) -> SyncRun:
         """Start a run of one function; return it when it has ended or is paused.
 
@@ -157,6 +166,7 @@ class Events(Runs):
             data,
             idempotency_key=idempotency_key or _new_key(),
             metadata=metadata,
+            attributes=attributes,
             wait=until.slice(now()),
         )
         [run] = self._ended(self._connection.send(call), until)

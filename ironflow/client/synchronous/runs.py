@@ -2,7 +2,7 @@
 
 """What a client does with runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -14,6 +14,7 @@ from ironflow.client.patience import Patience, patience
 from ironflow.client.pausing import now
 from ironflow.client.synchronous.connection import Connection
 from ironflow.handles import SyncRun
+from ironflow.policy.attributes import Attributes, filter_texts
 from ironflow.policy.duration import Duration
 from ironflow.records import Entry
 
@@ -50,15 +51,22 @@ class Runs:
         *,
         status: str = "",
         function_id: str = "",
+        attributes: Attributes | Iterable[str] = (),
         cursor: str = "",
         limit: int = 50,
     ) -> list[SyncRun]:
-        """Return runs, newest first; `cursor` is the id of the last one seen."""
+        """Return runs, newest first; `cursor` is the id of the last one seen.
+
+        `attributes` are values (`{"customer": "c1"}`), or texts that may also compare
+        (`["customer=c1", "total>=100"]`); a run passes all of them.
+        """
+        filters = filter_texts(attributes)
         found: list[SyncRun] = []
         while True:
             call = calls.list_runs(
                 statuses=(status,) if status else (),
                 function_id=function_id,
+                attributes=filters,
                 cursor=cursor,
                 limit=limit - len(found),
                 is_detailed=True,

@@ -24,13 +24,8 @@ from ironflow.journal.lmdb._lmdb import (
     open_environment,
 )
 from ironflow.journal.lmdb.pace import Rests
-from ironflow.journal.lmdb.run_index import (
-    INDEX_LAYOUT,
-    INDEX_TABLES,
-    Reach,
-    RunIndex,
-    behind,
-)
+from ironflow.journal.lmdb.run_index import Reach, RunIndex, behind
+from ironflow.journal.lmdb.run_states import INDEX_LAYOUT, INDEX_TABLES
 
 log: Final = logging.getLogger("ironflow.journal")
 

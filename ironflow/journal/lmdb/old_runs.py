@@ -14,7 +14,8 @@ from ironflow.journal.base import CLOSED, RunRow
 from ironflow.journal.lmdb import keys, rows, segments
 from ironflow.journal.lmdb._lmdb import Environment, Snapshot
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.lmdb.run_index import ENDED, RunIndex
+from ironflow.journal.lmdb.run_index import RunIndex
+from ironflow.journal.lmdb.run_states import ENDED
 
 RUNS_READ_MAX: Final = 64  # with one snapshot
 

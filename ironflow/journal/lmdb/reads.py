@@ -26,9 +26,10 @@ from ironflow.journal.base import (
 from ironflow.journal.documents import name_bytes
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb.event_reads import EventReads
+from ironflow.journal.lmdb.indexed import Indexed
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.loading import read_functions
-from ironflow.journal.lmdb.run_index import Indexed, RunIndex
+from ironflow.journal.lmdb.run_index import RunIndex
 from ironflow.journal.lmdb.search import (
     Counting,
     Search,

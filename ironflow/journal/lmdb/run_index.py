@@ -1,4 +1,4 @@
-"""The index of runs: by status, function and parent, newest first, and how many of each.
+"""The index of runs: by status, function, parent and attributes, newest first; and counts.
 
 It lies in an LMDB file of its own, no commit writes it, and it may be thrown away at any
 time: everything in it follows from the store. It says up to which commit it is right;
@@ -6,47 +6,33 @@ who asks looks at the runs of later commits in the store itself, so answers are 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from heapq import merge
-from typing import Final, Protocol, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, final
 
 import msgspec
 
-from ironflow.errors import RunNotFound
-from ironflow.journal.base import CLOSED, RunQuery
-from ironflow.journal.lmdb import keys, rows, segments
+from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Changes, Environment, Snapshot
+from ironflow.journal.lmdb.indexed import Indexed
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.row_codec import Decoder
+from ironflow.journal.lmdb.run_states import (
+    CLOSED_STATES,
+    COUNTS,
+    ENDED,
+    LISTS,
+    META,
+    STATES,
+    ended,
+    ended_keys,
+    list_keys,
+    piece,
+    standing,
+)
 
-META: Final = "meta"  # what the index is of, and how far it goes
-STATES: Final = "states"  # run -> state, function, parent, time in `ENDED`
-LISTS: Final = "lists"  # status, function and status, or parent; then run -> nothing
-COUNTS: Final = "counts"  # function, state -> count, function id
-ENDED: Final = "ended"  # time of the end, run -> nothing, until the run is packed
-INDEX_TABLES: Final = (META, STATES, LISTS, COUNTS, ENDED)
-INDEX_LAYOUT: Final = 2
 # With more runs to be looked at beside the index, a search without it is as good.
 BEHIND_RUNS_MAX: Final = 50_000
 
 _META_KEY: Final = b"index"
-_BY_STATE: Final = b"s"
-_BY_FUNCTION: Final = b"f"
-_BY_PARENT: Final = b"p"
-
-QUEUED: Final = b"q"
-STATES_OF: Final[Mapping[str, bytes]] = {
-    "queued": QUEUED,
-    "running": b"r",
-    "waiting": b"w",
-    "paused": b"p",
-    "completed": b"c",
-    "failed": b"f",
-    "cancelled": b"x",
-    "continued": b"n",
-}
-_CLOSED: Final = frozenset(STATES_OF[status] for status in CLOSED)
-STATUS_OF: Final = {state: status for status, state in STATES_OF.items()}
 
 _Edits = dict[str, dict[bytes, bytes | None]]
 
@@ -68,73 +54,6 @@ class Reach(msgspec.Struct, frozen=True, array_like=True):
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_reach: Final = msgspec.msgpack.Decoder(Reach).decode
 _decode_count: Final = msgspec.msgpack.Decoder(tuple[int, str]).decode
-
-
-class _RunHead(msgspec.Struct, array_like=True):
-    """The first fields of a `RunRow`: the others need not be read."""
-
-    run_id: str
-    function_id: str
-    status: str
-    event_id: str
-    event_name: str
-    trigger_position: int
-    created_at: int
-    attempt: int = 1
-    parent_run: str = ""
-    parent_step: str = ""
-    attached: bool = False
-    continued_from: str = ""
-    continued_to: str = ""
-    first_run: str = ""
-    ended_at: int = 0
-
-
-_decode_head: Final[Decoder] = msgspec.msgpack.Decoder(_RunHead).decode
-
-
-class Tables(Protocol):
-    """Where a run is read: a snapshot of LMDB, or that with the layers above."""
-
-    def get(self, table: str, key: bytes) -> bytes | None:
-        """Return the value of a key."""
-        ...
-
-
-def standing(tables: Snapshot | Layered, key: bytes) -> tuple[bytes, str] | None:
-    """Return the row of a run in `STATES` and its function id; None: no such run.
-
-    Holds play no part: a run that has only begun is queued here while it is held.
-    """
-    data = tables.get(keys.RUNS, key)
-    if data is None:
-        return None
-    head: _RunHead = rows.decoded(_decode_head, data, name="a RunRow")
-    status = head.status
-    if status == "open":
-        if tables.get(keys.READY, key) is None:
-            status = "waiting"
-        else:
-            status = "queued" if _length(tables, key) == 1 else "running"
-    parent = keys.run(head.parent_run) if head.parent_run else b""
-    return STATES_OF[status] + keys.text(head.function_id) + parent, head.function_id
-
-
-def _ended(store: Snapshot, run: bytes) -> bytes:
-    """When a closed run ended, unless it is packed: then nothing."""
-    last = store.last(keys.LOG, run, width=keys.NUMBER_BYTES)
-    if last is None or segments.is_place(last[1]):
-        return b""
-    data = store.get(keys.RUNS, run) or b""
-    head: _RunHead = rows.decoded(_decode_head, data, name="a RunRow")
-    return keys.number(max(0, head.ended_at))
-
-
-def _length(tables: Snapshot | Layered, key: bytes) -> int:
-    if isinstance(tables, Layered):
-        return tables.length(key)
-    last = tables.last_key(keys.LOG, key, width=keys.NUMBER_BYTES)
-    return 0 if last is None else keys.to_number(last[len(key) :])
 
 
 def touched(body: rows.CommitBody) -> list[bytes] | None:
@@ -164,90 +83,6 @@ def behind(
             raise LookupError(f"commits after {number} do not say what they have done")
         yield body.number, body.head, runs
         number = body.number
-
-
-# --- reading ------------------------------------------------------------------------
-
-
-@final
-class Indexed:
-    """A snapshot of the index, beside one of the store that is at least as new."""
-
-    def __init__(self, index: Snapshot, tables: Layered, later: set[bytes]) -> None:
-        self._index: Final = index
-        self._tables: Final = tables
-        self._later: Final = later  # runs that commits beyond the index have changed
-
-    def candidates(
-        self, query: RunQuery, prefix: bytes, *, before: bytes, held: Iterable[bytes]
-    ) -> Iterator[bytes]:
-        """Yield keys of runs before a key, last first, among them all that fit.
-
-        `held` are runs that are held and have only begun: they are running.
-        """
-        later = {key for key in self._later if prefix <= key < before}
-        if query.status == "running":
-            later |= {key for key in held if key < before}
-        place = before[len(prefix) :] if before.startswith(prefix) else b""
-        found = [
-            self._run_keys(prefix, group, place)
-            for group in self._groups(query, prefix)
-        ]
-        known = (key for key in merge(*found, reverse=True) if key not in later)
-        return merge(known, sorted(later, reverse=True), reverse=True)
-
-    def _groups(self, query: RunQuery, prefix: bytes) -> list[bytes]:
-        """Prefixes in `LISTS` that together have all runs that a query may find."""
-        state = STATES_OF.get(query.status, b"?") if query.status else b""
-        if query.parent_run:
-            try:
-                return [prefix + _BY_PARENT + keys.run(query.parent_run)]
-            except RunNotFound:
-                return []
-        if query.function_id:
-            group = prefix + _BY_FUNCTION + keys.text(query.function_id)
-            return [group + each for each in ([state] if state else STATUS_OF)]
-        return [prefix + _BY_STATE + state]
-
-    def _run_keys(self, prefix: bytes, group: bytes, place: bytes) -> Iterator[bytes]:
-        before = group + place if place else keys.after(group)
-        for key, _ in self._index.scan_back(LISTS, group, before=before):
-            yield prefix + key[-keys.RUN_BYTES :]
-
-    def counts(self, prefix: bytes, held: Iterable[bytes]) -> Counter[tuple[str, str]]:
-        """Return how many runs there are of each function id and status."""
-        pieces: Counter[bytes] = Counter()
-        names: dict[bytes, str] = {}
-        for key, data in self._index.scan(COUNTS, prefix):
-            function = key[len(prefix) : -1]
-            count, names[function] = _decode_count(data)
-            pieces[key[-1:] + function] = count
-        for run in self._later:
-            if run.startswith(prefix):
-                before = self._index.get(STATES, run)
-                if before is not None:
-                    pieces[_piece(before)] -= 1
-                now = standing(self._tables, run)
-                if now is not None:
-                    pieces[_piece(now[0])] += 1
-                    names[_piece(now[0])[1:]] = now[1]
-        for run in held:
-            now = standing(self._tables, run)
-            if now is not None and now[0].startswith(QUEUED):
-                pieces[_piece(now[0])] -= 1
-                pieces[STATES_OF["running"] + _piece(now[0])[1:]] += 1
-        return Counter(
-            {
-                (names[piece[1:]], STATUS_OF[piece[:1]]): count
-                for piece, count in pieces.items()
-                if count
-            }
-        )
-
-
-def _piece(state: bytes) -> bytes:
-    """The state and function in a row of `STATES`."""
-    return state[: 1 + keys.DIGEST_BYTES]
 
 
 @final
@@ -312,8 +147,8 @@ class RunIndex:
             for run in dict.fromkeys(runs):
                 before = snapshot.get(STATES, run)
                 now, name = standing(store, run) or (None, "")
-                if now is not None and now[:1] in _CLOSED:
-                    now += _ended(store, run)
+                if now is not None and now[:1] in CLOSED_STATES:
+                    now += ended(store, run)
                 if now != before:
                     _edit(edits, run, before, now)
                     move = _count_key(run, before), _count_key(run, now)
@@ -350,41 +185,16 @@ def _edit(edits: _Edits, run: bytes, before: bytes | None, now: bytes | None) ->
     edits[STATES][run] = now
     for state, value in ((before, None), (now, b"")):
         if state is not None:
-            edits[LISTS].update(dict.fromkeys(_list_keys(run, state), value))
-            edits[ENDED].update(dict.fromkeys(_ended_keys(run, state), value))
-
-
-def _list_keys(run: bytes, state: bytes) -> list[bytes]:
-    prefix, place = run[: keys.ENVIRONMENT_BYTES], run[keys.ENVIRONMENT_BYTES :]
-    piece = _piece(state)
-    found = [
-        prefix + _BY_STATE + piece[:1] + place,
-        prefix + _BY_FUNCTION + piece[1:] + piece[:1] + place,
-    ]
-    parent = _parent(state)
-    if parent:
-        found.append(prefix + _BY_PARENT + parent + place)
-    return found
-
-
-def _parent(state: bytes) -> bytes:
-    """The parent in a row of `STATES`; a time is shorter."""
-    rest = state[1 + keys.DIGEST_BYTES :]
-    return rest[: keys.RUN_BYTES] if len(rest) >= keys.RUN_BYTES else b""
-
-
-def _ended_keys(run: bytes, state: bytes) -> list[bytes]:
-    prefix, place = run[: keys.ENVIRONMENT_BYTES], run[keys.ENVIRONMENT_BYTES :]
-    ended = state[len(_piece(state)) + len(_parent(state)) :]
-    return [prefix + ended + place] if ended else []
+            edits[LISTS].update(dict.fromkeys(list_keys(run, state), value))
+            edits[ENDED].update(dict.fromkeys(ended_keys(run, state), value))
 
 
 def _count_key(run: bytes, state: bytes | None) -> bytes:
     """Where runs like this one are counted; empty for one that is not there."""
     if state is None:
         return b""
-    piece = _piece(state)
-    return run[: keys.ENVIRONMENT_BYTES] + piece[1:] + piece[:1]
+    both = piece(state)
+    return run[: keys.ENVIRONMENT_BYTES] + both[1:] + both[:1]
 
 
 def _counted(

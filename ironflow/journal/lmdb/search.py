@@ -13,8 +13,8 @@ from ironflow.errors import RunNotFound
 from ironflow.journal.base import RunQuery, RunSummary, shown_status
 from ironflow.journal.lists import fits, id_range
 from ironflow.journal.lmdb import keys, rows
+from ironflow.journal.lmdb.indexed import Indexed
 from ironflow.journal.lmdb.layers import Layered
-from ironflow.journal.lmdb.run_index import Indexed
 
 SEARCHED_ROWS_MAX: Final = 2_000  # in one snapshot, then other tasks run
 
@@ -77,27 +77,33 @@ class Search:
 
     def page(self, tables: Layered, index: Indexed | None = None) -> None:
         """Look at the next rows, with an index at those that may fit."""
-        for count, key in enumerate(self._candidates(tables, index)):
+        for count, (key, may_fit) in enumerate(self._candidates(tables, index)):
             if count == SEARCHED_ROWS_MAX:
                 return
             if key < self._first or len(self.found) == self._limit:
                 self.is_done = True
                 return
             self._before = key
-            summary = read_summary(tables, key, self._is_held)
-            if summary is not None and fits(summary, self._query):
-                self.found.append(summary)
+            if may_fit:
+                self._look(tables, key)
         self.is_done = True
 
-    def _candidates(self, tables: Layered, index: Indexed | None) -> Iterator[bytes]:
+    def _look(self, tables: Layered, key: bytes) -> None:
+        summary = read_summary(tables, key, self._is_held)
+        if summary is not None and fits(summary, self._query):
+            self.found.append(summary)
+
+    def _candidates(
+        self, tables: Layered, index: Indexed | None
+    ) -> Iterator[tuple[bytes, bool]]:
         query = self._query
         if index is not None and (
-            query.status or query.function_id or query.parent_run
+            query.status or query.function_id or query.parent_run or query.attributes
         ):
             held = self._fresh_holds()
             return index.candidates(query, self._prefix, before=self._before, held=held)
         scan = tables.scan_back(self._table, self._prefix, before=self._before)
-        return (key for key, _ in scan)
+        return ((key, True) for key, _ in scan)
 
 
 def _eldest(prefix: bytes, parent: str) -> bytes:

@@ -25,6 +25,7 @@ from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.ordered import ordered
 from ironflow.journal.lmdb.reading import Source
 from ironflow.journal.lmdb.reads import Reads
+from ironflow.policy import attributes
 from ironflow.records import Entry
 
 __all__ = ["Finding", "Progress", "Report", "verify"]
@@ -156,6 +157,7 @@ class _Histories:
         self._length = 0
         self._previous = b""
         self._is_broken = False
+        self._attributes = b""
         self._with_tail: set[bytes] = set()  # runs whose tails were looked at
 
     def look(self, snapshot: Layered, page: list[Row]) -> Report:
@@ -191,9 +193,28 @@ class _Histories:
         ):
             last = self._length + len(tail)
             yield from self._follow(snapshot, codec.page(tail), last)
+        if self._run and not self._is_broken:
+            yield from self._attributes_of(snapshot)
+
+    def _attributes_of(self, snapshot: Layered) -> Report:
+        """Compare the run's row with the history, if that was seen to its end."""
+        if snapshot.length(self._run) != self._length:
+            return
+        data = snapshot.get(keys.RUNS, self._run)
+        if data is None:
+            return
+        try:
+            row = rows.RUN.decode(data)
+        except JournalDamaged:
+            return  # it was told before
+        if row.attributes != self._attributes and not row.redacted_at:
+            yield Finding(
+                "the run's row has other attributes than its history", self._shown
+            )
 
     def _begin(self, run: bytes) -> None:
         self._run, self._length, self._is_broken = run, 0, False
+        self._attributes = b""
         name = self._names.get(run[: keys.ENVIRONMENT_BYTES], "")
         self._previous = codec.chain_start(name, self._shown)
 
@@ -229,6 +250,7 @@ class _Histories:
                 self._length += 1
                 self._previous = entry.digest
                 self._chain.claims(self._run, self._length, entry.redaction)
+                self._attributes = attributes.after(self._attributes, entry)
         except (JournalDamaged, JournalNewer) as error:
             # What follows has no digest to start from: one finding a run.
             self._is_broken = True

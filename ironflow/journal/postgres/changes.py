@@ -114,6 +114,8 @@ class Changes:
     delivery: Delivery | None = None
     is_delivery_changed: bool = False
     runs: dict[bytes, RunRow] = field(default_factory=dict[bytes, RunRow])
+    # Of the runs whose attributes change, all they then have.
+    attributes: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     records: list[RecordRow] = field(default_factory=list[RecordRow])
     blobs: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     blob_runs: set[tuple[bytes, bytes]] = field(

@@ -19,6 +19,7 @@ from ironflow.journal.postgres.statements import (
     emptied,
     inserted,
 )
+from ironflow.policy.attributes import keys_of
 
 Item = TypeVar("Item")
 
@@ -47,6 +48,7 @@ _DROP_EVENTS: Final = Statement(
     "DELETE FROM events WHERE environment = $1::integer AND position <= $2::bigint",
 )
 _DROP_RUNS: Final = emptied("runs")
+_DROP_ATTRIBUTES: Final = emptied("run_attributes")
 _PUT_GONE: Final = Statement(
     "put_gone",
     """INSERT INTO gone (environment, run) SELECT $1::integer, * FROM unnest($2::uuid[])
@@ -129,6 +131,9 @@ _PUT_RUNS: Final = Statement(
     ON CONFLICT (environment, run) DO UPDATE SET status = excluded.status,
         attempt = excluded.attempt, ended_at = excluded.ended_at,
         pause_reason = excluded.pause_reason, data = excluded.data""",
+)
+_PUT_ATTRIBUTES: Final = inserted(
+    "run_attributes", run="uuid", name="text", value="bytea"
 )
 _PUT_RECORDS: Final = inserted(
     "records",
@@ -237,6 +242,7 @@ def _past(changes: Changes, environment: bytes) -> Iterator[Call]:
     if changes.runs_gone:
         runs = pg.uuids(changes.runs_gone)
         yield _DROP_RUNS, [environment, runs]
+        yield _DROP_ATTRIBUTES, [environment, runs]
         yield _PUT_GONE, [environment, runs]
     if changes.records_gone:
         so_many = [environment, pg.int8(changes.records_gone)]
@@ -257,6 +263,7 @@ def _gone(changes: Changes, environment: bytes) -> Iterator[Call]:
         (_EMPTY_WAITS, changes.waits.emptied),
         (_EMPTY_CONSUMED, changes.consumed.emptied),
         (_DROP_READY, changes.ready.drops),
+        (_DROP_ATTRIBUTES, changes.attributes),
     )
     for statement, runs in emptied:
         if runs:
@@ -286,7 +293,7 @@ def _dropped_keys(table: RunTable[Any, Any]) -> list[tuple[bytes, Any]]:
 
 
 def _come(changes: Changes, environment: bytes) -> Iterator[Call]:
-    for make in (_functions, _events, _runs, _records, _blobs, _blob_runs):
+    for make in (_functions, _events, _runs, _attributes, _records, _blobs, _blob_runs):
         statement, values, encoders = make(changes)
         yield from called(statement, environment, values, encoders)
     of_runs = (_ready, _inbox, _timers, _waits, _consumed)
@@ -351,6 +358,15 @@ def _runs(changes: Changes) -> Made:
             *(pg.timestamps, pg.timestamps, pg.uuids, pg.texts, pg.byteas),
         ),
     )
+
+
+def _attributes(changes: Changes) -> Made:
+    values: list[tuple[Any, ...]] = [
+        (run, name, value)
+        for run, attributes in changes.attributes.items()
+        for name, value in keys_of(attributes)
+    ]
+    return _PUT_ATTRIBUTES, values, (pg.uuids, pg.texts, pg.byteas)
 
 
 def _records(changes: Changes) -> Made:

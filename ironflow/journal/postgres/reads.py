@@ -22,6 +22,7 @@ from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Row, Statement
 from ironflow.journal.postgres.event_reads import EventReads
 from ironflow.journal.postgres.queries import BLOBS, REGISTRY
+from ironflow.policy.attributes import AttributeFilter
 from ironflow.records import Entry
 
 _HISTORY: Final = Statement(
@@ -32,13 +33,15 @@ _HISTORY: Final = Statement(
             SELECT FROM runs r WHERE r.environment = $1 AND r.run = $2)
     ORDER BY sequence""",
 )
-_SUMMARY: Final = """SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL, coalesce((
+_SUMMARY_HEAD: Final = """SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL, coalesce((
     SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = r.run
     ORDER BY l.sequence DESC LIMIT 1), 0)
 FROM runs r LEFT JOIN LATERAL (
     SELECT run, node FROM ready WHERE environment = $1 AND run = r.run OFFSET 0) y
     ON true
-WHERE r.environment = $1::integer"""
+"""
+_OF_ENVIRONMENT: Final = "WHERE r.environment = $1::integer"
+_SUMMARY: Final = _SUMMARY_HEAD + _OF_ENVIRONMENT
 _RUN: Final = Statement("run", _SUMMARY + " AND r.run = $2::uuid")
 # One statement sees one moment.
 _STANDING: Final = Statement(
@@ -259,6 +262,8 @@ def _summary(row: Row) -> RunSummary:
 _FIRST_ONLY: Final = """ AND y.run IS NOT NULL AND {}(y.node IS NULL AND NOT EXISTS (
     SELECT FROM records l WHERE l.environment = $1 AND l.run = r.run
         AND l.sequence = 2))"""
+_READINGS_MAX: Final = 2  # of what a filter compares with: a text, and something else
+_NO_RANGE: Final = (b"", b"")
 # What the words of `RunSummary.status` mean for the rows.
 _STATUSES: Final = {
     "waiting": " AND r.status = 'open' AND y.run IS NULL",
@@ -274,7 +279,15 @@ def _search(query: RunQuery) -> tuple[Statement, list[bytes]]:
         RunNotFound: it names a run id that is none, so it finds nothing.
     """
     words, params = ["find"], list[bytes]()
-    text = _SUMMARY
+    text = _SUMMARY_HEAD
+    single = [each for each in query.attributes if _is_one_value(each)]
+    ranged = [each for each in query.attributes if not _is_one_value(each)]
+    for place, each in enumerate(single + ranged):
+        text += _with_attribute(each, f"a{place}", params)
+    if query.attributes:
+        # So few shapes that each may be kept prepared.
+        words.append(f"is{len(single)}_in{len(ranged)}")
+    text += _OF_ENVIRONMENT
     first, beyond = id_range(query)
     for word, value, condition, encode in (
         ("first", first, "r.run >= ${}::uuid", pg.run),
@@ -296,3 +309,33 @@ def _search(query: RunQuery) -> tuple[Statement, list[bytes]]:
     params.append(pg.int8(min(query.limit, limits.PAGE_RUNS_MAX)))
     text += f" ORDER BY r.run DESC LIMIT ${len(params) + 1}::bigint"
     return Statement("_".join(words), text), params
+
+
+def _is_one_value(wanted: AttributeFilter) -> bool:
+    return wanted.is_equality and len(wanted.ranges) == 1
+
+
+def _with_attribute(wanted: AttributeFilter, name: str, params: list[bytes]) -> str:
+    """Return the join with the attributes of runs that a filter takes.
+
+    A run has at most one of a name. One value is compared by `=`: the index then has its
+    runs in the order of lists. Else there are two ranges, of which one may be empty.
+    """
+
+    def place(value: bytes) -> str:
+        params.append(value)
+        return f"${len(params) + 1}"
+
+    text = (
+        f"JOIN run_attributes {name} ON {name}.environment = $1 AND {name}.run = r.run"
+        f" AND {name}.name = {place(pg.text(wanted.name))}::text AND "
+    )
+    if _is_one_value(wanted):
+        return f"{text}{name}.value = {place(wanted.ranges[0][0])}::bytea\n"
+    ranges = (*wanted.ranges, _NO_RANGE)[:_READINGS_MAX]
+    tests = [
+        f"{name}.value >= {place(first)}::bytea"
+        f" AND {name}.value < {place(beyond)}::bytea"
+        for first, beyond in ranges
+    ]
+    return f"{text}({' OR '.join(tests)})\n"

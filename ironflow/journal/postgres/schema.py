@@ -287,6 +287,20 @@ COMMENT ON COLUMN events.data IS 'MessagePack: [event, ids of the runs it starte
     ' behind them a redaction if its data was taken away.';
 """
 
+# Runs by attributes. No run has any yet.
+_TABLES_7: Final = """
+CREATE TABLE run_attributes (
+    environment integer NOT NULL,
+    run uuid NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    value bytea NOT NULL,
+    PRIMARY KEY (environment, run, name)
+);
+CREATE INDEX run_attributes_by_value ON run_attributes (environment, name, value, run);
+COMMENT ON TABLE run_attributes IS 'The attributes of runs, as lists find runs by them.';
+COMMENT ON COLUMN run_attributes.value IS 'Bytes in the order of the values of a type.';
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _TABLES_1,
     _TABLES_2,
@@ -294,6 +308,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _TABLES_4,
     _TABLES_5,
     _TABLES_6,
+    _TABLES_7,
 )
 VERSION: Final = len(MIGRATIONS)
 

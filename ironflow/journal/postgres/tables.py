@@ -301,7 +301,14 @@ class _RunTables(RecordRedactions):
         return self.changes.runs.get(run) or self._stored(run).row
 
     def put_run(self, row: RunRow) -> None:
-        self.changes.runs[pg.run(row.run_id)] = row
+        run, changes = pg.run(row.run_id), self.changes
+        before = changes.runs.get(run)
+        if before is None and (found := self._answers.runs.get(ask.RunOf(run))):
+            before = found.row
+        # Who changes attributes has asked for the row; another one may be new.
+        if row.attributes != (b"" if before is None else before.attributes):
+            changes.attributes[run] = row.attributes
+        changes.runs[run] = row
 
     def paused(self, function_id: str) -> Sequence[RunRow]:
         question = ask.PausedOf(function_id)

@@ -6,7 +6,7 @@ import msgspec
 
 from ironflow.handles import Emission
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
-from ironflow.transport.handlers.events import EmitBody, texts
+from ironflow.transport.handlers.events import EmitBody, attributes_of, texts
 from ironflow.wire.answers import EmittedBatchDocument, EmittedDocument
 
 
@@ -27,6 +27,7 @@ async def emit_batch(call: Call[Nothing, BatchBody]) -> EmittedBatchDocument:
                 metadata=texts(each.metadata) if each.metadata else None,
                 version=each.version,
                 source=each.source,
+                attributes=attributes_of(each.attributes),
             )
             for each in call.body.events
         ]

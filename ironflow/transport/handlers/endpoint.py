@@ -4,6 +4,7 @@ Lenient in what is taken: unknown fields are passed over, names may be camelCase
 may be text, null is the same as absent. Exact in what is given.
 """
 
+import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast, final
@@ -74,6 +75,7 @@ class Endpoint(Generic[_Q, _B]):
         read_body = reader(self.body)
         reads_body = self.body is not Nothing
         reads_query = self.query is not Nothing
+        many = _lists_of(self.query)
         answer = self.answer
         nothing = Nothing()
         default_query: object = read_query({}) if reads_query else nothing
@@ -81,7 +83,7 @@ class Endpoint(Generic[_Q, _B]):
         async def handle(request: Request, parameters: Parameters) -> Response:
             query = default_query
             if reads_query and request.query:
-                query = read_query(query_of(request))
+                query = read_query(query_of(request, many))
             body: object = nothing
             if reads_body:
                 body = read_body(body_of(await request.read()))
@@ -110,8 +112,10 @@ def add(
 # --- what requests hold ---------------------------------------------------------------
 
 
-def query_of(request: Request) -> dict[str, object]:
+def query_of(request: Request, many: frozenset[str] = frozenset()) -> dict[str, object]:
     """Return the query; of a name that is there twice the last, of an empty one none.
+
+    Of names in `many` it has a list of all.
 
     Raises:
         ConfigurationError: there are too many parameters.
@@ -125,7 +129,16 @@ def query_of(request: Request) -> dict[str, object]:
             "the query has too many parameters; at most"
             f" {limits.HTTP_QUERY_PARAMETERS_MAX} are read"
         ) from error
-    return dict(pairs)
+    found: dict[str, object] = dict(pairs)
+    for name in many & found.keys():
+        found[name] = [value for key, value in pairs if key == name]
+    return found
+
+
+def _lists_of(query: type) -> frozenset[str]:
+    """The parameters that may be there several times."""
+    hints = typing.get_type_hints(query)
+    return frozenset(name for name, hint in hints.items() if hint == list[str])
 
 
 def body_of(data: bytes) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Events over REST: emit one and wait for its runs, list those there are."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -8,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from ironflow import limits
 from ironflow.journal.event_lists import EventQuery
+from ironflow.policy.attributes import Attributes
 from ironflow.policy.duration import parse_time
 from ironflow.transport.event_pages import position_of
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing
@@ -25,10 +27,20 @@ from ironflow.wire.answers import (
 )
 
 
+class TimeBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment, as the value of an attribute."""
+
+    time: datetime
+
+
+AttributesBody = dict[str, str | int | float | bool | TimeBody | None]
+
+
 class EmitBody(msgspec.Struct, frozen=True, kw_only=True):
     """An event. `idempotencyKey` may be written for `idempotency_key`.
 
-    A value of `metadata` that is no text is kept as JSON text.
+    A value of `metadata` that is no text is kept as JSON text. `attributes` are those of
+    the runs that it starts; a time is written `{"time": "2026-03-01T12:00:00Z"}`.
     """
 
     name: str
@@ -37,6 +49,7 @@ class EmitBody(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     version: int = 1
     source: str = "api"
+    attributes: AttributesBody = {}
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +150,7 @@ async def emit(call: Call[WaitQuery, EmitBody]) -> EmittedDocument:
         metadata=texts(body.metadata) if body.metadata else None,
         version=body.version,
         source=body.source,
+        attributes=attributes_of(body.attributes),
     )
     runs = await waited(call, receipt.run_ids, call.query.wait)
     return EmittedDocument(
@@ -155,6 +169,14 @@ async def waited(
     if not wait:
         return UNSET
     return [details_document(run) for run in await results(call, run_ids, wait)]
+
+
+def attributes_of(body: AttributesBody) -> Attributes | None:
+    """Return the attributes in a request; None for none."""
+    return {
+        name: value.time if isinstance(value, TimeBody) else value
+        for name, value in body.items()
+    } or None
 
 
 def texts(metadata: dict[str, Any]) -> dict[str, str]:

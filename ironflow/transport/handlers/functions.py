@@ -7,7 +7,12 @@ from msgspec.structs import replace
 
 from ironflow.transport.handlers.circuits import circuit_of
 from ironflow.transport.handlers.endpoint import Call, Endpoint, Nothing, body_of
-from ironflow.transport.handlers.events import texts, waited
+from ironflow.transport.handlers.events import (
+    AttributesBody,
+    attributes_of,
+    texts,
+    waited,
+)
 from ironflow.transport.handlers.patience import WaitQuery
 from ironflow.transport.rendering import (
     function_document,
@@ -49,11 +54,12 @@ class FunctionsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvokeBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run is given."""
+    """What the run is given; `attributes` as for an event."""
 
     data: Any = None
     idempotency_key: str = ""
     metadata: dict[str, Any] = {}
+    attributes: AttributesBody = {}
 
 
 async def list_functions(call: Call[FunctionsQuery, Nothing]) -> FunctionListDocument:
@@ -95,6 +101,7 @@ async def invoke(call: Call[WaitQuery, InvokeBody]) -> InvokedDocument:
         call.body.data,
         idempotency_key=call.body.idempotency_key,
         metadata=texts(call.body.metadata),
+        attributes=attributes_of(call.body.attributes),
     )
     return InvokedDocument(
         run_id=receipt.run_ids[0],

@@ -37,7 +37,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     `event_id` is of the event that started them, `search` a text in the id of the run, or
     in the name or id of its function or event.
-
+    `attribute` may be there several times: `customer=c1`, `total>=100`.
     `details`: each with its event, output and error, as `GET /api/v1/runs/{id}` has it.
     """
 
@@ -53,6 +53,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str = ""
     limit: int = 50
     details: bool = False
+    attribute: list[str] = []
 
 
 class ReasonBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +111,7 @@ async def list_runs(call: Call[RunsQuery, Nothing]) -> RunListDocument:
             offset=query.offset,
             cursor=query.cursor,
             limit=query.limit,
+            attributes=query.attribute,
         )
     )
     if query.details:

@@ -47,6 +47,7 @@ _STEP_TYPES: Final = {
     "wait": StepType.STEP_TYPE_WAIT_FOR_EVENT,
     "invoke": StepType.STEP_TYPE_INVOKE_FUNCTION,
     "publish": StepType.STEP_TYPE_INVOKE,
+    "attributes": StepType.STEP_TYPE_INVOKE,
     "undo": StepType.STEP_TYPE_COMPENSATE,
 }
 _STEP_STATUSES: Final = {
@@ -65,6 +66,7 @@ _STEP_STATUSES: Final = {
     "failed": StepStatus.STEP_STATUS_FAILED,
     "cancelled": StepStatus.STEP_STATUS_FAILED,
     "published": StepStatus.STEP_STATUS_COMPLETED,
+    "set": StepStatus.STEP_STATUS_COMPLETED,
     "abandoned": StepStatus.STEP_STATUS_DEAD,
 }
 # Somebody asks for a pause to look at the run, and to inject what its steps returned.

@@ -12,7 +12,7 @@ import trio
 from ironflow import codec, limits
 from ironflow.errors import JournalFailed
 from ironflow.journal.base import Packing
-from ironflow.journal.lmdb import keys, old_runs, run_index, segments
+from ironflow.journal.lmdb import keys, old_runs, run_index, run_states, segments
 from ironflow.journal.lmdb._lmdb import Environment, Snapshot
 from ironflow.journal.lmdb.packed import Rests
 from ironflow.journal.lmdb.store import LmdbJournal
@@ -81,7 +81,7 @@ async def test_a_round_reads_what_it_packs_and_not_what_there_is(
             await settle(journal)
             reads.clear()
             packing = await journal.pack(ended_before=FAR_US, go_on=lambda: True)
-            counts.append(reads[keys.RUNS] + reads[keys.LOG] + reads[run_index.ENDED])
+            counts.append(reads[keys.RUNS] + reads[keys.LOG] + reads[run_states.ENDED])
 
             assert packing.runs == len(new) == 3
         # One row tells of each segment that somebody needs it.
@@ -92,7 +92,7 @@ async def test_a_round_reads_what_it_packs_and_not_what_there_is(
         reads.clear()
         await journal.pack(ended_before=FAR_US, go_on=lambda: True)
         assert reads[keys.RUNS] == 0
-        assert reads[run_index.ENDED] == 0
+        assert reads[run_states.ENDED] == 0
 
 
 async def test_with_and_without_the_index_the_same_is_found(scene: Scene) -> None:
@@ -140,7 +140,7 @@ async def test_what_is_packed_leaves_the_index_and_comes_again_with_a_retry(
 
         def listed() -> list[str]:
             with index.environment.snapshot() as snapshot:
-                found = [key for key, _ in snapshot.scan(run_index.ENDED, b"")]
+                found = [key for key, _ in snapshot.scan(run_states.ENDED, b"")]
             return [keys.shown_run(key[-16:]) for key in found]
 
         lost = (*steps(1), failed("t:0", attempt=1))

@@ -11,15 +11,26 @@ from pathlib import Path
 import pytest
 
 from ironflow.journal.base import Pause, PauseRun, ResumeRun, RunQuery, RunSummary
-from ironflow.journal.lmdb import keeper, opening, run_index
+from ironflow.journal.lmdb import (
+    indexed,
+    intersect,
+    keeper,
+    opening,
+    run_index,
+    run_states,
+    search,
+)
 from ironflow.journal.lmdb.keeper import Keeper
 from ironflow.journal.lmdb.store import LmdbJournal, open_reader
+from ironflow.policy.attributes import encode, parse_filters
+from ironflow.records import AttributesSet, Draft
 from ironflow.testing.checks_asks import child, completed, ended, sleep
 from ironflow.testing.checks_scene import ALL, SECOND_US, Holder, Scene
 from tests.journal.lmdb.commits import opened
 
-STATUSES = ("", *run_index.STATES_OF)
+STATUSES = ("", *run_states.STATES_OF)
 FUNCTIONS = ("", "a", "b", "kid", "none")
+FILTERS = (["n=1"], ["n>=2"], ["n<1"], ["s=x", "n>=0"], ["s=x", "s>=w", "n=0"], ["m=1"])
 
 
 @contextmanager
@@ -46,6 +57,16 @@ def queries(scene: Scene, parents: list[str]) -> list[RunQuery]:
         for status, word in product(STATUSES, FUNCTIONS)
     ]
     found += [RunQuery(parent_run=parent, limit=ALL) for parent in parents[:2]]
+    for status, word in product(("", "completed", "waiting"), ("", "a", "kid")):
+        function_id = scene.name(word) if word else ""
+        found += [
+            RunQuery(status, function_id, limit=ALL, attributes=parse_filters(texts))
+            for texts in FILTERS
+        ]
+    found += [
+        RunQuery(parent_run=parent, attributes=parse_filters(["n<3"]), limit=ALL)
+        for parent in parents[:2]
+    ]
     return found
 
 
@@ -78,6 +99,7 @@ async def check_page(
             status=query.status,
             function_id=query.function_id,
             parent_run=query.parent_run,
+            attributes=query.attributes,
             cursor=cursor,
             limit=2,
         )
@@ -105,6 +127,8 @@ class Doings:
                 "end",
                 "park",
                 "pause",
+                "mark",
+                "mark",
                 "resume",
                 "invoke",
             ]
@@ -129,6 +153,14 @@ class Doings:
     async def _step(self) -> None:
         if (holder := self._taken()) is not None:
             await holder.append(completed(f"s:{holder.length}", 1))
+            self.held.append(holder)
+
+    async def _mark(self) -> None:
+        if (holder := self._taken()) is not None:
+            number: int | None = self.chosen.choice([None, 0, 1, 2, 3])
+            text = self.chosen.choice([None, "x", "y"])
+            changes = AttributesSet(id=f"attributes:{holder.length}")
+            await holder.append(Draft(changes, encode({"n": number, "s": text})))
             self.held.append(holder)
 
     async def _end(self) -> None:
@@ -176,6 +208,9 @@ async def test_it_finds_what_a_look_at_all_runs_finds(
 ) -> None:
     """For random commits, checkpoints, restarts, and an index that is behind."""
     monkeypatch.setattr(keeper, "SLICE_RUNS", 3)
+    monkeypatch.setattr(indexed, "GATHERED_RUNS_MAX", seed)  # more are looked at
+    monkeypatch.setattr(intersect, "TICK_MOVES", 1 + seed % 3)
+    monkeypatch.setattr(search, "SEARCHED_ROWS_MAX", 2 + seed)
     chosen = random.Random(seed)
     doings = Doings(scene, chosen)
     for _ in range(3):

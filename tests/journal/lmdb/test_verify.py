@@ -8,13 +8,22 @@ from pathlib import Path
 import lmdb
 import pytest
 import trio
+from msgspec.structs import replace
 
 from ironflow.errors import JournalError, JournalForeign
-from ironflow.journal.lmdb import keys
+from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
 from ironflow.journal.lmdb.verify import Finding, Progress, verify
-from ironflow.records import Draft, SleepStarted, StepCompleted, WaitStarted
-from ironflow.testing.checks_scene import Holder, Scene, encoded
+from ironflow.policy.attributes import encode
+from ironflow.records import (
+    AttributesSet,
+    Draft,
+    SleepStarted,
+    StepCompleted,
+    WaitStarted,
+)
+from ironflow.testing.checks_asks import sleep
+from ironflow.testing.checks_scene import SECOND_US, Holder, Scene, encoded
 from tests.journal.lmdb.conftest import Program
 
 STEPS = 30
@@ -295,3 +304,34 @@ async def test_a_reopened_journal_goes_on_with_its_chain(
         await journal.close()
 
     assert not findings(directory)
+
+
+async def test_a_row_with_other_attributes_than_its_history_is_told(
+    scene: Scene, directory: Path
+) -> None:
+    async with scene.open():
+        for word in ("a", "b"):
+            holder = await scene.start(word)
+            changes = encode({"stage": word})
+            await holder.append(Draft(AttributesSet(id="attributes:0"), changes))
+            await holder.park(sleep("nap:0", until=scene.now + SECOND_US))
+    assert not findings(directory)
+    store = Store(directory)
+    key, value = store.rows(keys.RUNS)[0]
+    row = rows.RUN.decode(value)
+
+    store.put(keys.RUNS, key, rows.RUN.encode(replace(row, attributes=b"")))
+
+    [found] = findings(directory)
+    assert found.run_id == row.run_id
+    assert "other attributes than its history" in found.message
+
+
+async def test_attributes_are_compared_above_lmdb_too(scene: Scene) -> None:
+    async with scene.open() as journal:
+        holder = await scene.start("a")
+        changes = encode({"stage": "new"})
+        await holder.append(Draft(AttributesSet(id="attributes:0"), changes))
+
+        assert isinstance(journal, LmdbJournal)
+        assert not findings(journal)

@@ -1,6 +1,7 @@
 """Runs over REST."""
 
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -67,6 +68,83 @@ async def test_runs_are_found_by_what_they_are(
     found = await server.get(f"{RUNS}?{query}")
 
     assert [each["function_id"] for each in found["runs"]] == functions
+
+
+async def emit_with(server: Server, data: object, **attributes: Any) -> str:
+    body = {"name": "order.placed", "data": data, "attributes": attributes}
+    answered = await server.request("POST", "/api/v1/events", body)
+    assert answered.status == 200, answered.body
+    await server.harness.advance("1s")
+    run_id: str = answered.document["run_ids"][0]
+    return run_id
+
+
+async def test_runs_are_found_by_their_attributes(server: Server) -> None:
+    order = {"id": "o1"}
+    first = await emit_with(server, order, customer="c1", total=99.5, vip=True)
+    at = {"time": "2026-03-01T13:00:00+01:00"}
+    second = await emit_with(server, order, customer="c1", total=100, at=at, note=None)
+
+    async def found(*filters: str) -> list[str]:
+        query = "&".join(f"attribute={quote(each)}" for each in filters)
+        return [each["id"] for each in (await server.get(f"{RUNS}?{query}"))["runs"]]
+
+    assert await found("customer=c1") == [second, first]
+    assert await found("customer=c1", "total>=100") == [second]
+    assert await found("vip=true") == [first]
+    assert await found("at<2026-03-02") == [second]
+    assert await found("customer=c2") == []
+    shown = (await server.get(f"{RUNS}/{second}"))["attributes"]
+    assert shown == {"customer": "c1", "total": 100, "at": "2026-03-01T12:00:00Z"}
+
+
+async def test_an_invoke_and_a_batch_take_attributes(server: Server) -> None:
+    body = {"data": {"id": "o1"}, "attributes": {"customer": "c1"}}
+    await server.request("POST", "/api/v1/functions/process-order/invoke", body)
+    events = [
+        {"name": "order.placed", "data": {"id": "o1"}, "attributes": {"customer": each}}
+        for each in ("c1", "c2")
+    ]
+    await server.request("POST", "/api/v1/events/batch", {"events": events})
+
+    found = await server.get(f"{RUNS}?attribute=customer=c1")
+
+    assert found["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"customer": ["c1"]}, "attributes"),
+        ({"a-b": 1}, "no name of an attribute"),
+        ({"a": "x" * 300}, "300 bytes"),
+        ({"a": {"time": "2026-03-01T13:00:00"}}, "no time zone"),
+        ({"a": {"time": "noon"}}, "time"),
+        ({"a": 1e999}, "JSON"),
+    ],
+)
+async def test_what_is_no_attribute_is_refused(
+    server: Server, attributes: object, sentence: str
+) -> None:
+    body = msgspec.json.encode({"name": "order.placed", "attributes": attributes})
+    if b"null" in body:  # JSON has no infinity, and this is how it may be written
+        body = body.replace(b"null", b"1e999")
+
+    answered = await server.request("POST", "/api/v1/events", body)
+
+    assert answered.status == 400
+    assert sentence in answered.document["message"]
+    assert (await server.get(RUNS))["runs"] == []
+
+
+async def test_what_is_no_filter_is_refused(server: Server) -> None:
+    answered = await server.request("GET", f"{RUNS}?attribute=customer")
+    many = "&".join(["attribute=a=1"] * 11)
+    too_many = await server.request("GET", f"{RUNS}?{many}")
+
+    assert answered.status == too_many.status == 400
+    assert "is no filter" in answered.document["message"]
+    assert "11 filters" in too_many.document["message"]
 
 
 @pytest.mark.parametrize("status", ["", "&status=waiting,completed"])
