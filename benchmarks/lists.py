@@ -1,6 +1,6 @@
 """Lists and counts over a million runs, and what the index adds to a checkpoint.
 
-python -m benchmarks.lists [--runs 1000000] [--rounds 200]
+python -m benchmarks.lists [--runs 1000000] [--rounds 200] [--bare]
 """
 
 import argparse
@@ -23,6 +23,8 @@ from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment
 from ironflow.journal.lmdb.checkpoint import Memtable
 from ironflow.journal.lmdb.layers import Tail
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb
+from ironflow.policy import attributes
+from ironflow.policy.attributes import parse_filters
 from ironflow.records import Draft, EventData, RunStarted
 
 START_US: Final = 1_780_000_000_000_000
@@ -33,8 +35,11 @@ RARE: Final = 100_000  # one run of so many is of a rare function, one has faile
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def fill(directory: Path, count: int) -> None:
-    """Make a store with so many runs: rows as checkpoints write them."""
+def fill(directory: Path, count: int, *, bare: bool) -> None:
+    """Make a store with so many runs: rows as checkpoints write them.
+
+    `bare` ones have no attributes.
+    """
     shutil.rmtree(directory, ignore_errors=True)
     trio.run(_make, directory)
     store = opening.open_store(directory, readonly=False, map_bytes=MAP_BYTES_MAX)
@@ -46,7 +51,7 @@ def fill(directory: Path, count: int) -> None:
         head = rows.chained(head, keys.number(number))
         memtable = Memtable()
         memtable.take(
-            _commit(number, first, min(count, first + COMMIT_RUNS)),
+            _commit(number, first, min(count, first + COMMIT_RUNS), bare=bare),
             wal.Frame(number, head, b""),
         )
         changes, digest = memtable.changes(digest)
@@ -59,10 +64,10 @@ async def _make(directory: Path) -> None:
     await (await open_lmdb(directory)).close()
 
 
-def _commit(number: int, first: int, end: int) -> wal.Commit:
+def _commit(number: int, first: int, end: int, *, bare: bool) -> wal.Commit:
     commit = wal.Commit(number, 0, [], [], {}, {keys.RUNS: {}, keys.READY: {}})
     for index in range(first, end):
-        row = run_row(index)
+        row = run_row(index, bare=bare)
         key = PREFIX + keys.run(row.run_id)
         draft = Draft(
             RunStarted(
@@ -70,6 +75,7 @@ def _commit(number: int, first: int, end: int) -> wal.Commit:
                 function_id=row.function_id,
                 event_id=row.event_id,
                 version="v1",
+                attributes=row.attributes,
             ),
             _encode(EventData(id=row.event_id, name="go", data=msgspec.Raw(b"\xc0"))),
         )
@@ -85,7 +91,7 @@ def _commit(number: int, first: int, end: int) -> wal.Commit:
     return commit
 
 
-def run_row(index: int) -> RunRow:
+def run_row(index: int, *, bare: bool) -> RunRow:
     """Return the row of a run: most have completed, one in a hundred is parked."""
     created = START_US + index * 2_000
     value = ids.derived(created, "bench", str(index))
@@ -104,12 +110,23 @@ def run_row(index: int) -> RunRow:
         trigger_position=index + 1,
         created_at=created,
         ended_at=0 if status == "open" else created + 1_000,
+        attributes=b"" if bare else attributes.encode(_attributes(index)),
     )
+
+
+def _attributes(index: int) -> dict[str, object]:
+    """Some ten runs of a customer, half of a tier, amounts at random, and a number."""
+    return {
+        "customer": f"c{index * 7_919 % 100_003}",
+        "tier": ("gold", "basic")[index % 2],
+        "total": index * 48_271 % 1_000_003 / 100,
+        "number": index,
+    }
 
 
 def questions(count: int) -> dict[str, RunQuery]:
     """Return what is measured, by name."""
-    deep = run_row(count // 100).run_id
+    deep = run_row(count // 100, bare=True).run_id
     return {
         "newest page": RunQuery(),
         "rare status": RunQuery(status="failed"),
@@ -125,13 +142,45 @@ def questions(count: int) -> dict[str, RunQuery]:
     }
 
 
-async def measure(directory: Path, count: int, rounds: int) -> None:
+def attribute_questions(count: int) -> dict[str, RunQuery]:
+    """Return what is measured of runs with attributes."""
+    deep = run_row(count // 100, bare=True).run_id
+
+    def of(
+        *texts: str, status: str = "", function_id: str = "", cursor: str = ""
+    ) -> RunQuery:
+        filters = parse_filters(texts)
+        return RunQuery(status, function_id, cursor=cursor, attributes=filters)
+
+    return {
+        "rare value": of("customer=c500"),
+        "no such value": of("customer=nobody"),
+        "common value": of("tier=gold"),
+        "common value, deep cursor": of("tier=gold", cursor=deep),
+        "common value + rare status": of("tier=gold", status="failed"),
+        "common value + status": of("tier=gold", status="waiting"),
+        "common value + function": of("tier=gold", function_id="function-4"),
+        "two values": of("tier=gold", "customer=c500"),
+        "narrow range": of("total>=9999"),
+        "range of 1 run in 200": of("total>=9950"),
+        "range of 1 run in 50": of("total>=9800"),
+        "half of all in a range": of("total<5000"),
+        "range + common value": of("total>=9900", "tier=gold"),
+        "newest, by a number": of(f"number>={count - 100}"),
+        "oldest half, by a number": of(f"number<{count // 2}"),
+    }
+
+
+async def measure(directory: Path, count: int, rounds: int, *, bare: bool) -> None:
     """Print the percentiles of each question."""
     journal = await open_lmdb(directory)
     assert isinstance(journal, LmdbJournal)
     journal._keeper.wait_idle()  # noqa: SLF001 - no user waits for it
     for name, query in questions(count).items():
         await percentiles(name, partial(journal.find, query), rounds)
+    for name, query in ({} if bare else attribute_questions(count)).items():
+        so_often = rounds if "oldest" not in name else max(rounds // 20, 3)
+        await percentiles(name, partial(journal.find, query), so_often)
     await percentiles("counts", journal.counts, rounds)
     # What it was like: no index is usable.
     journal._keeper._usable = None  # noqa: SLF001 - nothing else does that
@@ -154,7 +203,7 @@ async def percentiles(
     print(f"{name:<34} p50 {cuts[49]:9.3f} ms   p99 {cuts[98]:9.3f} ms", flush=True)
 
 
-def checkpoints(directory: Path, count: int, rounds: int) -> None:
+def checkpoints(directory: Path, count: int, rounds: int, *, bare: bool) -> None:
     """Print what a checkpoint of new runs costs, and what the index adds beside it."""
     store = opening.open_store(directory, readonly=False, map_bytes=MAP_BYTES_MAX)
     index = keeper.open_index(directory, store)
@@ -167,9 +216,8 @@ def checkpoints(directory: Path, count: int, rounds: int) -> None:
         head = rows.chained(head, keys.number(number))
         memtable = Memtable()
         first = count + place * COMMIT_RUNS
-        memtable.take(
-            _commit(number, first, first + COMMIT_RUNS), wal.Frame(number, head, b"")
-        )
+        commit = _commit(number, first, first + COMMIT_RUNS, bare=bare)
+        memtable.take(commit, wal.Frame(number, head, b""))
         begun = perf_counter()
         changes, digest = memtable.changes(digest)
         store.write(changes)
@@ -212,15 +260,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lists")
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--bare", action="store_true", help="runs without attributes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ironflow-lists-") as scratch:
         directory = Path(scratch) / "data"
-        made = _seconds(lambda: fill(directory, options.runs))
+        bare: bool = options.bare
+        made = _seconds(lambda: fill(directory, options.runs, bare=bare))
         built = _seconds(lambda: _rebuild(directory))
         print(f"{options.runs} runs made in {made:.0f} s, index in {built:.0f} s")
         print(", ".join(_sizes(directory)))
-        trio.run(measure, directory, options.runs, options.rounds)
-        checkpoints(directory, options.runs, 20)
+        ask = partial(measure, bare=bare)
+        trio.run(ask, directory, options.runs, options.rounds)
+        checkpoints(directory, options.runs, 20, bare=bare)
 
 
 if __name__ == "__main__":
