@@ -119,6 +119,8 @@ class SegmentState:
         match record:
             case CancelRequested() | DeadlinePassed(id=""):
                 return not self.ended and self.end is None
+            case StepCompleted() if record.id != SEGMENT:
+                return self._is_given(record.id)
             case StepCompleted() | StepFailed() | StepInDoubt():
                 return record.id == SEGMENT and self.is_idle
             case ChildEnded() | DeadlinePassed():
@@ -138,6 +140,10 @@ class SegmentState:
                 self._take_settled(record, entry.payload)
             case _:
                 self._take_of_run(record, entry.payload)
+
+    def _is_given(self, step: str) -> bool:
+        """Say whether a result that a rewind brings is news: a worker tells its own."""
+        return not self.is_over and self.end is None and step not in self.rows
 
     def _is_awaited(self, record: Record) -> bool:
         waiting, kind = self.waiting, _ANSWERS.get(type(record))

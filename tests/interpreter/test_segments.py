@@ -19,6 +19,7 @@ from ironflow.records import (
     Draft,
     Entry,
     ErrorInfo,
+    Rewound,
     RunEnded,
     RunRetried,
     StepCompleted,
@@ -233,7 +234,43 @@ def test_a_failed_run_can_be_retried_in_place() -> None:
     assert world.state.status == "completed"
 
 
-def amended(world: SegmentWorld, record: RunRetried) -> list[Entry]:
+def test_a_run_that_is_resumed_from_a_step_has_the_rows_before_it() -> None:
+    """Its attempts count from there, and the worker performs the rest again."""
+    world = begun()
+    world.tell(done("a:0", 1), done("b:0", 2), done("c:0", 3))
+    world.fail(broke("d:0"), final=True)
+
+    world.history = amended(world, Rewound(to=2, afresh=True))
+    move = world.restart()
+
+    assert (move.state, move.perform[0].attempt) == ("working", 1)
+    assert world.rows() == {"a:0": 1}
+    assert world.segment.stored == 1
+    world.tell(done("b:0", 4), then=Finished())
+    assert world.state.status == "completed"
+
+
+def test_a_result_that_is_given_is_a_row() -> None:
+    """Once: what a worker has told before is not news, nor is anything after an end."""
+    world = begun()
+    world.tell(done("a:0", 1))
+    world.fail(broke("b:0"), final=True)
+    given = [
+        Draft(StepCompleted(id="b:0", attempt=1), pack(5)),
+        Draft(StepCompleted(id="a:0", attempt=1), pack(6)),
+    ]
+
+    world.history = amended(world, Rewound(to=2, afresh=True))
+    world.restart()
+    move = world.absorb(*given)
+
+    assert kinds(move.entries) == ["StepCompleted"]
+    assert world.rows() == {"a:0": 1, "b:0": 5}
+    world.tell(then=Finished())
+    assert kinds(world.absorb(given[0]).entries) == []
+
+
+def amended(world: SegmentWorld, record: RunRetried | Rewound) -> list[Entry]:
     entry, _ = codec.seal(
         Draft(record),
         sequence=len(world.history) + 1,
