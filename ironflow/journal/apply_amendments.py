@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ironflow.errors import IronflowError, LeaseLost, MisusedOperation
 from ironflow.interpreter import rewinds
-from ironflow.interpreter.effective import effective, retryable
+from ironflow.interpreter.effective import correctable, effective, retryable
 from ironflow.journal import apply_runs as runs
 from ironflow.journal.apply_rewinds import changes_of, rewind, taken, wait_names
 from ironflow.journal.base import CLOSED, Hold, RunRow
@@ -25,7 +25,6 @@ from ironflow.records import (
     Record,
     Rewound,
     RunRetried,
-    StepCompleted,
     StepPatched,
 )
 
@@ -63,11 +62,12 @@ def _misused(row: RunRow, reason: str) -> MisusedOperation:
 
 
 def _objection(row: RunRow, history: Sequence[Entry], entry: Entry) -> str | None:
-    kept = [each.record for each in effective(history).entries]
+    folded = effective(history)
+    kept = [each.record for each in folded.entries]
     record = entry.record
     match record:
         case RunRetried():
-            return _to_retry(row, kept)
+            return _to_retry(row, kept, is_corrected=folded.is_corrected)
         case StepPatched():
             return _to_change(kept, record.id)
         case Rewound():
@@ -76,10 +76,10 @@ def _objection(row: RunRow, history: Sequence[Entry], entry: Entry) -> str | Non
             return "cannot be amended and carried on in one append"
 
 
-def _to_retry(row: RunRow, kept: Sequence[Record]) -> str | None:
+def _to_retry(row: RunRow, kept: Sequence[Record], *, is_corrected: bool) -> str | None:
     if row.status != FAILED:
         return f"is {row.status}, not failed; only a failed run is retried"
-    if not retryable(kept):
+    if not retryable(kept, is_corrected=is_corrected):
         return (
             "cannot go on where it failed, because it was undone, cancelled or out of"
             " time, left something open, or failed by no step; start a new run"
@@ -88,10 +88,12 @@ def _to_retry(row: RunRow, kept: Sequence[Record]) -> str | None:
 
 
 def _to_change(kept: Iterable[Record], step: str) -> str | None:
-    for record in kept:
-        if isinstance(record, StepCompleted) and record.id == step:
-            return None
-    return f"has no result of step {step!r} that could be replaced"
+    if correctable(kept, step):
+        return None
+    return (
+        f"has no result of step {step!r} that could be replaced, and that step is not the"
+        " last that failed; resume it from there with its output"
+    )
 
 
 def _to_rewind(kept: Sequence[Record], record: Rewound, payload: Payload) -> str | None:

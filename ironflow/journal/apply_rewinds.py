@@ -168,7 +168,8 @@ class _Cut:
                 due = record.timeout_at
                 runs.put_timer(view, TimerRow(row.run_id, record.id, "invoke", due))
             return
-        end = None if child is None else _end_of(view, child)
+        is_known = child is not None and not child.redacted_at
+        end = _end_of(view, child) if child is not None and is_known else None
         status, payload = end or (FAILED, runs.encode(_gone(record)))
         ended = ChildEnded(id=record.id, child_run=record.child_run, status=status)
         view.put_inbox(row.run_id, Draft(ended, payload))
@@ -206,8 +207,8 @@ def _gone(record: ChildStarted) -> ErrorInfo:
     return ErrorInfo(
         type="ironflow.errors.InvokeError",
         message=(
-            f"run {record.child_run} is not in this journal any more, so nobody knows"
-            " how it ended; resume this run from the invoke"
+            f"run {record.child_run} is not in this journal any more, or was redacted:"
+            " nobody knows how it ended; resume this run from the invoke"
         ),
         code="RUN_NOT_FOUND",
         retryable=False,

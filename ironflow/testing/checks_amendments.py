@@ -132,6 +132,12 @@ async def check_a_result_is_patched(open_journal: OpenJournal) -> None:
             expect(len(await scene.claim("job")), int(status == "open"), what="ready")
         run = await paused(scene, completed("b:0", 1))
         await is_refused(scene, run, patch, what="a patch of no result")
+        await amend(scene, run, Draft(StepPatched(id="b:0"), encoded(1)))
+        broken = await paused(scene, failed("a:0", attempt=1))
+        answer = await amend(scene, broken, patch)
+        require(not hasattr(answer, "error"), what="a result for a step that failed")
+        gone_on = await paused(scene, failed("a:0", attempt=1), completed("c:0", 1))
+        await is_refused(scene, gone_on, patch, what="a result after the failure")
         both = [Draft(StepPatched(id="b:0"), encoded(2)), completed("c:0", 1)]
         await is_refused(scene, run, *both, what="a patch and a result in one")
 

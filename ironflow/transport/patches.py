@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from ironflow.records import (
     NO_PAYLOAD,
@@ -11,6 +14,8 @@ from ironflow.records import (
     StepCompleted,
     StepPatched,
 )
+
+_steps_of: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +46,20 @@ def patches_of(entries: Iterable[Entry]) -> dict[str, Patch]:
                 returned[record.id] = entry.payload
                 found.pop(record.id, None)
             case StepPatched():
-                found[record.id] = Patch(
-                    record.recorded_at,
-                    record.actor,
-                    record.reason,
-                    returned.get(record.id, NO_PAYLOAD),
-                    record.sequence,
-                )
+                found[record.id] = _patch(record, returned.get(record.id, NO_PAYLOAD))
             case Rewound():
                 found = {
                     id_: each
                     for id_, each in found.items()
                     if each.sequence <= record.to
                 }
+                for step in _steps_of(entry.payload) if entry.payload else ():
+                    found[step] = _patch(record, returned.get(step, NO_PAYLOAD))
             case _:
                 pass
     return found
+
+
+def _patch(record: StepPatched | Rewound, original: Payload) -> Patch:
+    at, sequence = record.recorded_at, record.sequence
+    return Patch(at, record.actor, record.reason, original, sequence)

@@ -114,6 +114,75 @@ async def test_a_result_is_corrected_before_the_run_goes_on(
     assert run.unwrap() == [5, 5]
 
 
+async def test_a_step_that_failed_is_corrected_and_the_run_goes_on(
+    bench: Bench, failing: list[str]
+) -> None:
+    """Its result is given, and it is not called again; the failure stays on record."""
+    failing.append("charge")
+    async with bench.engine(shop(failing)) as engine:
+        [failed] = await engine.emit_sync("order.placed")
+        shown = await engine.patch_step(failed.id, "charge:0", 9, reason="by hand")
+        await engine.retry(failed.id)
+        run = await engine.result(failed.id)
+
+    assert (shown.status, run.unwrap(), run.attempt) == ("failed", [7, 9], 2)
+    assert bench.kinds(run.id)[2:] == [
+        "StepFailed",
+        "RunEnded",
+        "StepPatched",
+        "RunRetried",
+        "RunEnded",
+    ]
+
+
+async def test_a_run_that_failed_by_a_result_goes_on_with_another(bench: Bench) -> None:
+    """Its code has refused the first; without a correction it is not tried again."""
+
+    async def price() -> int:
+        return 0
+
+    @ironflow.function(id="order", triggers=["order.placed"])
+    async def order(ctx: Context) -> int:
+        amount = await ctx.step.run("price", price)
+        if not amount:
+            raise ironflow.NonRetryableError("it costs nothing")
+        return amount
+
+    async with bench.engine(order) as engine:
+        [failed] = await engine.emit_sync("order.placed")
+        with pytest.raises(MisusedOperation, match="failed by no step"):
+            await engine.retry(failed.id)
+        await engine.patch_step(failed.id, "price:0", 5)
+        await engine.retry(failed.id)
+        run = await engine.result(failed.id)
+
+    assert run.unwrap() == 5
+
+
+async def test_a_step_whose_failure_was_caught_gets_no_result(bench: Bench) -> None:
+    """The code has gone on without: only a rewind can give it one."""
+
+    async def away() -> int:
+        raise ironflow.NonRetryableError("the bank is away")
+
+    @ironflow.function(id="order", triggers=["order.placed"])
+    async def order(ctx: Context) -> int:
+        try:
+            return await ctx.step.run("charge", away)
+        except ironflow.StepError:
+            await ctx.step.run("mail", away)
+        return 0
+
+    async with bench.engine(order) as engine:
+        [failed] = await engine.emit_sync("order.placed")
+        with pytest.raises(MisusedOperation, match="resume it from there"):
+            await engine.patch_step(failed.id, "charge:0", 5)
+        await engine.resume(failed.id, from_step="charge", output=5)
+        run = await engine.result(failed.id)
+
+    assert run.unwrap() == 5
+
+
 async def test_a_run_that_has_ended_is_deleted(bench: Bench) -> None:
     @ironflow.function(id="parent", triggers=["go"])
     async def parent(ctx: Context) -> None:

@@ -26,6 +26,7 @@ TRIGGERS = {
     "everything": "all.asked",
     "flaky": "flaky.asked",
     "undone": "undone.asked",
+    "fragile": "fragile.asked",
     "bad-child": "child.asked",
     "slow": "slow.asked",
 }
@@ -113,6 +114,12 @@ class Stage:
     def get(self, path: str) -> Any:
         """Return the document at a path."""
         return self._client().get(path).json()
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Send a document; return the one that it gives."""
+        found = self._client().post(path, json=body)
+        assert found.status_code == 200, found.text
+        return found.json()
 
     def effects(self) -> list[str]:
         """Return what the steps of the programs have done."""

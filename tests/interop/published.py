@@ -102,6 +102,21 @@ async def undone(ctx: Any) -> None:
     await ctx.step.run("ship", fail)
 
 
+@published.function(id="fragile", triggers=[{"event": "fragile.asked"}])
+async def fragile(ctx: Any) -> str:
+    """Its mail works when it was charged twice."""
+
+    def mail() -> str:
+        if times("charge") < 2:
+            raise published.NonRetryableError("no mail")
+        return did("mail")
+
+    price = await ctx.step.run("price", lambda: did("price"))
+    charged = await ctx.step.run("charge", lambda: did("charge"))
+    mailed = await ctx.step.run("mail", mail)
+    return f"{price} {charged} {mailed}"
+
+
 @published.function(id="bad-child", triggers=[{"event": "child.asked"}])
 async def bad_child(ctx: Any) -> str:
     try:
@@ -124,7 +139,7 @@ async def slow(ctx: Any) -> str:
     return found
 
 
-FUNCTIONS = [everything, double, flaky, undone, bad_child, slow]
+FUNCTIONS = [everything, double, flaky, undone, fragile, bad_child, slow]
 
 if "SIGNING_KEY" in os.environ:
     app = import_module("ironflow.serve").serve(

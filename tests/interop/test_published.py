@@ -89,6 +89,27 @@ def test_a_run_that_cannot_go_on_is_compensated_and_fails(hosted: Stage) -> None
     assert "compensate:charge:0" in [each["id"] for each in steps]
 
 
+def test_a_run_is_resumed_from_a_step(hosted: Stage) -> None:
+    """What was before it is not executed again; a given result is not either."""
+    stage = hosted.cleared()
+    failed = stage.result(stage.emit("fragile.asked"))
+    run_id = failed["id"]
+
+    stage.post("/api/v1/runs/resume", {"run_id": run_id, "from_step": "charge"})
+    again = stage.result(run_id)
+    first = stage.effects()
+    other = stage.cleared().result(stage.emit("fragile.asked"))["id"]
+    by_hand = {"run_id": other, "from_step": "mail", "output": "by hand"}
+    stage.post("/api/v1/runs/resume", by_hand)
+    given = stage.result(other)
+
+    assert failed["status"] == "failed", stage.told()
+    assert again["output"] == "price charge mail", stage.told()
+    assert first == ["price", "charge", "charge", "mail"]
+    assert given["output"] == "price charge by hand", stage.told()
+    assert stage.effects() == ["price", "charge"]
+
+
 def test_the_failure_of_a_child_is_raised_in_its_parent(hosted: Stage) -> None:
     stage = hosted.cleared()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from ironflow.interpreter.effective import effective, retryable
+from ironflow.interpreter.effective import correctable, effective, retryable
 from ironflow.records import (
     NO_PAYLOAD,
     CancelRequested,
@@ -175,3 +175,50 @@ def test_amendments_fold_one_after_another() -> None:
     result = effective(sealed([rewind], after=entries))
 
     assert [bytes(each.payload) for each in result.reusable.values()] == [b"\x03"]
+
+
+@pytest.mark.parametrize("end", [GIVEN_UP, StepInDoubt(id="b:0", attempt=2)])
+def test_a_step_that_failed_is_given_a_result(end: Record) -> None:
+    """In place of its last attempt; a retry goes on behind it."""
+    patched = StepPatched(id="b:0")
+
+    failed = effective(history(START, DONE, AGAIN, end, FAILED, patched))
+    retried = effective(history(START, DONE, AGAIN, end, FAILED, patched, RETRIED))
+
+    assert [entry.record.sequence for entry in failed.entries] == [1, 2, 3, 4, 5]
+    assert [entry.record.sequence for entry in retried.entries] == [1, 2, 3, 4, 7]
+    assert results(retried.entries) == {"a:0": 2, "b:0": 6}
+    assert (failed.is_corrected, retried.is_corrected) == (True, False)
+    last = retried.entries[3].record
+    assert isinstance(last, StepCompleted)
+    assert last.attempt == 2
+
+
+def test_a_run_that_failed_by_its_code_goes_on_once_a_result_is_corrected() -> None:
+    """Only its end is dropped; without a correction since then, nothing is."""
+    corrected = history(START, DONE, FAILED, StepPatched(id="a:0"), RETRIED)
+
+    assert [each.record.sequence for each in effective(corrected).entries] == [1, 2, 5]
+    assert folded(START, DONE, StepPatched(id="a:0"), FAILED, RETRIED) == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("records", "step", "yes"),
+    [
+        ((START, DONE, AGAIN), "a:0", True),
+        ((START, DONE, AGAIN), "b:0", True),
+        ((START, GIVEN_UP, FAILED), "b:0", True),
+        ((START, GIVEN_UP, DONE), "b:0", False),
+        ((START, GIVEN_UP, StepFailed(id="c:0", final=True)), "b:0", False),
+        ((START, AGAIN, StepFailed(id="segment", final=True), FAILED), "b:0", True),
+        ((START, SleepStarted(id="nap:0", until=5)), "nap:0", False),
+        ((START, DONE), "c:0", False),
+    ],
+)
+def test_which_results_may_be_corrected(
+    records: tuple[Record, ...], step: str, *, yes: bool
+) -> None:
+    """Those that there are, and that of a step after whose failure nothing happened."""
+    kept = [entry.record for entry in history(*records)]
+
+    assert correctable(kept, step) == yes

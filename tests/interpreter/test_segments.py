@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from ironflow import codec, limits
+from ironflow import limits
 from ironflow.errors import CodeError
 from ironflow.interpreter import failures
 from ironflow.interpreter.segments_news import (
@@ -17,11 +17,8 @@ from ironflow.records import (
     CancelRequested,
     DeadlinePassed,
     Draft,
-    Entry,
     ErrorInfo,
-    Rewound,
     RunEnded,
-    RunRetried,
     StepCompleted,
     StepFailed,
     StepInDoubt,
@@ -218,77 +215,6 @@ def test_a_run_whose_attempts_are_used_up_asks_for_one_more_when_it_is_resumed()
 
     assert (move.state, move.perform[0].attempt) == ("working", 2)
     assert world.state.operations[0].state == "held"
-
-
-def test_a_failed_run_can_be_retried_in_place() -> None:
-    world = begun()
-    world.tell(done("a:0", 1))
-    world.fail(broke("b:0"), final=True)
-
-    world.history = amended(world, RunRetried(attempt=2))
-    move = world.restart()
-
-    assert (move.state, move.perform[0].attempt) == ("working", 1)
-    assert world.rows() == {"a:0": 1}
-    world.tell(done("b:0", 2), then=Finished())
-    assert world.state.status == "completed"
-
-
-def test_a_run_that_is_resumed_from_a_step_has_the_rows_before_it() -> None:
-    """Its attempts count from there, and the worker performs the rest again."""
-    world = begun()
-    world.tell(done("a:0", 1), done("b:0", 2), done("c:0", 3))
-    world.fail(broke("d:0"), final=True)
-
-    world.history = amended(world, Rewound(to=2, afresh=True))
-    move = world.restart()
-
-    assert (move.state, move.perform[0].attempt) == ("working", 1)
-    assert world.rows() == {"a:0": 1}
-    assert world.segment.stored == 1
-    world.tell(done("b:0", 4), then=Finished())
-    assert world.state.status == "completed"
-
-
-def test_a_result_that_is_given_is_a_row() -> None:
-    """Once: what a worker has told before is not news, nor is anything after an end."""
-    world = begun()
-    world.tell(done("a:0", 1))
-    world.fail(broke("b:0"), final=True)
-    given = [
-        Draft(StepCompleted(id="b:0", attempt=1), pack(5)),
-        Draft(StepCompleted(id="a:0", attempt=1), pack(6)),
-    ]
-
-    world.history = amended(world, Rewound(to=2, afresh=True))
-    world.restart()
-    move = world.absorb(*given)
-
-    assert kinds(move.entries) == ["StepCompleted"]
-    assert world.rows() == {"a:0": 1, "b:0": 5}
-    world.tell(then=Finished())
-    assert kinds(world.absorb(given[0]).entries) == []
-
-
-def amended(world: SegmentWorld, record: RunRetried | Rewound) -> list[Entry]:
-    entry, _ = codec.seal(
-        Draft(record),
-        sequence=len(world.history) + 1,
-        recorded_at=world.now,
-        previous=world.history[-1].digest,
-    )
-    return [*world.history, entry]
-
-
-def test_an_amended_history_has_to_come_whole() -> None:
-    world = begun()
-    world.fail(final=True)
-    entries = amended(world, RunRetried(attempt=2))
-
-    player = world.loaded()
-
-    assert not player.load(entries[-1:])
-    assert not player.load(entries, more=True)
 
 
 def test_a_history_may_come_in_pages() -> None:
