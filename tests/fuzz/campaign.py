@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
         f"-max_len={INPUT_BYTES_MAX}",
         f"-timeout={HANG_SECONDS}",
         f"-artifact_prefix={findings}/{name}-",
-        f"-dict={tokens}",
+        *([f"-dict={tokens}"] if target.tokens else []),
         "-rss_limit_mb=2048",
     ]
     atheris.Setup([sys.argv[0], *options, str(learned), *kept], target.run)

@@ -72,16 +72,17 @@ def protobuf(data: bytes) -> None:
         message = protobuf_decode.decode(kind, raw)
     except ConnectError:
         return
+    written = protobuf_encode.encode(message)
+    assert _encoded(kind, written) == written
     foreign = foreign_class(kind.__name__)
     try:
         theirs = foreign.FromString(raw)
     except DecodeError as error:
-        raise AssertionError(
-            f"google refuses {raw!r}, and we read {message}"
-        ) from error
-    written = protobuf_encode.encode(message)
-    assert _encoded(kind, theirs.SerializeToString()) == written
-    assert _encoded(kind, written) == written
+        # Of a oneof, and so of every value, we read the last member only.
+        assert kind not in _PLAIN, (error, raw, message)
+        theirs = foreign.FromString(written)
+    again = protobuf_decode.decode(kind, theirs.SerializeToString())
+    assert again == message or "nan" in repr(message)  # maps may be in another order
     _in_json(message, written)
 
 
