@@ -77,9 +77,10 @@ def protobuf(data: bytes) -> None:
     foreign = foreign_class(kind.__name__)
     try:
         theirs = foreign.FromString(raw)
-    except DecodeError as error:
+    except DecodeError:
         # Of a oneof, and so of every value, we read the last member only.
-        assert kind not in _PLAIN, (error, raw, message)
+        if kind in _PLAIN:
+            raise
         theirs = foreign.FromString(written)
     again = protobuf_decode.decode(kind, theirs.SerializeToString())
     assert again == message or "nan" in repr(message)  # maps may be in another order
@@ -91,10 +92,10 @@ def _encoded(kind: type[Message], raw: bytes) -> bytes:
 
 
 def _in_json(message: Message, written: bytes) -> None:
-    """What JSON has no text for is null there, and so is not the same."""
+    """What JSON has no text for is null there, and so is not the same; nor is a NaN."""
     text = protojson.encode(message)
     again = protojson.decode(type(message), text)
-    if b"null" not in text:
+    if b"null" not in text and b"NaN" not in text:
         assert protobuf_encode.encode(again) == written, (message, again)
 
 
