@@ -9,11 +9,14 @@ from importlib import import_module
 # Where each public name is defined.
 _HOMES = {
     "JOURNAL_CHECKS": "ironflow.testing.checks",
+    "HOST_CHECKS": "ironflow.testing.host_checks",
+    "OUTCOME_CHECKS": "ironflow.testing.host_checks",
     "Harness": "ironflow.testing.harness",
     "HarnessRun": "ironflow.testing.harness_runs",
     "RunNotEnded": "ironflow.testing.harness_runs",
     "Step": "ironflow.testing.harness_runs",
     "VirtualClock": "ironflow.testing.virtual_clock",
+    "check_host": "ironflow.testing.host_checks",
     "check_journal": "ironflow.testing.checks",
     "open_harness": "ironflow.testing.harness",
 }

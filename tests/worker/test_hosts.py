@@ -1,100 +1,75 @@
-"""The same functions, wherever they live: embedded, pulled and pushed write one history."""
+"""The same functions, wherever they live: embedded, pulled, pushed, by the published rules."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 import trio
 
 import ironflow
-from ironflow import App, Context, Engine, Retry
-from ironflow.authoring.definition import Function
+from ironflow import App, Context, Engine
 from ironflow.engine.open import run_engine
 from ironflow.journal.memory import MemoryJournal
+from ironflow.testing.host_checks import HOST_CHECKS, OUTCOME_CHECKS, check_host
+from ironflow.testing.host_scene import HostCheck, OpenHost
+from ironflow.testing.virtual_clock import VirtualClock
 from ironflow.transport.circuits import Circuits
+from ironflow.transport.pull import PullHost
 from ironflow.transport.push import PushHost
 from ironflow.wire.posts import SIGNATURE
 from ironflow.worker.endpoint import open_endpoint
-from tests.engine.bench import HandClock, settle
-from tests.worker.pulled_bench import PulledBench
+from ironflow.worker.remote_journal import Identity, RemoteJournal
+from ironflow.worker.server_clock import ServerClock
+from tests.worker.links import pair
+from tests.worker.published_rules import published
 
-Host = Callable[[PulledBench], AbstractAsyncContextManager[Engine]]
+ROOT = Path(__file__).parents[2]
 KEY = "secret"
 URL = "http://endpoint.test"
 
 
-class Flaky:
-    """A step that fails once; the world of one host."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    async def step(self) -> str:
-        self.calls += 1
-        if self.calls == 1:
-            raise ValueError("not yet")
-        return "at last"
-
-
-def functions() -> list[Function[Any, Any]]:
-    flaky = Flaky()
-
-    async def double(number: int) -> int:
-        return 2 * number
-
-    async def undo(outcome: ironflow.StepOutcome[int]) -> None:
-        assert outcome.value == 2
-
-    async def breaks() -> None:
-        raise ValueError("broken")
-
-    @ironflow.function(id="child")
-    async def child(ctx: Context[Any]) -> int:
-        return await ctx.step.run("double", double, ctx.event.data)
-
-    @ironflow.function(id="flow", triggers=["go"], retry=Retry(max_attempts=3))
-    async def flow(ctx: Context[Any]) -> Any:
-        one = await ctx.step.run("flaky", flaky.step)
-        both = await ctx.step.parallel(
-            "both", [lambda s: s.run("a", double, 1), lambda s: s.run("b", double, 2)]
-        )
-        await ctx.step.sleep("nap", "1h")
-        paid = await ctx.step.wait_for_event("paid", "paid", timeout="1d")
-        kid = await ctx.step.invoke("child", paid.data)
-        await ctx.step.publish("done", {"kid": kid})
-        return [one, both, kid]
-
-    @ironflow.function(id="fails", triggers=["fail"], retry=Retry(max_attempts=1))
-    async def fails(ctx: Context[Any]) -> None:
-        await ctx.step.run("made", double, 1, undo=undo)
-        await ctx.step.run("breaks", breaks)
-
-    return [flow, child, fails]
-
-
 @asynccontextmanager
-async def embedded(bench: PulledBench) -> AsyncGenerator[Engine]:
-    app = App(functions=functions())
-    async with run_engine(app, bench.journal, clock=bench.clock) as engine:
+async def embedded(
+    app: App, journal: MemoryJournal, clock: VirtualClock
+) -> AsyncGenerator[Engine]:
+    async with run_engine(app, journal, clock=clock) as engine:
         yield engine
 
 
 @asynccontextmanager
-async def pulled(bench: PulledBench) -> AsyncGenerator[Engine]:
-    async with bench.engine(*functions()) as engine:
-        yield engine
-
-
-@asynccontextmanager
-async def pushed(bench: PulledBench) -> AsyncGenerator[Engine]:
+async def pulled(
+    app: App, journal: MemoryJournal, clock: VirtualClock
+) -> AsyncGenerator[Engine]:
+    """A server, and a worker that is connected to it."""
+    host = PullHost(journal, clock.now)
+    here = ServerClock(clock)
+    remote = RemoteJournal(Identity("worker", "process", "test"), here)
     async with (
-        run_engine(App(functions=[]), bench.journal, clock=bench.clock) as engine,
-        open_endpoint(
-            App(functions=functions()), signing_key=KEY, clock=bench.clock, shutdown=0
-        ) as endpoint,
+        run_engine(App(functions=[]), journal, clock=clock) as engine,
+        trio.open_nursery() as nursery,
+    ):
+        await nursery.start(host.run)
+        async with run_engine(app, remote, clock=here):
+            ours, theirs = pair()
+            nursery.start_soon(host.serve, ours)
+            nursery.start_soon(remote.serve, theirs)
+            await remote.connected.wait()
+            yield engine
+        await remote.close()
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def pushed(
+    app: App, journal: MemoryJournal, clock: VirtualClock
+) -> AsyncGenerator[Engine]:
+    """A server that calls an endpoint."""
+    async with (
+        run_engine(App(functions=[]), journal, clock=clock) as engine,
+        open_endpoint(app, signing_key=KEY, clock=clock, shutdown=0) as endpoint,
         trio.open_nursery() as nursery,
     ):
 
@@ -107,11 +82,7 @@ async def pushed(bench: PulledBench) -> AsyncGenerator[Engine]:
             return httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
         host = PushHost(
-            bench.journal,
-            bench.clock.now,
-            signing_key=KEY,
-            client=client,
-            circuits=Circuits(),
+            journal, clock.now, signing_key=KEY, client=client, circuits=Circuits()
         )
         await nursery.start(host.run)
         await host.register(URL)
@@ -119,64 +90,62 @@ async def pushed(bench: PulledBench) -> AsyncGenerator[Engine]:
         nursery.cancel_scope.cancel()
 
 
-async def completes(engine: Engine, clock: HandClock) -> None:
-    await engine.emit("go")
-    for _ in range(3):
-        await settle()
-        await clock.advance(3600)
-    await engine.emit("paid", 21)
-    await settle()
-
-
-async def fails(engine: Engine, clock: HandClock) -> None:
-    await engine.emit("fail")
-    await settle()
-    await clock.advance(1)
-
-
-async def is_cancelled(engine: Engine, clock: HandClock) -> None:
-    [run_id] = (await engine.emit("go")).run_ids
-    await settle()
-    await clock.advance(10)
-    await engine.cancel(run_id, reason="enough")
-    await settle()
-
-
-def histories(journal: MemoryJournal) -> list[list[Any]]:
-    """Return what every run has recorded: kinds, ids and values, without times."""
-    return [
-        [
-            (
-                type(entry.record).__name__,
-                entry.record.id,
-                entry.record.attempt,
-                _value(bytes(entry.payload)),
-            )
-            for entry in journal.history_now(run_id)
-        ]
-        for run_id in journal._durable.runs
-    ]
-
-
-def _value(payload: bytes) -> Any:
-    value = msgspec.msgpack.decode(payload) if payload else None
-    if isinstance(value, dict) and ("traceback" in value or "timestamp" in value):
-        return {key: value.get(key) for key in ("name", "data", "type", "message")}
-    return value
-
-
-@pytest.mark.parametrize("story", [completes, fails, is_cancelled])
+@pytest.mark.parametrize("check", HOST_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("host", [pulled, pushed])
 async def test_a_function_writes_the_same_wherever_it_lives(
-    host: Host, story: Callable[[Engine, HandClock], Coroutine[Any, Any, None]]
+    host: OpenHost, check: HostCheck
 ) -> None:
-    found: list[list[list[Any]]] = []
-    for each in (embedded, host):
-        bench = PulledBench()
-        with trio.fail_after(10):
-            async with each(bench) as engine:
-                await story(engine, bench.clock)
-        found.append(histories(bench.journal.store))
+    await check(host, "histories")
 
-    assert found[0] == found[1]
-    assert all(history[-1][0] == "RunEnded" for history in found[0])
+
+@pytest.mark.parametrize("check", OUTCOME_CHECKS, ids=lambda check: check.__name__)
+async def test_a_function_comes_to_the_same_by_the_published_rules(
+    check: HostCheck,
+) -> None:
+    await check(published, "outcomes")
+
+
+async def test_an_engine_is_a_host() -> None:
+    await check_host(embedded)
+    await check_host(embedded, compared="outcomes")
+
+
+def test_each_check_is_described() -> None:
+    page = (ROOT / "docs/reference/checks.md").read_text(encoding="utf-8")
+
+    assert not [each for each in HOST_CHECKS if f"`{each.__name__}`" not in page]
+
+
+# --- the checks find what is wrong --------------------------------------------------------
+
+
+@asynccontextmanager
+async def forgetful(
+    app: App, journal: MemoryJournal, clock: VirtualClock
+) -> AsyncGenerator[Engine]:
+    """A host that has its own functions in place of those it is given."""
+    functions = [_other(each.id, each.triggers) for each in app.functions]
+    async with embedded(App(functions=functions), journal, clock) as engine:
+        yield engine
+
+
+def _other(function_id: str, triggers: Any) -> Any:
+    @ironflow.function(id=function_id, triggers=[*triggers])
+    async def other(ctx: Context[Any]) -> str:
+        return "something else"
+
+    return other
+
+
+@pytest.mark.parametrize("compared", ["histories", "outcomes"])
+async def test_a_host_that_does_something_else_is_found(compared: Any) -> None:
+    with pytest.raises((AssertionError, ExceptionGroup)) as found:
+        await check_host(forgetful, compared=compared)
+
+    assert "steps are executed in order" in "".join(_messages(found.value))
+
+
+def _messages(error: BaseException) -> list[str]:
+    if isinstance(error, BaseExceptionGroup):
+        return [text for each in error.exceptions for text in _messages(each)]
+    return [str(error)]
