@@ -46,6 +46,10 @@ COMMANDS: Final = {
     ),
     "runs": LazyCommand("ironflow.commands.runs:runs", "List, show and change runs."),
     "events": LazyCommand("ironflow.commands.events:events", "List events."),
+    "redact": LazyCommand(
+        "ironflow.commands.redact:redact",
+        "Take payloads away for ever: of a run, a step or an event.",
+    ),
     "replay": LazyCommand(
         "ironflow.commands.replay:replay",
         "Run today's code over recorded histories, without any effect.",

@@ -115,6 +115,18 @@ class Step(Answer, frozen=True, kw_only=True):
     attempts: Sequence[StepAttempt] = ()
 
 
+class Redacted(Answer, frozen=True, kw_only=True):
+    """How many payloads went, and of which runs any went.
+
+    `event_ids` are events in the log that still have data which these runs got or gave:
+    redact them, too, if that shall go.
+    """
+
+    payloads: int
+    run_ids: Sequence[str] = ()
+    event_ids: Sequence[str] = ()
+
+
 class StepsAnswer(Answer, frozen=True, kw_only=True):
     """What a run has done and waits for."""
 

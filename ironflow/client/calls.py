@@ -262,6 +262,24 @@ def patch_step(
     return _post("/steps/patch", body, answers.Nothing)
 
 
+def redact_run(run_id: str, *, reason: str = "") -> Call[answers.Redacted]:
+    """Take away all payloads of a run; doing it again changes nothing."""
+    path = f"{_run(run_id)}/redact"
+    return _post(path, {"reason": reason}, answers.Redacted, is_safe=True)
+
+
+def redact_step(run_id: str, step: str, *, reason: str = "") -> Call[answers.Redacted]:
+    """Take away what a step gave; doing it again changes nothing."""
+    body = {"run_id": ids.check_run_id(run_id), "step_id": step, "reason": reason}
+    return _post("/steps/redact", body, answers.Redacted, is_safe=True)
+
+
+def redact_event(event_id: str, *, reason: str = "") -> Call[answers.Redacted]:
+    """Take away the data of an event; doing it again changes nothing."""
+    path = f"/events/{ids.check_event_id(event_id)}/redact"
+    return _post(path, {"reason": reason}, answers.Redacted, is_safe=True)
+
+
 # --- functions, workers, the server -------------------------------------------------------
 
 

@@ -98,11 +98,19 @@ def _document(found: Backup) -> dict[str, object]:
 def compact(*, directory: Place, as_json: bool) -> None:
     """Make a data directory as small as what is in it.
 
-    Nobody may have it open. It needs room for a copy.
+    Nobody may have it open. It needs room for a copy. Payloads that were redacted are in
+    none of its files afterwards.
     """
     source = data_directory(directory, "compact")
     found = compacted(source)
     if as_json:
-        output.write_json({"bytes_before": found.before, "bytes_after": found.after})
+        sizes = {"bytes_before": found.before, "bytes_after": found.after}
+        output.write_json({**sizes, "left": list(found.left)})
         return
     click.echo(f"{source}: {found.before} bytes before, {found.after} after")
+    for name in found.left:
+        click.echo(
+            f"{source / name} may still have what was redacted: 'ironflow doctor' says what"
+            " is wrong with a segment; a file of an older layout is yours to delete",
+            err=True,
+        )

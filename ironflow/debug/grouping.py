@@ -39,7 +39,8 @@ class Tally:
 
     def add(self, run_id: str, function_id: str, verdict: Verdict) -> None:
         """Count one run."""
-        self.counts[verdict.kind] += 1
+        # Redacted ones are hardly ever there.
+        self.counts[verdict.kind] = self.counts.get(verdict.kind, 0) + 1
         if verdict.kind in GOOD:
             self.noted += bool(verdict.notes)
             return

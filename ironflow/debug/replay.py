@@ -83,11 +83,16 @@ class Replay:
         self._wrong: Entry | None = None  # the record at which the turn broke
         self._next: Entry | None = None  # what the history holds after it
         self._last_command = 0  # the sequence of the last record of one
+        self._redacted: Entry | None = None  # the first
         self._unasked: Entry | None = None  # the end that broken code did not ask for
 
     def take(self, page: Sequence[Entry]) -> None:
         """Take the next records."""
         self._records += len(page)
+        if self._redacted is None:
+            self._redacted = next((each for each in page if each.redaction), None)
+        if self._redacted is not None:
+            return
         if self._whole:
             self._kept.extend(page)
             return
@@ -98,6 +103,9 @@ class Replay:
 
     def verdict(self) -> Verdict | None:
         """Return the verdict now that all was taken; None: go on with `closer`."""
+        if self._redacted is not None:
+            self._machine.close()
+            return verdict.redacted(self._redacted, records=self._records)
         if self._whole:
             history = effective(self._kept).entries
             self._play(history, _kinds_of(history))

@@ -9,9 +9,9 @@ from ironflow.debug.difference import Difference
 from ironflow.errors import NondeterminismError
 from ironflow.interpreter import failures, mismatch
 from ironflow.interpreter.fibers import short_path
-from ironflow.records import FAILED, Draft, Record, RunEnded
+from ironflow.records import FAILED, Draft, Entry, Record, RunEnded
 
-Kind = Literal["same", "extends", "diverges", "stops"]
+Kind = Literal["same", "extends", "diverges", "stops", "redacted"]
 Cause = Literal["", "order", "outcome", "value", "raises"]
 
 GOOD: Final[frozenset[Kind]] = frozenset({"same", "extends"})
@@ -30,6 +30,8 @@ class Verdict:
     is `order` (another operation), `outcome` (the run ends with another value: see
     `differences`), `value` (a recorded value no longer fits its type) or `raises`.
     `stops`: the code raises at the end of the history, where a run would pause.
+    `redacted`: payloads were taken away, first that of record `sequence`, so that code
+    cannot be run over it.
     """
 
     kind: Kind
@@ -43,6 +45,21 @@ class Verdict:
     differences: tuple[Difference, ...] = ()
     asks_next: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+
+
+def redacted(entry: Entry, *, records: int) -> Verdict:
+    """Return the verdict on a history whose first redacted record this is."""
+    assert entry.redaction is not None
+    return Verdict(
+        kind="redacted",
+        records=records,
+        sequence=entry.record.sequence,
+        step=entry.record.id,
+        message=(
+            "payloads were redacted, so no code can be run over this history; what is"
+            " left of it is in 'ironflow runs show'"
+        ),
+    )
 
 
 def broken(

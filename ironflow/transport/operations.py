@@ -29,6 +29,7 @@ from ironflow.transport.circuits import Circuits
 from ironflow.transport.event_pages import EventReads
 from ironflow.transport.function_book import FunctionBook
 from ironflow.transport.keyring import Keyring
+from ironflow.transport.redactions import Redactions
 from ironflow.transport.run_reads import RunDetails, RunReads
 from ironflow.transport.steering import Steering
 from ironflow.transport.workers import Workers
@@ -59,7 +60,8 @@ class Capabilities:
 class Operations:
     """The operations of one engine, in the environment of its journal.
 
-    `events` reads the log of events, `runs` the runs, which `steering` changes;
+    `events` reads the log of events, `runs` the runs, which `steering` changes and
+    `redactions` take payloads from;
     `functions` is the registry, `keys` who may ask. `workers`, `circuits`, `capabilities`,
     `issues` and `functions.registered` are filled by the parts of the server.
     """
@@ -72,6 +74,7 @@ class Operations:
         self.events = EventReads(journal)
         self.runs = RunReads(journal)
         self.steering = Steering(engine, self.runs)
+        self.redactions = Redactions(journal, clock)
         self.functions = FunctionBook(journal, clock)
         self.keys = Keyring(journal, clock)
         self.workers = Workers()

@@ -14,6 +14,7 @@ from ironflow.transport.handlers import (
     functions,
     keys,
     records,
+    redactions,
     runs,
     status,
 )
@@ -29,6 +30,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     *circuits.ENDPOINTS,
     *runs.ENDPOINTS,
     *records.ENDPOINTS,
+    *redactions.ENDPOINTS,
     *batches.ENDPOINTS,
     *event_log.ENDPOINTS,
     *keys.ENDPOINTS,

@@ -51,6 +51,9 @@ _REST: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/api/v1/runs/{id}/retry"): Right.STEER,
     ("POST", "/api/v1/runs/resume"): Right.STEER,
     ("POST", "/api/v1/steps/patch"): Right.STEER,
+    ("POST", "/api/v1/runs/{id}/redact"): Right.REDACT,
+    ("POST", "/api/v1/steps/redact"): Right.REDACT,
+    ("POST", "/api/v1/events/{id}/redact"): Right.REDACT,
     ("GET", "/api/v1/workers"): Right.READ,
     ("GET", "/api/v1/workers/{id}/jobs"): Right.WORK,
     ("GET", "/api/v2/worker"): Right.WORK,
@@ -80,6 +83,9 @@ _METHODS: Final[dict[str, Right]] = {
     "InvokeFunction": Right.EMIT,
     "InvokeFunctionSync": Right.EMIT,
     "Publish": Right.EMIT,
+    "RedactEvent": Right.REDACT,
+    "RedactStep": Right.REDACT,
+    "RedactRun": Right.REDACT,
 }
 
 

@@ -197,6 +197,17 @@ class PatchedDocument(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
+class RedactedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How many payloads went, and of which runs any went.
+
+    `event_ids` are events in the log that still have data which these runs got or gave.
+    """
+
+    payloads: int
+    run_ids: list[str]
+    event_ids: list[str]
+
+
 class RunStepsDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has done and waits for, in the order in which it was asked."""
 

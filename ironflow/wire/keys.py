@@ -38,6 +38,7 @@ class Right(enum.Enum):
     REGISTER = "register functions"
     WORK = "carry out runs"
     KEYS = "manage keys"
+    REDACT = "redact"
 
 
 _ANYBODY: Final = frozenset({Right.NOTHING})

@@ -138,6 +138,8 @@ def test_any_refusal_is_read(
         calls.pause_run(RUN),
         calls.delete_run(RUN),
         calls.patch_step(RUN, "a:0", 1),
+        calls.redact_run(RUN, reason="r"),
+        calls.redact_step(RUN, "a:0"),
         calls.health(),
         calls.ready(),
         calls.capabilities(),

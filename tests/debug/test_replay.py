@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ironflow
-from ironflow import values
+from ironflow import codec, values
 from ironflow.debug.asked import shown
 from ironflow.debug.replay import Replay
 from ironflow.debug.verdict import Verdict
@@ -22,6 +22,7 @@ from ironflow.records import (
     EventReceived,
     Payload,
     Record,
+    Redaction,
     Rewound,
     SleepFired,
     StepPatched,
@@ -65,6 +66,20 @@ def test_the_same_code_asks_for_the_same() -> None:
     verdict = replayed(order, complete())
 
     assert verdict == Verdict(kind="same", records=6)
+
+
+@pytest.mark.parametrize("page", [1, 1000])
+def test_code_is_not_run_over_what_was_redacted(page: int) -> None:
+    """The verdict names the first such record; what comes behind is counted only."""
+    history = complete()
+    for place in (2, 4):
+        fact = Redaction(1, "ann", "a wish")
+        history[place] = codec.redacted(history[place], b"\xc0", fact)
+
+    verdict = replayed(order, history, page=page)
+
+    assert (verdict.kind, verdict.records, verdict.sequence) == ("redacted", 6, 3)
+    assert "payloads were redacted" in verdict.message
 
 
 def test_an_open_run_that_waits_as_recorded_is_the_same() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ironflow import limits
 from ironflow.client import calls
-from ironflow.client.answers import EmittedAnswer, EventName, StoredEvent
+from ironflow.client.answers import EmittedAnswer, EventName, Redacted, StoredEvent
 from ironflow.client.asynchronous.runs import AsyncRuns
 from ironflow.client.patience import patience
 from ironflow.client.pausing import async_now
@@ -184,6 +184,16 @@ class AsyncEvents(AsyncRuns):
             EventNotFound: there is none with this id, or none any more.
         """
         return await self._connection.send(calls.get_event(event_id))
+
+    async def redact_event(self, event_id: str, *, reason: str = "") -> Redacted:
+        """Take away the data of an event and the copies that runs have, for ever.
+
+        Raises:
+            EventNotFound: there is none with this id, or none any more.
+            MisusedOperation: a run that has a copy has not ended.
+        """
+        call = calls.redact_event(event_id, reason=reason)
+        return await self._connection.send(call)
 
     async def event_names(self) -> list[EventName]:
         """Return the names of the newest events, with how many there are of each."""

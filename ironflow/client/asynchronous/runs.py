@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from ironflow import codec, limits
 from ironflow.client import calls
-from ironflow.client.answers import EmittedAnswer, RunAnswer, Step
+from ironflow.client.answers import EmittedAnswer, Redacted, RunAnswer, Step
 from ironflow.client.asynchronous.connection import AsyncConnection
 from ironflow.client.patience import Patience, patience
 from ironflow.client.pausing import async_now
@@ -187,6 +187,30 @@ class AsyncRuns:
             calls.patch_step(run_id, step, output, reason=reason)
         )
         return await self.get_run(run_id)
+
+    async def redact_run(self, run_id: str, *, reason: str = "") -> Redacted:
+        """Take away all payloads of a run that has ended, for ever.
+
+        A marker stands in their place. What the run told its parent and its children goes
+        on both sides; the event that started it stays.
+
+        Raises:
+            RunNotFound: there is none with this id.
+            MisusedOperation: it, or a run that has a copy, has not ended.
+        """
+        return await self._connection.send(calls.redact_run(run_id, reason=reason))
+
+    async def redact_step(
+        self, run_id: str, step: str, *, reason: str = ""
+    ) -> Redacted:
+        """Take away what a step gave, by its id: its results and errors, for ever.
+
+        Raises:
+            RunNotFound: there is none with this id.
+            MisusedOperation: it has no such step, or has not ended.
+        """
+        call = calls.redact_step(run_id, step, reason=reason)
+        return await self._connection.send(call)
 
     # --- inside -------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ironflow import limits
 from ironflow.client import calls
-from ironflow.client.answers import EmittedAnswer, EventName, StoredEvent
+from ironflow.client.answers import EmittedAnswer, EventName, Redacted, StoredEvent
 from ironflow.client.patience import patience
 from ironflow.client.pausing import now
 from ironflow.client.synchronous.runs import Runs
@@ -186,6 +186,16 @@ class Events(Runs):
             EventNotFound: there is none with this id, or none any more.
         """
         return self._connection.send(calls.get_event(event_id))
+
+    def redact_event(self, event_id: str, *, reason: str = "") -> Redacted:
+        """Take away the data of an event and the copies that runs have, for ever.
+
+        Raises:
+            EventNotFound: there is none with this id, or none any more.
+            MisusedOperation: a run that has a copy has not ended.
+        """
+        call = calls.redact_event(event_id, reason=reason)
+        return self._connection.send(call)
 
     def event_names(self) -> list[EventName]:
         """Return the names of the newest events, with how many there are of each."""

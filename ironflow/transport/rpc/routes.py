@@ -11,6 +11,7 @@ from ironflow.transport.rpc.events import EVENTS
 from ironflow.transport.rpc.functions import FUNCTIONS
 from ironflow.transport.rpc.procedures import Procedure, bound
 from ironflow.transport.rpc.pubsub import PUBSUB
+from ironflow.transport.rpc.redaction import REDACTION
 from ironflow.transport.rpc.runs import RUNS
 from ironflow.transport.rpc.status import STATUS, capabilities_document
 from ironflow.transport.rpc.steering import STEERING
@@ -20,7 +21,10 @@ from ironflow.wire.proto.pubsub import PubSubService
 
 PACKAGE: Final = "ironflow.v1."
 SERVED: Final[dict[str, tuple[Service, dict[str, Procedure]]]] = {
-    "IronflowService": (IronflowService, EVENTS | FUNCTIONS | RUNS | STEERING | STATUS),
+    "IronflowService": (
+        IronflowService,
+        EVENTS | FUNCTIONS | RUNS | STEERING | REDACTION | STATUS,
+    ),
     "PubSubService": (PubSubService, PUBSUB),
 }
 # Services of the schema of which nothing is here: each of their methods says so.
