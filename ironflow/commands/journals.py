@@ -126,8 +126,7 @@ def packed(directory: Place, *, before: int) -> Packing:
     """
 
     async def work(journal: Journal) -> Packing:
-        if not isinstance(journal, PackingJournal):
-            raise click.ClickException("a journal in PostgreSQL does not pack yet")
+        assert isinstance(journal, PackingJournal), "every journal with a URL packs"
         return await journal.pack(ended_before=before, go_on=lambda: True, at_once=True)
 
     return own(directory, work)

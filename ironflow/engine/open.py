@@ -60,9 +60,9 @@ async def open_engine(
     get up to `shutdown` (a duration) to end; what they have not recorded by then is
     done again at the next start. `only` chooses which runs are carried on. `retention`
     (a duration) is how long events are kept, and runs after their end whose function says
-    nothing else; None: for ever. With LMDB, `pack_after` (a duration) is how long after
-    the end of a run its history is moved out of the store's file, into a compressed
-    segment; None: never. It is read from there as before. With `tracing`, runs and
+    nothing else; None: for ever. `pack_after` (a duration) is how long after the
+    end of a run its history is packed: with LMDB into a compressed file beside the
+    store, with PostgreSQL into few rows; None: never. It is read from there as before. With `tracing`, runs and
     steps are told to the tracer provider of OpenTelemetry (extra `otel`).
 
     Raises:

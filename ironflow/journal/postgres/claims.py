@@ -18,7 +18,7 @@ from ironflow.journal.postgres.memory import Held, Memory
 from ironflow.journal.postgres.questions import Run
 from ironflow.records import Entry
 
-_RELAXED: Final = Statement("relaxed", "SET LOCAL synchronous_commit = off")
+RELAXED: Final = Statement("relaxed", "SET LOCAL synchronous_commit = off")
 # Whoever ends this node waits until the claim is made, and ends it too.
 _NODE: Final = Statement(
     "claim_node", "SELECT id FROM nodes WHERE id = $1::bigint FOR KEY SHARE"
@@ -113,7 +113,7 @@ def claim_calls(
     names = pg.texts(sorted(functions))
     calls: list[Call] = [
         (BEGIN, ()),
-        (_RELAXED, ()),
+        (RELAXED, ()),
         (LOCK, [pg.int8(~memory.lock)]),
         (_NODE, [node]),
         (_TAKE, [*held, names, pg.int8(limit)]),

@@ -12,6 +12,7 @@ from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Call, Statement
 from ironflow.journal.postgres.changes import Changes, RunTable
 from ironflow.journal.postgres.flush_redactions import redacted
+from ironflow.journal.postgres.queries import PACKED_RECORDS
 from ironflow.journal.postgres.statements import (
     Encoder,
     called,
@@ -63,12 +64,24 @@ _DROP_RECORDS: Final = Statement(
             WHERE environment = $1::integer AND run = g.run OFFSET 0) r
         WHERE g.environment = $1 ORDER BY g.run LIMIT $2::bigint))""",
 )
+_DROP_PACKED: Final = Statement(
+    "drop_packed",
+    f"""DELETE FROM packed WHERE ctid = ANY (ARRAY (
+        SELECT r.ctid FROM gone g
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM packed
+            WHERE environment = $1::integer AND run = g.run OFFSET 0) r
+        WHERE g.environment = $1 ORDER BY g.run
+        LIMIT ($2::bigint - 1) / {PACKED_RECORDS} + 1))""",  # noqa: S608 - a number of ours
+)
 # Runs of which nothing is left are among the first: their records go in that order.
 _ENDED: Final = """(
     SELECT ctid, run FROM gone WHERE environment = $1::integer
     ORDER BY run LIMIT $2::bigint) g
     WHERE (SELECT true FROM records r
-        WHERE r.environment = $1 AND r.run = g.run LIMIT 1) IS NULL"""
+        WHERE r.environment = $1 AND r.run = g.run LIMIT 1) IS NULL
+    AND (SELECT true FROM packed p
+        WHERE p.environment = $1 AND p.run = g.run LIMIT 1) IS NULL"""
 # Payloads that only such runs have and others that nobody can read any more.
 _DROP_BLOBS: Final = Statement(
     "drop_blobs",
@@ -130,7 +143,7 @@ _PUT_RUNS: Final = Statement(
         parent, pause_reason, data)
     ON CONFLICT (environment, run) DO UPDATE SET status = excluded.status,
         attempt = excluded.attempt, ended_at = excluded.ended_at,
-        pause_reason = excluded.pause_reason, data = excluded.data""",
+        pause_reason = excluded.pause_reason, data = excluded.data, packed = false""",
 )
 _PUT_ATTRIBUTES: Final = inserted(
     "run_attributes", run="uuid", name="text", value="bytea"
@@ -247,6 +260,7 @@ def _past(changes: Changes, environment: bytes) -> Iterator[Call]:
     if changes.records_gone:
         so_many = [environment, pg.int8(changes.records_gone)]
         yield _DROP_RECORDS, so_many
+        yield _DROP_PACKED, so_many
         yield _DROP_BLOBS, so_many
         yield _END_GONE, so_many
     if changes.events_gone:

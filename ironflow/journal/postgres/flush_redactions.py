@@ -20,6 +20,22 @@ _REDACT_RECORDS: Final = Statement(
                 AND sequence = a.sequence OFFSET 0) y) found
     WHERE t.ctid = found.ctid""",
 )
+# It comes after the one before: what was packed meanwhile is here.
+_REDACT_PACKED: Final = Statement(
+    "redact_packed",
+    """UPDATE packed t SET data = ARRAY (
+        SELECT coalesce((
+            SELECT a.data
+            FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]) AS a (run, sequence, data)
+            WHERE a.run = t.run AND a.sequence = t.first + u.place - 1 LIMIT 1), u.data)
+        FROM unnest(t.data) WITH ORDINALITY AS u (data, place) ORDER BY u.place)
+    WHERE t.ctid = ANY (ARRAY (
+        SELECT y.ctid FROM unnest($2::uuid[], $3::bigint[]) AS a (run, sequence)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM packed
+            WHERE environment = $1::integer AND run = a.run AND last >= a.sequence
+                AND first <= a.sequence OFFSET 0) y))""",
+)
 _REDACT_EVENTS: Final = Statement(
     "redact_events",
     """UPDATE events t SET data = found.data FROM (
@@ -48,6 +64,7 @@ def redacted(changes: Changes, environment: bytes) -> Iterator[Call]:
     records = [(*place, data) for place, data in changes.redacted_records.items()]
     encoders: Sequence[Encoder] = (pg.uuids, pg.int8s, pg.byteas)
     yield from called(_REDACT_RECORDS, environment, records, encoders)
+    yield from called(_REDACT_PACKED, environment, records, encoders)
     events = [
         (position, rows.encode_event(stored))
         for position, stored in changes.redacted_events.items()

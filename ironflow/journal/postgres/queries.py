@@ -7,15 +7,21 @@ from ironflow.journal.postgres._psycopg import Statement
 # Each row is looked up by itself: `OFFSET 0` keeps a join from becoming one look at
 # everything there is, which is cheap while the tables are small and the plan is made.
 
-# What there is of a run, by its id in the column {run}.
-_OF_RUN: Final = """r.data, coalesce((
+# As so many records counts a packed row where records are deleted.
+PACKED_RECORDS: Final = 100
+# The length of a history, by the run in the column {run}: what is packed comes first.
+LENGTH: Final = """coalesce((
         SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = {run}
-        ORDER BY l.sequence DESC LIMIT 1), 0),
-    CASE WHEN y.node IS NULL THEN 0 ELSE y.epoch END, y.run IS NOT NULL,
+        ORDER BY l.sequence DESC LIMIT 1), (
+        SELECT p.last FROM packed p WHERE p.environment = $1 AND p.run = {run}
+        ORDER BY p.last DESC LIMIT 1), 0)"""
+# What there is of a run, by its id in the column {run}.
+_FLAGS: Final = """CASE WHEN y.node IS NULL THEN 0 ELSE y.epoch END, y.run IS NOT NULL,
     -- As EXISTS these might be planned as one look at all runs there are.
     (SELECT true FROM timers t WHERE t.environment = $1 AND t.run = {run} LIMIT 1),
     (SELECT true FROM waits w WHERE w.environment = $1 AND w.run = {run} LIMIT 1),
     (SELECT true FROM consumed c WHERE c.environment = $1 AND c.run = {run} LIMIT 1)"""
+_OF_RUN: Final = f"r.data, {LENGTH}, {_FLAGS}"
 _WITH_RUN: Final = """CROSS JOIN LATERAL (
         SELECT data FROM runs
         WHERE environment = $1::integer AND run = {run} OFFSET 0) r
@@ -41,8 +47,12 @@ HISTORIES: Final = Statement(
     """SELECT a.run, l.data
     FROM unnest($2::uuid[]) AS a (run)
     CROSS JOIN LATERAL (
+        SELECT p.first + u.place - 1 AS sequence, u.data
+        FROM packed p CROSS JOIN LATERAL unnest(p.data) WITH ORDINALITY AS u (data, place)
+        WHERE p.environment = $1::integer AND p.run = a.run
+        UNION ALL
         SELECT sequence, data FROM records
-        WHERE environment = $1::integer AND run = a.run OFFSET 0) l
+        WHERE environment = $1 AND run = a.run) l
     ORDER BY a.run, l.sequence""",
 )
 
@@ -53,7 +63,10 @@ RECORDS: Final = Statement(
     CROSS JOIN LATERAL (
         SELECT data FROM records
         WHERE environment = $1::integer AND run = a.run AND sequence = a.sequence
-        OFFSET 0) l""",
+        UNION ALL
+        SELECT p.data[(a.sequence - p.first + 1)::integer] FROM packed p
+        WHERE p.environment = $1 AND p.run = a.run AND p.last >= a.sequence
+            AND p.first <= a.sequence) l""",
 )
 
 BLOBS: Final = Statement(
@@ -230,11 +243,17 @@ GOING: Final = Statement(
 
 RECORDS_GONE: Final = Statement(
     "records_gone",
-    """SELECT a.wanted, (SELECT count(*) FROM (
+    f"""SELECT a.wanted, (SELECT count(*) FROM (
         SELECT FROM gone g
         LEFT JOIN records r ON r.environment = g.environment AND r.run = g.run
         WHERE g.environment = $1::integer LIMIT a.wanted) AS found)
-    FROM unnest($2::bigint[]) AS a (wanted)""",
+        + {PACKED_RECORDS} * (SELECT count(*) FROM (
+        SELECT FROM gone g
+        CROSS JOIN LATERAL (
+            SELECT FROM packed
+            WHERE environment = g.environment AND run = g.run OFFSET 0) p
+        WHERE g.environment = $1 LIMIT a.wanted) AS found)
+    FROM unnest($2::bigint[]) AS a (wanted)""",  # noqa: S608 - a number of ours
 )
 
 DOCUMENTS: Final = Statement(

@@ -21,25 +21,30 @@ from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Row, Statement
 from ironflow.journal.postgres.event_reads import EventReads
-from ironflow.journal.postgres.queries import BLOBS, REGISTRY
+from ironflow.journal.postgres.queries import BLOBS, LENGTH, REGISTRY
 from ironflow.policy.attributes import AttributeFilter
 from ironflow.records import Entry
 
 _HISTORY: Final = Statement(
     "history",
-    """SELECT data FROM records
-    WHERE environment = $1::integer AND run = $2::uuid AND sequence > $3::bigint
-        AND sequence <= $3 + $4::bigint AND EXISTS (
-            SELECT FROM runs r WHERE r.environment = $1 AND r.run = $2)
-    ORDER BY sequence""",
+    """SELECT h.data FROM (
+        SELECT p.first + u.place - 1 AS sequence, u.data
+        FROM packed p CROSS JOIN LATERAL unnest(p.data) WITH ORDINALITY AS u (data, place)
+        WHERE p.environment = $1::integer AND p.run = $2::uuid AND p.last > $3::bigint
+            AND p.first <= $3 + $4::bigint
+        UNION ALL
+        SELECT sequence, data FROM records
+        WHERE environment = $1 AND run = $2 AND sequence > $3 AND sequence <= $3 + $4) h
+    WHERE h.sequence > $3 AND h.sequence <= $3 + $4 AND EXISTS (
+        SELECT FROM runs r WHERE r.environment = $1 AND r.run = $2)
+    ORDER BY h.sequence""",
 )
-_SUMMARY_HEAD: Final = """SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL, coalesce((
-    SELECT l.sequence FROM records l WHERE l.environment = $1 AND l.run = r.run
-    ORDER BY l.sequence DESC LIMIT 1), 0)
+_SUMMARY_HEAD: Final = f"""SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL,
+    {LENGTH.format(run="r.run")}
 FROM runs r LEFT JOIN LATERAL (
     SELECT run, node FROM ready WHERE environment = $1 AND run = r.run OFFSET 0) y
     ON true
-"""
+"""  # noqa: S608 - a part of ours
 _OF_ENVIRONMENT: Final = "WHERE r.environment = $1::integer"
 _SUMMARY: Final = _SUMMARY_HEAD + _OF_ENVIRONMENT
 _RUN: Final = Statement("run", _SUMMARY + " AND r.run = $2::uuid")
@@ -65,7 +70,7 @@ _COUNTS: Final = Statement(
     SELECT r.function, CASE WHEN y.run IS NULL THEN 'waiting'
         WHEN y.node IS NULL AND NOT EXISTS (
             SELECT FROM records l WHERE l.environment = $1 AND l.run = r.run
-                AND l.sequence = 2) THEN 'queued'
+                AND l.sequence > 1) THEN 'queued'
         ELSE 'running' END AS status, count(*)
     FROM runs r LEFT JOIN ready y ON y.environment = $1 AND y.run = r.run
     WHERE r.environment = $1 AND r.status = 'open' GROUP BY 1, 2""",
@@ -261,7 +266,7 @@ def _summary(row: Row) -> RunSummary:
 
 _FIRST_ONLY: Final = """ AND y.run IS NOT NULL AND {}(y.node IS NULL AND NOT EXISTS (
     SELECT FROM records l WHERE l.environment = $1 AND l.run = r.run
-        AND l.sequence = 2))"""
+        AND l.sequence > 1))"""
 _READINGS_MAX: Final = 2  # of what a filter compares with: a text, and something else
 _NO_RANGE: Final = (b"", b"")
 # What the words of `RunSummary.status` mean for the rows.

@@ -301,6 +301,38 @@ COMMENT ON TABLE run_attributes IS 'The attributes of runs, as lists find runs b
 COMMENT ON COLUMN run_attributes.value IS 'Bytes in the order of the values of a type.';
 """
 
+# Packed histories.
+_TABLES_8: Final = """
+ALTER TABLE runs ADD COLUMN packed boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN runs.packed IS 'Whether it has ended and its records are in packed.';
+CREATE INDEX runs_to_pack ON runs (environment, ended_at)
+    WHERE ended_at IS NOT NULL AND NOT packed;
+CREATE TABLE packed (
+    environment integer NOT NULL,
+    run uuid NOT NULL,
+    last bigint NOT NULL,
+    first bigint NOT NULL,
+    kinds text[] COLLATE "C" NOT NULL,
+    steps text[] COLLATE "C" NOT NULL,
+    recorded_at timestamptz[] NOT NULL,
+    data bytea[] NOT NULL,
+    PRIMARY KEY (environment, run, last),
+    CHECK (last - first + 1 = cardinality(data))
+);
+COMMENT ON TABLE packed IS 'Histories of runs that ended long ago: some records of one'
+    ' run in a row. The view histories shows them one by one.';
+COMMENT ON COLUMN packed.last IS 'The sequence of the last record in it.';
+CREATE VIEW histories AS
+    SELECT environment, run, sequence, kind, step, recorded_at, data FROM records
+    UNION ALL
+    SELECT p.environment, p.run, p.first + u.place - 1, u.kind, u.step, u.recorded_at,
+        u.data
+    FROM packed p
+    CROSS JOIN LATERAL unnest(p.kinds, p.steps, p.recorded_at, p.data)
+        WITH ORDINALITY AS u (kind, step, recorded_at, data, place);
+COMMENT ON VIEW histories IS 'All records, packed or not, for people.';
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _TABLES_1,
     _TABLES_2,
@@ -309,6 +341,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _TABLES_5,
     _TABLES_6,
     _TABLES_7,
+    _TABLES_8,
 )
 VERSION: Final = len(MIGRATIONS)
 

@@ -15,6 +15,7 @@ from ironflow.journal.base import (
     Claim,
     Hint,
     JournalCommand,
+    Packing,
 )
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import heartbeat
@@ -29,6 +30,7 @@ from ironflow.journal.postgres.address import Address, parse_address
 from ironflow.journal.postgres.claims import claim_calls, made
 from ironflow.journal.postgres.link import Options, Readers, Server, closed, not_opened
 from ironflow.journal.postgres.memory import CLAIMS_PER_NODE, Memory
+from ironflow.journal.postgres.packing import pack
 from ironflow.journal.postgres.reads import Reads
 from ironflow.journal.postgres.schema import migrate
 from ironflow.journal.postgres.writer import Writer
@@ -208,6 +210,24 @@ class PostgresJournal(Reads):
         """
         self._check_open()
         await self._writer.submit(claims=claims)
+
+    async def pack(
+        self, *, ended_before: int, go_on: Callable[[], bool], at_once: bool = False
+    ) -> Packing:
+        """Pack histories of runs that ended before a time, some with each transaction.
+
+        Where `ended_before` is 0, nothing. Other nodes may pack at the same time. All are
+        packed, also without `at_once`.
+
+        Raises:
+            JournalError: the server refuses it, or the journal is closed.
+        """
+        del at_once  # there are no segments to be filled
+        self._check_open()
+        if not ended_before:
+            return Packing()
+        number = self._memory.environment
+        return await pack(self._readers, number, before=ended_before, go_on=go_on)
 
     def watch(self, callback: Callable[[Hint], None]) -> Callable[[], None]:
         """Call back after each commit that changed something; return a stop.

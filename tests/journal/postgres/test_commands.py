@@ -1,7 +1,9 @@
 """The command line on a journal in PostgreSQL."""
 
+from pathlib import Path
 from typing import Any
 
+import msgpack  # type: ignore[import-untyped]  # it has no types
 import pytest
 from click.testing import Result
 
@@ -71,3 +73,27 @@ def test_a_password_is_not_shown(url: str) -> None:
 
     assert result.exit_code == 1
     assert "secret" not in result.output
+
+
+def test_histories_are_packed_beside_engines_and_exported_as_before(
+    url: str, waiting: str, tmp_path: Path
+) -> None:
+    on(url, "run", APP, "order.placed", "--data", ORDER)
+    assert on(url, "export", "--all", "-o", str(tmp_path / "a")).exit_code == 0
+
+    packed = printed(on(url, "pack", "--older-than", "1us", "--json"))
+    again = on(url, "pack", "--older-than", "1us")
+    replayed = on(url, "replay", "--all", "--app", APP)
+    assert on(url, "export", "--all", "-o", str(tmp_path / "b")).exit_code == 0
+
+    assert packed["runs"] > 0
+    assert again.stdout.startswith("0 runs packed")
+    assert replayed.exit_code == 0, replayed.output
+    assert records_in(tmp_path / "a") == records_in(tmp_path / "b")
+    assert waiting in on(url, "runs", "list").output
+
+
+def records_in(path: Path) -> list[object]:
+    """The parts of a bundle; the first and the last tell when it was written."""
+    with path.open("rb") as file:
+        return list(msgpack.Unpacker(file))[2:-2]

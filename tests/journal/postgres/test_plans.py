@@ -13,7 +13,9 @@ from ironflow.journal.postgres import (
     claims,
     event_reads,
     flush,
+    flush_redactions,
     memory,
+    packing,
     queries,
     reads,
 )
@@ -32,7 +34,9 @@ MODULES: tuple[ModuleType, ...] = (
     claims,
     event_reads,
     flush,
+    flush_redactions,
     memory,
+    packing,
     queries,
     reads,
 )
