@@ -23,7 +23,7 @@ from ironflow.transport.http.messages import (
     Response,
 )
 from ironflow.wire.answers import FailureDocument
-from ironflow.wire.failures import Failure, failure_of
+from ironflow.wire.failures import Failure, failure_of, is_passing
 
 log: Final = SafeLogger(logging.getLogger("ironflow.http"))
 
@@ -105,7 +105,7 @@ def refusal(
         error=message,
         code=code,
         message=message,
-        retryable=code in {"unavailable", "aborted", "resource_exhausted"},
+        retryable=is_passing(code),
     )
     response = reply(document, status)
     response.headers.extend(headers or ())

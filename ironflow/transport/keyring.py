@@ -127,6 +127,19 @@ class Keyring:
         await self._put(key)
         return key, text
 
+    async def set_roles(self, key_id: str, roles: Sequence[str]) -> ApiKey | None:
+        """Give a key other roles; None if there is none with this id.
+
+        Raises:
+            ConfigurationError: a role is none, or there is none.
+        """
+        before = await self.get(key_id)
+        if before is None:
+            return None
+        key = keys.with_roles(before, tuple(roles))
+        await self._put(key)
+        return key
+
     async def revoke(self, key_id: str) -> bool:
         """Forget a key; False if there is none with this id."""
         key = await self.get(key_id)

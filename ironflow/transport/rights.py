@@ -64,6 +64,7 @@ _REST: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/api/v1/apikeys/{id}"): Right.KEYS,
     ("DELETE", "/api/v1/apikeys/{id}"): Right.KEYS,
     ("POST", "/api/v1/apikeys/{id}/rotate"): Right.KEYS,
+    ("PUT", "/api/v1/apikeys/{id}/roles"): Right.KEYS,
 }
 _WORKER_WRITES: Final = (
     "/api/v1/workers/{id}/register",

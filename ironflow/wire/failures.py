@@ -32,6 +32,9 @@ STATUS_OF: Final[dict[str, int]] = {
     "unauthenticated": 401,
 }
 
+# What was refused with these was not done, and may be at another time.
+_PASSING: Final = frozenset({"unavailable", "aborted", "resource_exhausted"})
+
 _CODES: Final[dict[type[IronflowError], str]] = {
     IronflowError: "internal",
     errors.ConfigurationError: "invalid_argument",
@@ -134,6 +137,11 @@ def failure(
         retryable=retryable,
         reason=reason,
     )
+
+
+def is_passing(code: str) -> bool:
+    """Say whether a request that ends with a code may be sent again as it is."""
+    return code in _PASSING
 
 
 def is_mapped(kind: type[IronflowError]) -> bool:

@@ -160,6 +160,15 @@ def rotated(key: ApiKey, text: str, *, now: int) -> ApiKey:
     )
 
 
+def with_roles(key: ApiKey, roles: tuple[str, ...]) -> ApiKey:
+    """Return a key that may do something else.
+
+    Raises:
+        ConfigurationError: a role is none, or there is none.
+    """
+    return msgspec.structs.replace(key, roles=_checked_roles(roles))
+
+
 def _checked_roles(roles: tuple[str, ...]) -> tuple[Role, ...]:
     known: dict[str, Role] = {role: role for role in ROLES}
     unknown = [role for role in roles if role not in known]

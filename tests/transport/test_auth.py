@@ -313,6 +313,31 @@ async def test_keys_are_managed_over_rest(server: Server) -> None:
         assert (found.status, found.document["code"]) == (404, "not_found")
 
 
+async def test_a_key_is_given_other_roles(guarded: Server) -> None:
+    admin = {"authorization": f"Bearer {await key_of(guarded, 'admin')}"}
+    text = await key_of(guarded, "worker")
+    [key] = [
+        each
+        for each in await guarded.context.operations.keys.all()
+        if each.roles == ("worker",)
+    ]
+    path = f"/api/v1/apikeys/{key.id}/roles"
+
+    async def put(path: str, roles: list[str]) -> Answered:
+        return await guarded.request("PUT", path, {"role_ids": roles}, admin)
+
+    before = await ask(guarded, key=text)
+    changed = await put(path, ["viewer"])
+    after = await ask(guarded, key=text)
+    wrong = [await put(path, roles) for roles in ([], ["owner"])]
+    unknown = await put(f"/api/v1/apikeys/key_{'0' * 12}/roles", ["viewer"])
+
+    assert (before.status, after.status) == (403, 200)
+    assert changed.document["role_ids"] == ["viewer"]
+    assert [each.status for each in wrong] == [400, 400]
+    assert unknown.status == 404
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -5,7 +5,7 @@ import pytest
 from ironflow import errors
 from ironflow.errors import IronflowError, JournalDamaged, JournalFull, RunNotFound
 from ironflow.limits import ERROR_MESSAGE_CHARS_MAX
-from ironflow.wire.failures import STATUS_OF, failure, failure_of, is_mapped
+from ironflow.wire.failures import STATUS_OF, failure, failure_of, is_mapped, is_passing
 
 CLASSES = [
     value
@@ -66,6 +66,12 @@ def test_a_message_can_always_be_encoded_and_is_short() -> None:
 
     assert found.message.encode().startswith(b"\\ud800xx")
     assert len(found.message) == ERROR_MESSAGE_CHARS_MAX
+
+
+def test_what_is_refused_for_now_only_may_be_sent_again() -> None:
+    passing = {code for code in STATUS_OF if is_passing(code)}
+
+    assert passing == {"unavailable", "aborted", "resource_exhausted"}
 
 
 def test_statuses_are_those_of_http() -> None:

@@ -45,6 +45,12 @@ class CreateKeyBody(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: str = ""
 
 
+class RolesBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The roles that a key has from now on, in place of those before."""
+
+    role_ids: list[str]
+
+
 async def list_keys(call: Call[Nothing, Nothing]) -> Response:
     """Return all keys: a bare list, as published clients read it."""
     found = [key_document(each) for each in await call.operations.keys.all()]
@@ -92,13 +98,23 @@ async def rotate(call: Call[Nothing, Nothing]) -> NewKeyDocument:
     return new_key_document(*found)
 
 
+async def set_roles(call: Call[Nothing, RolesBody]) -> KeyDocument:
+    """Give a key other roles; they hold from the next request on."""
+    found = await call.operations.keys.set_roles(
+        call.parameters["id"], call.body.role_ids
+    )
+    if found is None:
+        raise _unknown(call)
+    return key_document(found)
+
+
 async def revoke(call: Call[Nothing, Nothing]) -> None:
     """Forget a key."""
     if not await call.operations.keys.revoke(call.parameters["id"]):
         raise _unknown(call)
 
 
-def _unknown(call: Call[Nothing, Nothing]) -> HttpError:
+def _unknown(call: Call[Nothing, Any]) -> HttpError:
     return HttpError(
         404, "not_found", f"there is no API key {call.parameters['id'][:80]!r}"
     )
@@ -161,6 +177,15 @@ ENDPOINTS: Final = (
         returns=NewKeyDocument,
         query=Nothing,
         body=Nothing,
+    ),
+    Endpoint(
+        method="PUT",
+        path=f"{_PATH}/{{id}}/roles",
+        summary="Give an API key other roles.",
+        answer=set_roles,
+        returns=KeyDocument,
+        query=Nothing,
+        body=RolesBody,
     ),
     Endpoint(
         method="DELETE",
