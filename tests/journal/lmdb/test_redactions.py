@@ -14,9 +14,9 @@ from ironflow.journal.lmdb.compacting import compact
 from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb, open_reader
 from ironflow.journal.lmdb.verify import Finding, verify
 from ironflow.journal.redactions import Replacement
-from ironflow.records import StepCompleted
+from ironflow.records import AttributesSet, Draft, StepCompleted
 from ironflow.testing.checks_asks import completed, ended
-from ironflow.testing.checks_scene import Scene
+from ironflow.testing.checks_scene import Scene, encoded
 from tests.journal.lmdb.conftest import store_in
 from tests.journal.lmdb.packing import LARGE, live, pack, steps
 from tests.journal.lmdb.test_packing_crashes import Camera
@@ -391,6 +391,20 @@ async def test_what_was_redacted_must_not_come_back(directory: Path) -> None:
 
     assert {(each.run_id, each.record) for each in found} == {(run_id, 2), ("", 0)}
     assert all("was redacted, and is not" in each.message for each in found)
+
+
+async def test_attributes_that_were_set_are_no_damage(directory: Path) -> None:
+    """The row keeps them, as 0052 says; their record has the marker."""
+    scene = Scene("attributes", store_in(directory))
+    async with scene.open():
+        holder = await scene.start()
+        changes = Draft(AttributesSet(), encoded({"card": SECRET}))
+        await holder.append(changes, ended())
+        await redact(scene, holder.run_id, 2)
+
+    assert findings(directory) == []
+    async with scene.open():
+        assert await values(scene, holder.run_id) == [{"$redacted": True}, None]
 
 
 async def test_it_is_known_beside_the_owner(directory: Path) -> None:
