@@ -82,7 +82,14 @@ class Compensate:
     name: str
 
 
-Node = Run | Nap | Wait | Tell | Call | Fan | Saga | Catch | Fail | Compensate
+@dataclass(frozen=True)
+class Mark:
+    """Sets an attribute."""
+
+    name: str
+
+
+Node = Run | Nap | Wait | Tell | Mark | Call | Fan | Saga | Catch | Fail | Compensate
 
 _NAMES: Final = st.sampled_from(["a", "b", "compensate", "c:d"])
 _ONCE: Final = st.sampled_from(["at_least", "at_most"])
@@ -91,6 +98,7 @@ _LEAVES: Final = st.one_of(
     st.builds(Nap, _NAMES),
     st.builds(Wait, _NAMES, has_default=st.booleans()),
     st.builds(Tell, st.sampled_from(["x", "y.z"])),
+    st.builds(Mark, st.sampled_from(["stage", "total"])),
     st.builds(Call, st.none(), attached=st.just(value=True)),
     st.builds(Compensate, _NAMES),
     st.just(Fail()),
@@ -171,7 +179,7 @@ class _Execution:
     async def _node(self, node: Node, path: str) -> Any:
         seen: Any
         match node:
-            case Run() | Nap() | Wait() | Tell():
+            case Run() | Nap() | Wait() | Tell() | Mark():
                 seen = await self._leaf(node)
             case Call():
                 seen = await self._call(node, path)
@@ -190,7 +198,7 @@ class _Execution:
                 assert_never(node)
         return seen
 
-    def _leaf(self, node: Run | Nap | Wait | Tell) -> Awaitable[Any]:
+    def _leaf(self, node: Run | Nap | Wait | Tell | Mark) -> Awaitable[Any]:
         step = self._step
         match node:
             case Run():
@@ -203,6 +211,8 @@ class _Execution:
                 return step.wait(node.name, "event", timeout=9, default=default)
             case Tell():
                 return step.publish(node.topic, 1)
+            case Mark():
+                return step.set_attributes(**{node.name: 1})
 
     async def _call(self, node: Call, path: str) -> Any:
         if node.between is None:

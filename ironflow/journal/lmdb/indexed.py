@@ -24,15 +24,15 @@ from ironflow.journal.lmdb.run_states import (
     STATES,
     STATES_OF,
     STATUS_OF,
-    attributes_in,
     piece,
     standing,
+    value_in,
 )
 from ironflow.policy.attributes import AttributeFilter
 
 # Runs with an attribute in a range are gathered, unless there are more: then many fit, and
 # one run after the other is looked at, newest first.
-GATHERED_RUNS_MAX: Final = 10_000
+GATHERED_RUNS_MAX: Final = 20_000
 
 _decode_count: Final = msgspec.msgpack.Decoder(tuple[int, str]).decode
 
@@ -47,37 +47,50 @@ class Indexed:
         self._later: Final = later  # runs that commits beyond the index have changed
 
     def candidates(
-        self, query: RunQuery, prefix: bytes, *, before: bytes, held: Iterable[bytes]
+        self,
+        query: RunQuery,
+        prefix: bytes,
+        *,
+        before: bytes,
+        held: Iterable[bytes],
+        wide: set[str],
     ) -> Iterator[tuple[bytes, bool]]:
         """Yield keys of runs before a key, last first, with True all that may fit.
 
         With False it says how far it is: nothing that fits is between that and the key
-        before. `held` are runs that are held and have only begun: they are running.
+        before. `held` are runs that are held and have only begun: they are running. `wide`
+        has the names of attributes that too many runs have in the range: they are noted
+        there, and not gathered in vain again for the next page.
         """
         later = {key for key in self._later if prefix <= key < before}
         if query.status == "running":
             later |= {key for key in held if key < before}
+        if not later:
+            return self._known(query, prefix, before, wide)
         known = (
             found
-            for found in self._known(query, prefix, before)
+            for found in self._known(query, prefix, before, wide)
             if found[0] not in later
         )
         changed = ((key, True) for key in sorted(later, reverse=True))
         return merge(known, changed, reverse=True)
 
     def _known(
-        self, query: RunQuery, prefix: bytes, before: bytes
+        self, query: RunQuery, prefix: bytes, before: bytes, wide: set[str]
     ) -> Iterator[tuple[bytes, bool]]:
         """Yield what the index says, as `candidates` does."""
         up_to = _up_to(prefix, before)
         if up_to is None:
             return
         lists: list[intersect.Places] = []
-        wide: list[AttributeFilter] = []
+        checked: list[AttributeFilter] = []
         for each in query.attributes:
-            places = self._with_attribute(each, prefix, up_to)
+            places = None
+            if each.is_equality or each.name not in wide:
+                places = self._with_attribute(each, prefix, up_to)
             if places is None:
-                wide.append(each)
+                wide.add(each.name)
+                checked.append(each)
             else:
                 lists.append(places)
         groups = self._groups(query, prefix)
@@ -85,7 +98,7 @@ class Indexed:
             lists.append(self._walked(groups or self._every(prefix), up_to))
         for place, is_in_all in intersect.in_all(lists, up_to):
             key = prefix + place
-            yield key, is_in_all and all(self._has(key, each) for each in wide)
+            yield key, is_in_all and all(self._has(key, each) for each in checked)
 
     def _walked(self, groups: Sequence[bytes], up_to: bytes) -> intersect.Walked:
         return intersect.Walked([partial(self._places, each) for each in groups], up_to)
@@ -130,11 +143,9 @@ class Indexed:
 
     def _has(self, run: bytes, wanted: AttributeFilter) -> bool:
         """Say whether the index has the run with such an attribute."""
-        state, name = self._index.get(STATES, run), keys.text(wanted.name)
-        for found, value in attributes_in(state) if state else ():
-            if found == name:
-                return any(first <= value < beyond for first, beyond in wanted.ranges)
-        return False
+        state = self._index.get(STATES, run)
+        value = value_in(state, keys.text(wanted.name)) if state else b""
+        return any(first <= value < beyond for first, beyond in wanted.ranges)
 
     def counts(self, prefix: bytes, held: Iterable[bytes]) -> Counter[tuple[str, str]]:
         """Return how many runs there are of each function id and status."""

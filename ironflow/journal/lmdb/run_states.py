@@ -155,6 +155,19 @@ def attributes_in(state: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield name, state[at : (at := at + length)]
 
 
+def value_in(state: bytes, name: bytes) -> bytes:
+    """Return the key bytes of an attribute in a row; empty if it has none of the name."""
+    _, at, end = _parts(state)
+    while at < end:
+        size_at = at + keys.DIGEST_BYTES
+        value_at = size_at + _LENGTH_BYTES
+        value_end = value_at + int.from_bytes(state[size_at:value_at], "big")
+        if state[at:size_at] == name:
+            return state[value_at:value_end]
+        at = value_end
+    return b""
+
+
 def list_keys(run: bytes, state: bytes) -> list[bytes]:
     """Return where a run is listed.
 

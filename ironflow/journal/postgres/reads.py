@@ -20,9 +20,9 @@ from ironflow.journal.lists import id_range
 from ironflow.journal.postgres import encoding as pg
 from ironflow.journal.postgres import rows
 from ironflow.journal.postgres._psycopg import Row, Statement
+from ironflow.journal.postgres.attribute_lists import Put, shape, source
 from ironflow.journal.postgres.event_reads import EventReads
 from ironflow.journal.postgres.queries import BLOBS, LENGTH, REGISTRY
-from ironflow.policy.attributes import AttributeFilter
 from ironflow.records import Entry
 
 _HISTORY: Final = Statement(
@@ -39,14 +39,13 @@ _HISTORY: Final = Statement(
         SELECT FROM runs r WHERE r.environment = $1 AND r.run = $2)
     ORDER BY h.sequence""",
 )
-_SUMMARY_HEAD: Final = f"""SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL,
+_SUMMARIES: Final = f"""SELECT r.data, y.run IS NOT NULL, y.node IS NOT NULL,
     {LENGTH.format(run="r.run")}
-FROM runs r LEFT JOIN LATERAL (
+FROM {{}} LEFT JOIN LATERAL (
     SELECT run, node FROM ready WHERE environment = $1 AND run = r.run OFFSET 0) y
     ON true
-"""  # noqa: S608 - a part of ours
-_OF_ENVIRONMENT: Final = "WHERE r.environment = $1::integer"
-_SUMMARY: Final = _SUMMARY_HEAD + _OF_ENVIRONMENT
+WHERE """  # noqa: S608 - a part of ours
+_SUMMARY: Final = _SUMMARIES.format("runs r") + "r.environment = $1::integer"
 _RUN: Final = Statement("run", _SUMMARY + " AND r.run = $2::uuid")
 # One statement sees one moment.
 _STANDING: Final = Statement(
@@ -267,8 +266,6 @@ def _summary(row: Row) -> RunSummary:
 _FIRST_ONLY: Final = """ AND y.run IS NOT NULL AND {}(y.node IS NULL AND NOT EXISTS (
     SELECT FROM records l WHERE l.environment = $1 AND l.run = r.run
         AND l.sequence > 1))"""
-_READINGS_MAX: Final = 2  # of what a filter compares with: a text, and something else
-_NO_RANGE: Final = (b"", b"")
 # What the words of `RunSummary.status` mean for the rows.
 _STATUSES: Final = {
     "waiting": " AND r.status = 'open' AND y.run IS NULL",
@@ -284,63 +281,38 @@ def _search(query: RunQuery) -> tuple[Statement, list[bytes]]:
         RunNotFound: it names a run id that is none, so it finds nothing.
     """
     words, params = ["find"], list[bytes]()
-    text = _SUMMARY_HEAD
-    single = [each for each in query.attributes if _is_one_value(each)]
-    ranged = [each for each in query.attributes if not _is_one_value(each)]
-    for place, each in enumerate(single + ranged):
-        text += _with_attribute(each, f"a{place}", params)
-    if query.attributes:
-        # So few shapes that each may be kept prepared.
-        words.append(f"is{len(single)}_in{len(ranged)}")
-    text += _OF_ENVIRONMENT
-    first, beyond = id_range(query)
-    for word, value, condition, encode in (
-        ("first", first, "r.run >= ${}::uuid", pg.run),
-        ("beyond", beyond, "r.run < ${}::uuid", pg.run),
-        ("parent", query.parent_run, "r.parent = ${}::uuid", pg.run),
-        ("function", query.function_id, "r.function = ${}::text", pg.text),
-    ):
-        if value:
-            params.append(encode(value))
-            text += " AND " + condition.format(len(params) + 1)
-            words.append(word)
-    if query.status in _STATUSES:
-        text += _STATUSES[query.status]
-        words.append(query.status)
-    elif query.status:
-        params.append(pg.text(query.status))
-        text += f" AND r.status = ${len(params) + 1}::text"
-        words.append("status")
-    params.append(pg.int8(min(query.limit, limits.PAGE_RUNS_MAX)))
-    text += f" ORDER BY r.run DESC LIMIT ${len(params) + 1}::bigint"
-    return Statement("_".join(words), text), params
 
-
-def _is_one_value(wanted: AttributeFilter) -> bool:
-    return wanted.is_equality and len(wanted.ranges) == 1
-
-
-def _with_attribute(wanted: AttributeFilter, name: str, params: list[bytes]) -> str:
-    """Return the join with the attributes of runs that a filter takes.
-
-    A run has at most one of a name. One value is compared by `=`: the index then has its
-    runs in the order of lists. Else there are two ranges, of which one may be empty.
-    """
-
-    def place(value: bytes) -> str:
+    def put(value: bytes) -> str:
         params.append(value)
         return f"${len(params) + 1}"
 
-    text = (
-        f"JOIN run_attributes {name} ON {name}.environment = $1 AND {name}.run = r.run"
-        f" AND {name}.name = {place(pg.text(wanted.name))}::text AND "
-    )
-    if _is_one_value(wanted):
-        return f"{text}{name}.value = {place(wanted.ranges[0][0])}::bytea\n"
-    ranges = (*wanted.ranges, _NO_RANGE)[:_READINGS_MAX]
-    tests = [
-        f"{name}.value >= {place(first)}::bytea"
-        f" AND {name}.value < {place(beyond)}::bytea"
-        for first, beyond in ranges
-    ]
-    return f"{text}({' OR '.join(tests)})\n"
+    bounds = ""
+    for word, sign, run_id in zip(
+        ("first", "beyond"), (">=", "<"), id_range(query), strict=True
+    ):
+        if run_id:
+            bounds += f" AND {{run}} {sign} {put(pg.run(run_id))}::uuid"
+            words.append(word)
+    if query.attributes:
+        runs = source(query.attributes, bounds.format(run="run"), put)
+        text, order = _SUMMARIES.format(runs) + "true", "a.run"
+        words.append(shape(query.attributes))
+    else:
+        text, order = _SUMMARY + bounds.format(run="r.run"), "r.run"
+    for word, value, kind, encode in (
+        ("parent", query.parent_run, "uuid", pg.run),
+        ("function", query.function_id, "text", pg.text),
+    ):
+        if value:
+            text += f" AND r.{word} = {put(encode(value))}::{kind}"
+            words.append(word)
+    if query.status:
+        text += _STATUSES.get(query.status) or _of_status(query.status, put)
+        words.append(query.status if query.status in _STATUSES else "status")
+    limit = put(pg.int8(min(query.limit, limits.PAGE_RUNS_MAX)))
+    text += f" ORDER BY {order} DESC LIMIT {limit}::bigint"
+    return Statement("_".join(words), text), params
+
+
+def _of_status(status: str, put: Put) -> str:
+    return f" AND r.status = {put(pg.text(status))}::text"

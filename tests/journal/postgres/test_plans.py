@@ -27,6 +27,7 @@ from ironflow.journal.postgres._psycopg import (
 from ironflow.journal.postgres.address import parse_address
 from ironflow.journal.postgres.link import Options, Server
 from ironflow.journal.postgres.store import open_postgres
+from ironflow.policy.attributes import parse_filters
 from tests.journal.postgres.server import Server as PostgresServer
 
 MODULES: tuple[ModuleType, ...] = (
@@ -59,6 +60,8 @@ def statements() -> Iterator[Statement]:
     yield reads._search(RunQuery(function_id="f", status="failed"))[0]
     yield reads._search(RunQuery(parent_run="run_" + 32 * "0"))[0]
     yield reads._search(RunQuery(function_id="f", since=1, until=9))[0]
+    for texts in (["a=x"], ["a=x", "b=1"], ["a>=1"]):
+        yield reads._search(RunQuery(attributes=parse_filters(texts)))[0]
 
 
 UNIQUE = {statement.name: statement for statement in statements()}
