@@ -75,8 +75,8 @@ def test_a_continued_run_shows_both_its_neighbours(data: Stock, target: str) -> 
 
     shown = data("runs", "show", middle["id"]).stdout
 
-    assert f"Continues {middle['continued_from']}" in shown
-    assert f"Goes on   {middle['continued_to']}" in shown
+    assert f"Continues  {middle['continued_from']}" in shown
+    assert f"Goes on    {middle['continued_to']}" in shown
     assert len(runs) == 3
 
 
@@ -89,7 +89,7 @@ def test_a_held_step_says_how_to_try_again(data: Stock, target: str) -> None:
     assert "is paused" in result.stderr
     assert "repeat this command" in result.stderr
     assert "‖ held  call:0" in shown
-    assert "Why       paused (step) since" in shown
+    assert "Why        paused (step) since" in shown
 
 
 def test_a_cancelled_run_shows_who_asked_and_what_ended(

@@ -108,7 +108,7 @@ def test_a_killed_worker_is_followed_by_another(
     assert "carried_by" not in run.json()
     assert (tmp_path / "calls").read_text() == "b\nb\n"
     assert two.returncode == 0
-    assert "Moved     worker one was lost at" in shown.stdout
+    assert "Moved      worker one was lost at" in shown.stdout
     assert "(its connection was closed): carried on by two" in " ".join(
         shown.stdout.split()
     )

@@ -81,7 +81,7 @@ async def test_an_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> 
         cluster.endpoint("own_endpoint", port)
         cluster.wait_for_ends("counted", RUNS)
 
-        check_moves(cluster, url)
+        check_moves(cluster, url, is_certain=False)
         cluster.stop("server")
 
     assert len(set(runs)) == RUNS
@@ -93,11 +93,17 @@ def numbers() -> list[dict[str, Any]]:
     return [{"number": number} for number in range(RUNS)]
 
 
-def check_moves(cluster: Cluster, worker: str) -> None:
-    """The reason why a run has moved can be seen."""
+def check_moves(cluster: Cluster, worker: str, *, is_certain: bool = True) -> None:
+    """The reason why a run has moved can be seen.
+
+    An endpoint that is killed between two POSTs and is back at once has lost nothing that
+    anybody noticed: there it is not certain that a run has moved.
+    """
     listed = cluster.get(f"/api/v1/runs?limit={RUNS}")["runs"]
     moved = [each for each in listed if each.get("lost", {}).get("worker") == worker]
-    assert moved, "the worker that was killed held nothing"
+    assert moved or not is_certain, "the worker that was killed held nothing"
+    if not moved:
+        return
     shown = cluster.command("runs", "show", moved[0]["id"], "--server", cluster.url)
     assert shown.returncode == 0, shown.stderr
     assert f"worker {worker} was lost" in shown.stdout

@@ -118,7 +118,7 @@ async def test_a_newer_format_asks_for_an_upgrade(
     scene: Scene, directory: Path
 ) -> None:
     await made(scene)
-    put_meta(directory, keys.FORMAT_KEY, keys.number(keys.LAYOUT_PACKED + 1))
+    put_meta(directory, keys.FORMAT_KEY, keys.number(keys.LAYOUT_REDACTED + 1))
 
     with pytest.raises(JournalNewer, match="upgrade ironflow"):
         await open_lmdb(directory)
