@@ -14,11 +14,15 @@ URL_DEFAULT: Final = "http://127.0.0.1:9123"
 @final
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A server's URL, without a slash at its end; the key and environment, or empty."""
+    """A server's URL, without a slash at its end; the key and environment, or empty.
+
+    `ca_file` has the certificates that are trusted, empty for those of the machine.
+    """
 
     url: str
     api_key: str
     environment: str
+    ca_file: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -34,7 +38,12 @@ class Settings:
         return found
 
 
-def settings(url: str | None, api_key: str | None, environment: str | None) -> Settings:
+def settings(
+    url: str | None,
+    api_key: str | None,
+    environment: str | None,
+    ca_file: str | os.PathLike[str] | None = None,
+) -> Settings:
     """Return the settings of a client; what is None comes from the variables.
 
     Raises:
@@ -46,10 +55,13 @@ def settings(url: str | None, api_key: str | None, environment: str | None) -> S
     key = variables.get("IRONFLOW_API_KEY", "") if api_key is None else api_key
     if environment is None:
         environment = variables.get("IRONFLOW_ENVIRONMENT", "")
+    if ca_file is None:
+        ca_file = variables.get("IRONFLOW_CA_FILE", "")
     return Settings(
         _checked_url(given),
         _checked_header(key, option="api_key"),
         _checked_header(environment, option="environment"),
+        os.fspath(ca_file),
     )
 
 

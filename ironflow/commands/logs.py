@@ -6,7 +6,10 @@ structlog is a tenth of the modules of a server, and of the time until it is rea
 
 import logging
 import sys
-from typing import final
+from typing import Final, final
+
+# Each request to an endpoint has lines of theirs; ours is one, at debug.
+_CHATTY: Final = ("httpx", "httpcore", "h11", "h2", "hpack", "websockets")
 
 
 def configure(*, form: str, level: str) -> None:
@@ -16,6 +19,8 @@ def configure(*, form: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def default_form() -> str:

@@ -182,9 +182,9 @@ def serve(
     import trio
 
     from ironflow.commands import logs
-    from ironflow.transport.http.server import tls_context
     from ironflow.transport.serving import Serving
     from ironflow.transport.serving import serve as run
+    from ironflow.transport.tls import ServerTls
 
     logs.configure(form=log_format or logs.default_form(), level=log_level)
     url = database_url or journals.new_url_of(directory)
@@ -195,7 +195,7 @@ def serve(
         port=port,
         environment=environment,
         is_dev=is_dev,
-        tls=tls_context(tls_cert, tls_key) if tls_cert and tls_key else None,
+        tls=ServerTls(tls_cert, tls_key) if tls_cert and tls_key else None,
         signing_key=signing_key,
         reach=reach(allow=push_allow, deny=push_deny),
         retention=retention,

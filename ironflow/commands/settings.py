@@ -25,6 +25,7 @@ VARIABLE: Final = "IRONFLOW_CONFIG"
 NAMES: Final = {
     "api-key": "api_key",
     "app": "target",
+    "ca-file": "ca_file",
     "data-dir": "directory",
     "database-url": "database_url",
     "dev": "is_dev",

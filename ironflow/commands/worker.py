@@ -31,6 +31,14 @@ _SHUTDOWN: Final = f"{limits.SHUTDOWN_US_DEFAULT // 1_000_000}s"
 )
 @server_options
 @click.option(
+    "--ca-file",
+    default="",
+    metavar="FILE",
+    envvar="IRONFLOW_CA_FILE",
+    show_envvar=True,
+    help="Trust servers with certificates of these authorities only (PEM).",
+)
+@click.option(
     "--concurrency",
     type=click.IntRange(1, limits.WORKER_CREDIT_MAX),
     default=limits.WORKER_CREDIT_DEFAULT,
@@ -71,6 +79,7 @@ def worker(
     target: str,
     server: str,
     api_key: str,
+    ca_file: str,
     concurrency: int,
     name: str | None,
     shutdown: float,
@@ -107,6 +116,7 @@ def worker(
             server,
             name=name,
             api_key=api_key,
+            ca_file=ca_file,
             credit=concurrency,
             shutdown=shutdown,
             connected=connected,

@@ -5,6 +5,7 @@ sent and without its gzip, and the time for all of it is bounded, also if a byte
 then. Nothing follows a redirect.
 """
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ironflow.transport.push_dial import NotAllowed
 
 Code = Literal["TIMEOUT", "CONNECTION_LOST", "ENDPOINT_ERROR", "NOT_ALLOWED"]
 
+_LOGGER: Final = logging.getLogger("ironflow.push")
 _OK: Final = 200
 _PLAIN: Final = frozenset({"", "identity"})
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
@@ -76,7 +78,7 @@ async def exchange(
             async with client.stream(
                 "POST", url, content=body, headers=asked, follow_redirects=False
             ) as answer:
-                return await _whole(answer, patience.answer_bytes_max)
+                found = await _whole(answer, patience.answer_bytes_max)
     except trio.TooSlowError as error:
         raise CallFailed(
             "TIMEOUT", f"it did not answer within {patience.seconds:g} s"
@@ -86,6 +88,8 @@ async def exchange(
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         what = f"it could not be called: {type(error).__name__}: {error}"
         raise CallFailed("CONNECTION_LOST", what) from error
+    _LOGGER.debug("POST %s %d, %d bytes", url, found.status, len(found.body))
+    return found
 
 
 async def _whole(answer: httpx.Response, bytes_max: int) -> Answered:

@@ -1,13 +1,12 @@
 """A server from its start to its end: journal, engine, port, signals, drain.
 
 The first SIGTERM or SIGINT lets what is under way end in order; the second ends the process
-at once, which loses nothing that anybody was told.
+at once, which loses nothing that anybody was told. SIGHUP has the certificate read again.
 """
 
 import errno
 import os
 import signal
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from ironflow.transport.context import Context
 from ironflow.transport.http.messages import Handler
 from ironflow.transport.http.server import HttpServer
 from ironflow.transport.server import open_handler
+from ironflow.transport.tls import ServerTls
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _SECOND_US: Final = 1_000_000
@@ -51,7 +51,7 @@ class Serving:
     port: int = 9123
     environment: str = "default"
     is_dev: bool = False
-    tls: ssl.SSLContext | None = None
+    tls: ServerTls | None = None
     signing_key: str = ""
     reach: Reach = ANYWHERE
     retention: Duration | None = None
@@ -75,7 +75,10 @@ async def serve(serving: Serving, *, ready: Callable[[str, str | None], None]) -
         stop = trio.Event()
         await nursery.start(_watch_signals, stop)
         async with _opened(serving) as (handler, context):
-            server = HttpServer(_traced(handler, serving), tls=serving.tls)
+            tls = None if serving.tls is None else serving.tls.context
+            server = HttpServer(_traced(handler, serving), tls=tls)
+            if serving.tls is not None:
+                await nursery.start(_watch_hangups, serving.tls)
             async with trio.open_nursery() as serving_nursery:
                 await serving_nursery.start(server.serve, listeners)
                 keys = context.operations.keys
@@ -159,6 +162,21 @@ async def _watch_signals(
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         task_status.started()
         await _after(signals, stop)
+
+
+async def _watch_hangups(
+    tls: ServerTls, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Read the certificate again at each SIGHUP: whoever renews it sends that."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            try:
+                tls.load()
+            except ConfigurationError as error:
+                log.error("the certificate of before is kept: %s", error)
+            else:
+                log.info("the certificate was read again")
 
 
 async def _after(signals: AsyncIterator[int], stop: trio.Event) -> None:

@@ -14,6 +14,7 @@ import trio
 
 from ironflow import limits
 from ironflow.authoring.app import App
+from ironflow.client.trust import trusted
 from ironflow.engine.log import log
 from ironflow.policy.duration import Duration
 from ironflow.worker.puller import Worker, run_worker
@@ -29,6 +30,7 @@ async def work(
     *,
     name: str,
     api_key: str = "",
+    ca_file: str = "",
     credit: int = limits.WORKER_CREDIT_DEFAULT,
     shutdown: Duration = _SHUTDOWN,
     connected: Callable[[str], None] = lambda environment: None,
@@ -36,15 +38,18 @@ async def work(
     """Carry runs of an app on for a server, until a signal ends it.
 
     `connected` is called with the server's environment each time there is a connection.
+    `ca_file` has the certificates that are trusted, empty for those of the machine.
 
     Raises:
-        ConfigurationError: the URL is wrong, the key is refused, or it is no server.
+        ConfigurationError: the URL is wrong, the key is refused, it is no server, or there
+            are no certificates in the file.
         ProtocolError: the server does not take this worker.
     """
     socket_url(server)  # what is wrong with it is said before anything begins
+    tls = trusted(ca_file) if ca_file else None
     worker = Worker(
         app=app,
-        dial=partial(connect, server, api_key=api_key),
+        dial=partial(connect, server, api_key=api_key, tls=tls),
         name=name,
         credit=credit,
         shutdown=shutdown,

@@ -2,6 +2,7 @@
 
 """`ironflow.Client`: a server, as plain programs see it."""
 
+import os
 from typing import final
 
 import httpx
@@ -25,11 +26,12 @@ class Client(Events, Functions):
             receipt = client.emit("order.placed", {"id": "o1"})
             run = client.result(receipt.run_ids[0])
 
-    What is not given comes from `IRONFLOW_SERVER_URL`, `IRONFLOW_API_KEY` and
-    `IRONFLOW_ENVIRONMENT`. `timeout` is how long the server may say nothing, beside what a
+    What is not given comes from `IRONFLOW_SERVER_URL`, `IRONFLOW_API_KEY`,
+    `IRONFLOW_ENVIRONMENT` and `IRONFLOW_CA_FILE`: the certificates that are trusted (PEM), in
+    place of those of the machine. `timeout` is how long the server may say nothing, beside what a
     call waits for runs. A call that fails by the network, or that the server cannot take
     now, is sent again as `retry` says, if it cannot be carried out twice by that.
-    `transport` is httpx's, for proxies, certificates and tests.
+    `transport` is httpx's, for proxies and tests; then it is the one that trusts.
 
     Raises:
         ConfigurationError: an option is wrong; the message names it.
@@ -41,12 +43,13 @@ class Client(Events, Functions):
         *,
         api_key: str | None = None,
         environment: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
         timeout: Duration = "30s",
         retry: Retry = DEFAULT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._connection = Connection(
-            settings(url, api_key, environment),
+            settings(url, api_key, environment, ca_file),
             timeout=parse_duration(timeout, option="timeout") / 1_000_000,
             retry=retry,
             transport=transport,

@@ -18,6 +18,7 @@ from ironflow.client.refusals import foreign, lost, refused, too_large, unreacha
 from ironflow.client.requests import NoCookies, Requests
 from ironflow.client.retrying import Answered, Lost, delay_us, is_success
 from ironflow.client.settings import Settings
+from ironflow.client.trust import trusted
 from ironflow.errors import IronflowError
 from ironflow.policy.retry import Retry
 
@@ -54,6 +55,7 @@ class Connection:
             timeout=timeout,
             transport=transport,
             cookies=NoCookies(),
+            verify=trusted(settings.ca_file) if settings.ca_file else True,
         )
         self._requests = Requests(settings.url, self._http.headers.multi_items())
 
