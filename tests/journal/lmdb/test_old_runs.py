@@ -19,18 +19,15 @@ from ironflow.journal.lmdb.store import LmdbJournal
 from ironflow.journal.lmdb.wal import Wal
 from ironflow.testing.checks_asks import completed, ended, failed
 from ironflow.testing.checks_scene import Scene
-from tests.journal.lmdb.packing import (
+from tests.journal.lmdb.packing import findings, pack, places, rows_of
+from tests.journal.packing import (
     FAR_US,
     LARGE,
     begin,
     content,
-    findings,
     forget,
     live,
-    pack,
-    places,
     retry,
-    rows_of,
     steps,
 )
 

@@ -19,19 +19,8 @@ from ironflow.testing.checks_scene import Scene
 from tests.journal.bundling import imported
 from tests.journal.lmdb.commits import opened
 from tests.journal.lmdb.conftest import started, store_in
-from tests.journal.lmdb.packing import (
-    LARGE,
-    content,
-    findings,
-    forget,
-    live,
-    live_all,
-    live_by_pages,
-    pack,
-    pages,
-    places,
-    steps,
-)
+from tests.journal.lmdb.packing import findings, live_by_pages, pack, pages, places
+from tests.journal.packing import LARGE, content, forget, live, live_all, steps
 
 SEGMENT = "0000000000000001.seg"
 
@@ -334,7 +323,8 @@ PACKS_ALL_THE_TIME = """
 import sys, trio
 from pathlib import Path
 from tests.journal.lmdb.conftest import store_in
-from tests.journal.lmdb.packing import LARGE, forget, live, pack, steps
+from tests.journal.lmdb.packing import (pack)
+from tests.journal.packing import (LARGE, forget, live, steps)
 from ironflow.testing.checks_scene import Scene
 async def main():
     scene = Scene("s", store_in(Path(sys.argv[1])))

@@ -13,19 +13,15 @@ from ironflow.journal.lmdb.store import LmdbJournal, LmdbReader, open_reader
 from ironflow.testing.checks_asks import completed, ended, failed
 from ironflow.testing.checks_scene import Scene
 from tests.journal.lmdb.commits import opened
-from tests.journal.lmdb.packing import (
+from tests.journal.lmdb.packing import findings, pack, pages, places, rows_of
+from tests.journal.packing import (
     FAR_US,
     LARGE,
     content,
-    findings,
     forget,
     live,
     live_all,
-    pack,
-    pages,
-    places,
     retry,
-    rows_of,
     steps,
 )
 

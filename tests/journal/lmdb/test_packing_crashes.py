@@ -21,20 +21,8 @@ from ironflow.journal.lmdb.store import LmdbJournal, open_lmdb, open_reader
 from ironflow.testing.checks_scene import Scene
 from tests.journal.lmdb.conftest import store_in
 from tests.journal.lmdb.crash_images import Recorder, images
-from tests.journal.lmdb.packing import (
-    FAR_US,
-    KEPT_US,
-    LARGE,
-    content,
-    findings,
-    live,
-    live_all,
-    live_by_pages,
-    pack,
-    pages,
-    places,
-    steps,
-)
+from tests.journal.lmdb.packing import findings, live_by_pages, pack, pages, places
+from tests.journal.packing import FAR_US, KEPT_US, LARGE, content, live, live_all, steps
 
 EACH = int(os.environ.get("IRONFLOW_CRASH_IMAGES", "6"))
 # The one names this process, which goes on; the other is made again.

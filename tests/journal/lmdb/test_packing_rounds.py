@@ -19,19 +19,14 @@ from ironflow.testing.checks_asks import ended
 from ironflow.testing.checks_scene import Scene
 from tests.journal.lmdb.commits import commits
 from tests.journal.lmdb.packing import (
-    FAR_US,
-    KEPT_US,
-    LARGE,
-    content,
     findings,
-    live,
     live_by_pages,
     pack,
     pages,
     places,
     rows_of,
-    steps,
 )
+from tests.journal.packing import FAR_US, KEPT_US, LARGE, content, live, steps
 
 
 async def test_only_runs_that_ended_before_are_packed(scene: Scene) -> None:

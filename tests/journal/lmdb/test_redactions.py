@@ -18,9 +18,10 @@ from ironflow.records import AttributesSet, Draft, StepCompleted
 from ironflow.testing.checks_asks import completed, ended
 from ironflow.testing.checks_scene import Scene, encoded
 from tests.journal.lmdb.conftest import store_in
-from tests.journal.lmdb.packing import LARGE, live, pack, steps
+from tests.journal.lmdb.packing import pack
 from tests.journal.lmdb.test_packing_crashes import Camera
 from tests.journal.lmdb.test_verify import Store
+from tests.journal.packing import LARGE, live, steps
 
 SECRET = "XyZZy-4111-1111"
 MARK = msgspec.msgpack.encode({"$redacted": True})

@@ -1,7 +1,6 @@
 """Histories of runs that have ended are few rows instead of many, and read as before."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
@@ -11,9 +10,7 @@ import trio
 from ironflow import codec, limits
 from ironflow.errors import JournalDamaged
 from ironflow.journal.base import (
-    Answer,
     Journal,
-    JournalCommand,
     Packing,
     PackingJournal,
     RunQuery,
@@ -24,13 +21,14 @@ from ironflow.journal.postgres.store import PostgresJournal, open_postgres
 from ironflow.records import RunStarted
 from ironflow.testing.checks import JOURNAL_CHECKS, JournalCheck
 from ironflow.testing.checks_asks import completed, ended, failed
-from tests.journal.lmdb.packing import (
+from tests.journal.packing import (
     FAR_US,
     LARGE,
     content,
     forget,
     live,
     live_all,
+    packing_store,
     retry,
     steps,
 )
@@ -45,32 +43,6 @@ async def pack(journal: Journal, before: int = FAR_US) -> Packing:
     return await journal.pack(ended_before=before, go_on=lambda: True)
 
 
-def packing_store_at(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], AbstractAsyncContextManager[Journal]]:
-    """Return a function that opens a journal which packs after each commit."""
-
-    @asynccontextmanager
-    async def open_journal() -> AsyncGenerator[Journal]:
-        journal = await open_postgres(url)
-        commit = journal.commit
-
-        async def commit_and_pack(
-            commands: Sequence[JournalCommand],
-        ) -> Sequence[Answer]:
-            answers = await commit(commands)
-            await pack(journal)
-            return answers
-
-        monkeypatch.setattr(journal, "commit", commit_and_pack)
-        try:
-            yield journal
-        finally:
-            await journal.close()
-
-    return open_journal
-
-
 # Of this one, what is left after the first commit is packed into so little that it is
 # gone after the next.
 UNPACKED = {"check_a_long_run_goes_in_many_commits"}
@@ -83,9 +55,9 @@ UNPACKED = {"check_a_long_run_goes_in_many_commits"}
     ids=lambda check: check.__name__,
 )
 async def test_the_journal_keeps_when_it_packs_after_every_commit(
-    check: JournalCheck, url: str, monkeypatch: pytest.MonkeyPatch
+    check: JournalCheck, url: str
 ) -> None:
-    await check(packing_store_at(url, monkeypatch))
+    await check(packing_store(lambda: open_postgres(url), pack))
 
 
 def rows(url: str, sql: str) -> list[tuple[object, ...]]:
