@@ -229,7 +229,7 @@ def _wrong_event(
     snapshot: Layered, key: bytes, event: rows.EventChange, *, number: int
 ) -> Finding | None:
     data = snapshot.get(keys.EVENTS, key)
-    if data is not None and data[rows.EVENT_DIGEST] == event.digest:
+    if data is not None and data[rows.NAMED_DIGEST] == event.digest:
         return None
     what = "is gone" if data is None else "is not what was written"
     return Finding(f"event {event.position} of commit {number} {what}")

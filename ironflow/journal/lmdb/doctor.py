@@ -40,6 +40,7 @@ class Diagnosis:
     runs: int = -1
     events: int = -1
     events_damaged: int = 0
+    has_wrong_documents: bool = False
 
     @property
     def is_healthy(self) -> bool:
@@ -67,7 +68,12 @@ class Diagnosis:
         if self.owner is not None:
             found.insert(0, f"stop process {self.owner}, which works on it")
         found.append("if there is a backup, 'ironflow restore FILE DIRECTORY'")
-        if self.runs > 0:
+        if self.has_wrong_documents:
+            found.append(
+                "look at documents (API keys by 'ironflow keys list'): revoke keys that"
+                " should be gone, make those that are missing anew"
+            )
+        if self.runs > 0 or self.has_wrong_documents:
             found.append(
                 "or 'ironflow doctor --salvage NEWDIR' writes what is intact into a"
                 " new journal; runs that have not ended are paused there"
@@ -180,6 +186,8 @@ def _note(found: Diagnosis, message: dict[str, Any]) -> None:
         text = f"{run_id}, record {message['record']}: {text}"
     elif text.startswith("event "):
         found.events_damaged += 1
+    elif text.startswith("documents "):
+        found.has_wrong_documents = True
     if text not in found.wrong and len(found.wrong) < FINDINGS_KEPT_MAX:
         found.wrong.append(text)
 

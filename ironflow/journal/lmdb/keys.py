@@ -72,6 +72,7 @@ CLOSED_KEY: Final = b"closed"  # the last owner that closed the journal
 ENVIRONMENT_KEY: Final = b"environment:"
 DELIVERY_KEY: Final = b"delivery:"
 GONE_KEY: Final = b"gone:"  # with the key of a run without a row -> nothing
+TALLY_KEY: Final = b"documents:"  # with an environment -> tally.Tally
 CHAIN_KEY: Final = b"chain"  # the last commit whose row was dropped: number, digest
 SEGMENT_KEY: Final = b"segment"  # number of the last segment that was referred to
 UNKNOWN_RUN: Final = bytes(16)  # stands for all that a blob of an older store may have

@@ -44,7 +44,7 @@ class RedactionTables(Transaction):
         key = self._prefix + place
         stored = self._overlay.get(keys.EVENTS, key)
         assert stored is not None
-        original = stored[rows.EVENT_DIGEST]  # the chain of commits names it
+        original = stored[rows.NAMED_DIGEST]  # the chain of commits names it
         data, _ = rows.encode_event(after, original)
         self._overlay.put(keys.EVENTS, key, data)
         self.note_event(after)

@@ -29,7 +29,7 @@ from ironflow.records import EventData, Redaction
 
 _DIGESTED: Final = b"\x92\xc4\x10"  # an array of two whose first is 16 bytes
 _REDACTED: Final = b"\x93\xc4\x10"  # one of three
-EVENT_DIGEST: Final = slice(len(_DIGESTED), len(_DIGESTED) + keys.DIGEST_BYTES)
+NAMED_DIGEST: Final = slice(len(_DIGESTED), len(_DIGESTED) + keys.DIGEST_BYTES)
 ADVICE: Final = "'ironflow verify' shows what else is damaged"
 
 decoded: Final = partial(row_codec.decoded, advice=ADVICE)

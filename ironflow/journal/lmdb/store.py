@@ -25,7 +25,16 @@ from ironflow.journal.base import (
     RunSummary,
     shown_status,
 )
-from ironflow.journal.lmdb import keys, migrate, opening, owner, recovery, rows, wal
+from ironflow.journal.lmdb import (
+    keys,
+    migrate,
+    opening,
+    owner,
+    recovery,
+    rows,
+    tally,
+    wal,
+)
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, Environment
 from ironflow.journal.lmdb.batch import Batch
 from ironflow.journal.lmdb.checkpoint import Committed
@@ -194,13 +203,19 @@ def _begin(store: Environment, environment: str) -> tuple[Memory, bytes]:
     data, digest = rows.encode_commit(
         found.last.digest, rows.CommitBody(commit_number, number, [], [], head, [])
     )
+    owner_number = found.owner + 1
     meta: dict[bytes, bytes | None] = {
-        keys.OWNER_KEY: keys.number(found.owner + 1),
+        keys.OWNER_KEY: keys.number(owner_number),
         keys.ENVIRONMENT_KEY + environment.encode(): keys.number(number),
     }
+    environments = {*found.environments.values(), number}
+    with store.snapshot() as snapshot:
+        meta |= tally.renewed(
+            snapshot, environments, before=found.owner, owner=owner_number
+        )
     store.write({keys.META: meta, keys.COMMITS: {keys.number(commit_number): data}})
     with store.snapshot() as snapshot:
-        memory = load_memory(snapshot, number, owner_number=found.owner + 1)
+        memory = load_memory(snapshot, number, owner_number=owner_number)
     if not found.is_closed:
         memory.queue.suspect_all()
     memory.commit_number, memory.head = commit_number, head

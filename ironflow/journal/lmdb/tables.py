@@ -23,7 +23,7 @@ from ironflow.journal.base import (
     TimerKind,
     TimerRow,
 )
-from ironflow.journal.lmdb import keys, retention, rows
+from ironflow.journal.lmdb import keys, retention, rows, tally
 from ironflow.journal.lmdb.layers import Layered, Tail
 from ironflow.journal.lmdb.redaction_tables import RedactionTables
 from ironflow.journal.lmdb.transaction import Transaction
@@ -348,10 +348,14 @@ class _DocumentTables(Transaction):
 
     def put_document(self, row: DocumentRow) -> None:
         key = self._prefix + keys.document(row.kind, row.id)
-        self._overlay.put(keys.DOCUMENTS, key, rows.encode_document(row))
+        data = rows.encode_document(row)
+        tally.note(self._overlay, self._prefix, key, data)
+        self._overlay.put(keys.DOCUMENTS, key, data)
 
     def drop_document(self, kind: str, id_: str) -> None:
-        self._overlay.delete(keys.DOCUMENTS, self._prefix + keys.document(kind, id_))
+        key = self._prefix + keys.document(kind, id_)
+        tally.note(self._overlay, self._prefix, key, None)
+        self._overlay.delete(keys.DOCUMENTS, key)
 
 
 @final

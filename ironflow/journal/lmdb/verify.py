@@ -15,7 +15,7 @@ from typing import Final
 
 from ironflow import codec
 from ironflow.errors import JournalDamaged, JournalNewer
-from ironflow.journal.lmdb import keys, opening, owner, rows, segments
+from ironflow.journal.lmdb import keys, opening, owner, rows, segments, tally
 from ironflow.journal.lmdb._lmdb import MAP_BYTES_MAX, check_pages
 from ironflow.journal.lmdb.chain import CommitChain, Finding, Progress, Report, Row
 from ironflow.journal.lmdb.checkpoint import Committed
@@ -97,8 +97,7 @@ def _walk(source: Source) -> Report:
     yield from _pages(source, keys.EVENTS, partial(_look_at_events, chain))
     with source.snapshot() as snapshot:
         yield from chain.unproved(snapshot)
-    if source.environment.has_table(keys.DOCUMENTS):
-        yield from _pages(source, keys.DOCUMENTS, _look_at_documents)
+    yield from _documents(source, names)
     for table, width in _NAMES_RUN.items():
         yield from _references(source, table, width)
     yield from _segments(source.environment.path)
@@ -307,6 +306,16 @@ def _look_at_events(chain: CommitChain, snapshot: Layered, page: list[Row]) -> R
                 yield Finding(
                     f"event {stored.position} started a run that is gone", run_id
                 )
+
+
+def _documents(source: Source, names: dict[bytes, str]) -> Report:
+    has_table = source.environment.has_table(keys.DOCUMENTS)
+    if has_table:
+        yield from _pages(source, keys.DOCUMENTS, _look_at_documents)
+    # In one snapshot: between two pages documents may change.
+    with source.snapshot() as snapshot:
+        wrong = [*tally.compared(snapshot, names.items(), has_table=has_table)]
+    yield from map(Finding, wrong)
 
 
 def _look_at_documents(_: Layered, page: list[Row]) -> Report:

@@ -364,7 +364,7 @@ async def test_a_forged_redaction_of_an_event_is_damage(directory: Path) -> None
     store = Store(directory)
     key, data = store.rows(keys.EVENTS)[-1]
     forged = replace(stored, event=event, redaction=proved)
-    row, _ = rows.encode_event(forged, data[rows.EVENT_DIGEST])
+    row, _ = rows.encode_event(forged, data[rows.NAMED_DIGEST])
     store.put(keys.EVENTS, key, row)
 
     [found] = findings(directory)
