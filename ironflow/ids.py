@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Final
 
-from ironflow.errors import ConfigurationError
+from ironflow.errors import ConfigurationError, EventNotFound, RunNotFound
 
 ENTROPY_BYTES: Final = 10
 _PREFIXED = re.compile(r"(run|evt)_[0-9a-f]{32}\Z")
@@ -57,31 +57,40 @@ def is_run_id(text: str) -> bool:
 
 
 def check_run_id(text: str) -> str:
-    """Return `text` if it is a run id.
+    """Return `text` if it is a run id; the messages show what one looks like.
 
     Raises:
-        ConfigurationError: it is not; the message shows what one looks like.
+        ConfigurationError: it is empty.
+        RunNotFound: it is something else, so no run has it.
     """
-    if not is_run_id(text):
-        raise ConfigurationError(
-            f"{text!r} is not a run id: one looks like 'run_' and 32 hexadecimal"
-            " digits; 'ironflow runs list' shows them"
-        )
-    return text
+    if is_run_id(text):
+        return text
+    said = (
+        f"{text[:80]!r} is not a run id: one looks like 'run_' and 32 hexadecimal"
+        " digits; 'ironflow runs list' shows them"
+    )
+    raise RunNotFound(said) if text else ConfigurationError(said)
+
+
+def is_event_id(text: str) -> bool:
+    """Say whether a text is an event id."""
+    return text.startswith("evt_") and _PREFIXED.match(text) is not None
 
 
 def check_event_id(text: str) -> str:
-    """Return `text` if it is an event id.
+    """Return `text` if it is an event id; the messages show what one looks like.
 
     Raises:
-        ConfigurationError: it is not; the message shows what one looks like.
+        ConfigurationError: it is empty.
+        EventNotFound: it is something else, so no event has it.
     """
-    if not (text.startswith("evt_") and _PREFIXED.match(text)):
-        raise ConfigurationError(
-            f"{text[:80]!r} is not an event id: one looks like 'evt_' and 32 hexadecimal"
-            " digits"
-        )
-    return text
+    if is_event_id(text):
+        return text
+    said = (
+        f"{text[:80]!r} is not an event id: one looks like 'evt_' and 32 hexadecimal"
+        " digits"
+    )
+    raise EventNotFound(said) if text else ConfigurationError(said)
 
 
 def triggered_run_id(event: str, function_id: str) -> str:

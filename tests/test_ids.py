@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ironflow import ids
-from ironflow.errors import ConfigurationError
+from ironflow.errors import ConfigurationError, EventNotFound, RunNotFound
 from ironflow.interpreter.fibers import Scope
 
 ENTROPY = b"0123456789"
@@ -76,19 +76,23 @@ def test_derived_ids_depend_on_all_that_they_are_derived_from() -> None:
 def test_a_run_id_is_checked_where_users_give_it() -> None:
     """The message shows what one looks like."""
     assert ids.check_run_id(RUN) == RUN
-    for wrong in ("", "run_", "evt_" + "0" * 32, RUN + "0", RUN[:-1] + "G", RUN + "\n"):
-        with pytest.raises(ConfigurationError, match="is not a run id: one looks like"):
+    for wrong in ("run_", "evt_" + "0" * 32, RUN + "0", RUN[:-1] + "G", RUN + "\n"):
+        with pytest.raises(RunNotFound, match="is not a run id: one looks like"):
             ids.check_run_id(wrong)
+    with pytest.raises(ConfigurationError, match="is not a run id: one looks like"):
+        ids.check_run_id("")
 
 
 def test_what_is_not_an_event_id_is_refused_before_it_is_looked_up() -> None:
     """The message shows what one looks like, and not the whole of a long one."""
     event = "evt_" + "0" * 32
     assert ids.check_event_id(event) == event
-    for wrong in ("", "evt_", RUN, event + "0", event[:-1] + "G", event + "\n"):
-        with pytest.raises(ConfigurationError, match="is not an event id: one looks"):
+    for wrong in ("evt_", RUN, event + "0", event[:-1] + "G", event + "\n"):
+        with pytest.raises(EventNotFound, match="is not an event id: one looks"):
             ids.check_event_id(wrong)
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError, match="is not an event id: one looks"):
+        ids.check_event_id("")
+    with pytest.raises(EventNotFound) as refused:
         ids.check_event_id("e" * 10_000)
     assert len(str(refused.value)) < 200
 

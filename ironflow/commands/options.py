@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, final
 import click
 
 from ironflow import ids
-from ironflow.errors import ConfigurationError
+from ironflow.errors import ConfigurationError, RunNotFound
 from ironflow.policy.attributes import parse_filter
 from ironflow.policy.duration import parse_duration, parse_time
 
@@ -99,7 +99,7 @@ class RunId(click.ParamType[str]):
         text = str(value).strip().lower()
         try:
             return ids.check_run_id(text)
-        except ConfigurationError as error:
+        except (ConfigurationError, RunNotFound) as error:
             self.fail(str(error), param, ctx)
 
 

@@ -31,6 +31,7 @@ ENVIRONMENT: Final = frozenset({"x-ironflow-environment", "x-ironflow-environmen
 PUBLIC: Final = frozenset({"/health", "/ready", "/metrics", "/api/v1/capabilities"})
 _SERVER_FAULT: Final = 500
 _SWITCHING: Final = 101
+_TOO_LARGE: Final = frozenset({413, 414, 431})  # and will be, however often it is sent
 _RETRY_AFTER_S: Final = "1"
 
 
@@ -105,7 +106,7 @@ def refusal(
         error=message,
         code=code,
         message=message,
-        retryable=is_passing(code),
+        retryable=is_passing(code) and status not in _TOO_LARGE,
     )
     response = reply(document, status)
     response.headers.extend(headers or ())

@@ -29,6 +29,10 @@ log: Final = SafeLogger(logging.getLogger("ironflow.connect"))
 _M = TypeVar("_M", bound=Message)
 _JSON: Final = ("content-type", "application/json")
 _SERVER_FAULT: Final = 500
+_GRPC: Final = "application/grpc"
+_GRPC_WEB: Final = "application/grpc-web"
+_GRPC_UNIMPLEMENTED: Final = "12"
+_VERSION: Final = "connect-protocol-version"  # what every generated client sends
 
 
 @final
@@ -36,7 +40,9 @@ _SERVER_FAULT: Final = 500
 class WithMembers:
     """An answer whose JSON has members besides those of the schema.
 
-    Published clients that speak JSON read some names that no schema has.
+    Published clients that speak JSON read some names that no schema has. They are not told
+    to clients that say which version of Connect they speak: these are generated, and take
+    a field that is there in both spellings for a mistake.
     """
 
     message: Message
@@ -74,6 +80,9 @@ def add(
     assert procedures.keys() <= methods.keys()
 
     async def answer(request: Request, parameters: Parameters) -> Response:
+        header = request.headers.get("content-type", "")
+        if header.startswith(_GRPC):
+            return _no_grpc(header)
         form = _form(request)
         method = methods.get(parameters["method"])
         procedure = procedures.get(parameters["method"])
@@ -88,6 +97,19 @@ def add(
         return await _unary(_Call(request, form, method), cast("Unary", procedure))
 
     router.add("POST", f"/{name}/{{method}}", answer)
+
+
+def _no_grpc(header: str) -> Response:
+    """Refuse a call in the words of gRPC: of a status of HTTP its clients say nothing."""
+    is_web = header.startswith(_GRPC_WEB)
+    return Response(
+        200,
+        [
+            ("content-type", _GRPC_WEB if is_web else _GRPC),
+            ("grpc-status", _GRPC_UNIMPLEMENTED),
+            ("grpc-message", "this server speaks Connect, and no gRPC"),
+        ],
+    )
 
 
 def _form(request: Request) -> ContentType:
@@ -124,6 +146,8 @@ async def _unary(call: _Call, procedure: Unary) -> Response:
         with trio.move_on_after(_seconds(request)):
             message = decoded(form.codec, call.method.request, await request.read())
             answer = await procedure(request, message)
+            if isinstance(answer, WithMembers) and _VERSION in request.headers:
+                answer = answer.message
             body = encoded(form.codec, answer)
             return Response(200, [("content-type", str(form))], body)
     except HttpError:

@@ -94,7 +94,6 @@ class EventReads:
         """Return an event.
 
         Raises:
-            ConfigurationError: this is no event id.
             EventNotFound: there is none with this id.
         """
         found = await self._journal.event(ids.check_event_id(event_id))

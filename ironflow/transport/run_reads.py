@@ -166,7 +166,6 @@ class RunReads:
         """Return a run with what it was given and what came of it.
 
         Raises:
-            ConfigurationError: this is no run id.
             RunNotFound: there is none with this id.
         """
         summary = await self.summary(run_id)
@@ -182,7 +181,6 @@ class RunReads:
         """Return a run without what it was given and what came of it.
 
         Raises:
-            ConfigurationError: this is no run id.
             RunNotFound: there is none with this id.
         """
         summary = await self._journal.run(ids.check_run_id(run_id))
@@ -250,8 +248,8 @@ class RunReads:
         if wanted.function_id:
             check_text(wanted.function_id, option="function_id")
         for run_id in (wanted.parent_run, wanted.cursor):
-            if run_id:
-                ids.check_run_id(run_id)
+            if run_id and not ids.is_run_id(run_id):
+                raise ConfigurationError(f"{run_id[:80]!r} is not a run id")
         query = RunQuery(
             function_id=wanted.function_id,
             parent_run=wanted.parent_run,
@@ -268,8 +266,10 @@ class RunReads:
         These are the runs that an event has started, and one whose id is sought.
         """
         run_ids: Sequence[str]
+        if wanted.event_id and not ids.is_event_id(wanted.event_id):
+            raise ConfigurationError(f"{wanted.event_id[:80]!r} is not an event id")
         if wanted.event_id:
-            run_ids = await self._of_event(ids.check_event_id(wanted.event_id))
+            run_ids = await self._of_event(wanted.event_id)
         elif ids.is_run_id(wanted.search):
             run_ids = [wanted.search]
         else:

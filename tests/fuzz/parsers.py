@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ironflow import ids
-from ironflow.errors import ConfigurationError, IronflowError, ProtocolError
+from ironflow.errors import (
+    ConfigurationError,
+    EventNotFound,
+    IronflowError,
+    ProtocolError,
+    RunNotFound,
+)
 from ironflow.policy import duration, match, names
 from ironflow.transport.event_pages import position_of
 from ironflow.transport.handlers.endpoint import body_of, query_of
@@ -190,7 +196,7 @@ def _ids(text: str) -> None:
     for check in (ids.check_run_id, ids.check_event_id):
         try:
             ids.time_us(check(text))
-        except ConfigurationError:
+        except (ConfigurationError, EventNotFound, RunNotFound):
             continue
 
 

@@ -235,7 +235,7 @@ async def test_what_is_not_there_is_unimplemented(
 @pytest.mark.parametrize(
     ("path", "form"),
     [
-        (GET_RUN, "application/grpc"),
+        (GET_RUN, "text/plain"),
         (GET_RUN, "application/connect+json"),
         (CONNECT, "application/json"),
     ],
@@ -247,6 +247,27 @@ async def test_a_form_that_the_method_lacks_is_refused(
         await services.post(path, b"", form)
 
     assert caught.value.status == 415
+
+
+@pytest.mark.parametrize(
+    ("form", "answered"),
+    [
+        ("application/grpc", "application/grpc"),
+        ("application/grpc+proto", "application/grpc"),
+        ("application/grpc-web+proto", "application/grpc-web"),
+    ],
+)
+@pytest.mark.parametrize("path", [GET_RUN, CONNECT])
+async def test_grpc_is_refused_in_its_own_words(
+    services: Services, path: str, form: str, answered: str
+) -> None:
+    """Of a status of HTTP that is not 200 a client of gRPC says nothing but the number."""
+    found = await services.post(path, b"", form)
+
+    headers = dict(found.headers)
+    assert (found.status, found.body) == (200, b"")
+    assert (headers["content-type"], headers["grpc-status"]) == (answered, "12")
+    assert "Connect" in headers["grpc-message"]
 
 
 # --- streams -------------------------------------------------------------------------------

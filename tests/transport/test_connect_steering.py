@@ -265,6 +265,8 @@ async def test_a_run_that_is_not_there_is_not_found(
 ) -> None:
     unknown = await say(server, method, **{name: RUN})
     none = await say(server, method, **{name: "x"})
+    absent = await say(server, method)
 
     assert (unknown.status, unknown.document["code"]) == (404, "not_found")
-    assert (none.status, none.document["code"]) == (400, "invalid_argument")
+    assert (none.status, none.document["code"]) == (404, "not_found")
+    assert (absent.status, absent.document["code"]) == (400, "invalid_argument")

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from ironflow.wire.proto.types import StepStatus
 from tests.transport.calling import PACKAGE, say, start
 from tests.transport.conftest import Server
+from tests.wire.schema import foreign_class
 
 
 async def taken(server: Server, method: str, **plain: Any) -> Any:
@@ -157,6 +159,25 @@ async def test_an_output_is_injected_and_read_as_json(
     )
     assert found["pauseReason"] == found["pause_reason"] == "injection"
     assert found["nextStepHint"] == found["next_step_hint"] == "cool-off"
+
+
+async def test_a_generated_client_is_told_each_field_once(server: Server) -> None:
+    """It says which version of Connect it speaks, and refuses a field in two spellings."""
+    run_id = await start(server, "payment.asked", {"id": "o"})
+    await taken(server, "PauseRun", run_id=run_id)
+
+    found = await server.request(
+        "POST",
+        f"{PACKAGE}IronflowService/GetPausedState",
+        {"runId": run_id},
+        {"content-type": "application/json", "connect-protocol-version": "1"},
+    )
+
+    state: Any = json_format.Parse(
+        found.body, foreign_class("GetPausedStateResponse")()
+    )
+    assert [each.name for each in state.steps] == ["limit"]
+    assert state.next_step_hint == "cool-off"
 
 
 async def test_no_header_of_connect_is_asked_for(server: Server) -> None:

@@ -28,7 +28,7 @@ async def test_requests_and_runs_are_counted(server: Server) -> None:
     found = await samples(server)
 
     assert found["ironflow_http_requests_total", "200", "POST", "events"] == 2
-    assert found["ironflow_http_requests_total", "400", "GET", "runs"] == 1
+    assert found["ironflow_http_requests_total", "404", "GET", "runs"] == 1
     assert found["ironflow_http_request_seconds_count", "events"] == 2
     assert found["ironflow_runs", "completed", "process-order"] == 2
     assert found["ironflow_workers",] == 0

@@ -238,11 +238,7 @@ class Http1Parser:
         if self._is_ended:  # what follows the last request is nobody's
             return
         cause = error.__context__
-        self.refusal = (
-            cause
-            if isinstance(cause, HttpError)
-            else _bad(f"the request cannot be read: {error}")
-        )
+        self.refusal = cause if isinstance(cause, HttpError) else _unreadable(error)
 
     def _check_overhead(self) -> None:
         """Refuse what grows and gives neither headers nor body."""
@@ -277,6 +273,15 @@ def _origin_form(method: str, target: str) -> str:
     if "?" in authority:  # http://host?query/with/slashes
         return "/?" + (authority + slash + path).partition("?")[2]
     return "/" + path
+
+
+def _unreadable(error: httptools.HttpParserError) -> HttpError:
+    message = f"the request cannot be read: {error}"
+    # Also for what is no word: the parser does not say where the line begins, and what it
+    # says must not depend on how the bytes came in.
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return HttpError(501, "unimplemented", message)
+    return _bad(message)
 
 
 def _bad(message: str) -> HttpError:

@@ -21,7 +21,10 @@ from ironflow.transport.http.service import Service
 Address = tuple[str, int]
 
 _LOGGER: Final = logging.getLogger("ironflow.transport")
-_FULL_BODY: Final = b'{"error":"there are too many connections","code":"unavailable"}'
+_FULL_BODY: Final = (
+    b'{"error":"there are too many connections","code":"unavailable",'
+    b'"message":"there are too many connections","retryable":true}'
+)
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n"
     b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"

@@ -103,7 +103,13 @@ def failure() -> tuple[Response, bytes]:
 
 def error_response(error: HttpError) -> Response:
     """Return what a client is told of an error."""
-    body = msgspec.json.encode({"error": error.message, "code": error.code})
+    document = {
+        "error": error.message,
+        "code": error.code,
+        "message": error.message,
+        "retryable": error.code == "unavailable",
+    }
+    body = msgspec.json.encode(document)
     return Response(
         error.status, [("content-type", "application/json"), *error.headers], body
     )

@@ -14,6 +14,10 @@ from ironflow.transport.http.service import Service
 
 HOST = b"host: test\r\n"
 ASK = b"GET /%b HTTP/1.1\r\n" + HOST + b"\r\n"
+INTERNAL = (
+    b'{"error":"internal error","code":"internal","message":"internal error",'
+    b'"retryable":false}'
+)
 
 
 async def echo(request: Request) -> Response:

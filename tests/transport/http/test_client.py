@@ -55,7 +55,12 @@ async def test_what_a_handler_raises_is_answered(
 
     assert missing.status_code == 404
     assert missing.headers["x-a"] == "1"
-    assert missing.json() == {"error": "no", "code": "not_found"}
+    assert missing.json() == {
+        "error": "no",
+        "code": "not_found",
+        "message": "no",
+        "retryable": False,
+    }
     assert (failed.status_code, "secret" in failed.text) == (500, False)
     assert "a secret" in caplog.text
 

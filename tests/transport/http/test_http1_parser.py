@@ -122,8 +122,9 @@ def test_options_may_mean_the_server() -> None:
         (b"GET a HTTP/1.1\r\n" + HOST + b"\r\n", 400),
         (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
         (b"GET /\xc3\xa4 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-        (b"get / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-        (b"\x16\x03\x01\x02\x00\x01", 400),
+        (b"get / HTTP/1.1\r\n" + HOST + b"\r\n", 501),
+        (b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n", 501),
+        (b"\x16\x03\x01\x02\x00\x01", 501),
         (b"POST / HTTP/1.0\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\n" + HOST + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
         (b"POST / HTTP/1.1\r\n" + HOST + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
@@ -159,7 +160,7 @@ def test_requests_before_a_refused_one_stand() -> None:
     seen = parse(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\nnonsense\r\n\r\n")
 
     assert [path for _, path, *_ in seen.requests] == ["/a"]
-    assert seen.refusal == 400
+    assert seen.refusal == 501
 
 
 def test_nothing_is_read_behind_the_last_request() -> None:

@@ -19,7 +19,7 @@ from ironflow.transport.http.messages import (
     WebSocketUpgrade,
 )
 from tests.transport.http.http2_peer import http2_served
-from tests.transport.http.peers import echo
+from tests.transport.http.peers import INTERNAL, echo
 
 
 async def test_a_request_is_answered(autojump_clock: MockClock) -> None:
@@ -318,7 +318,7 @@ async def test_a_handler_that_fails_is_logged_and_says_nothing(
         second = await peer.ask("/header")
         answers = [await peer.until_ended(each) for each in (first, second)]
 
-    assert answers == ['{"error":"internal error","code":"internal"}'] * 2
+    assert answers == [INTERNAL.decode()] * 2
     assert peer.status(first) == "500"
     assert "a secret" in caplog.text
 
