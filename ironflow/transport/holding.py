@@ -25,6 +25,7 @@ from ironflow.journal.base import (
     InboxRow,
     Journal,
     JournalCommand,
+    NoteLost,
     NoteWorker,
     Pause,
     PauseRun,
@@ -336,6 +337,23 @@ class Holding:
             self._forget(answer.paused)
         self._moved.lost(self.runs, self._process)
         await self._release_all()
+
+    async def count_lost(self, why: str) -> None:
+        """Count the claims of a process that was lost, before another gets the same runs."""
+        held = self._epochs(self.runs)
+        count = CountClaims(held, self._now(), lost=self._worker, why=why)
+        [answer, _] = await self._journal.commit(
+            [count, NoteWorker(held, self._worker)]
+        )
+        assert isinstance(answer, Counted)
+        self._forget(answer.paused)
+
+    async def set_aside(self, why: str) -> None:
+        """Say in its runs why a worker has them no more, and release them uncounted."""
+        note = NoteLost(self._epochs(self.runs), self._now(), self._worker, why)
+        await self._journal.commit([note])
+        self._moved.lost(self.runs, self._process)
+        await self.let_go()
 
     async def _release_all(self) -> None:
         claims = [_claim(run_id, held) for run_id, held in self.runs.items()]

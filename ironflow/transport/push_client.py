@@ -23,17 +23,28 @@ from ironflow.transport.push_dial import NotAllowed
 Code = Literal["TIMEOUT", "CONNECTION_LOST", "ENDPOINT_ERROR", "NOT_ALLOWED"]
 
 _LOGGER: Final = logging.getLogger("ironflow.push")
+_NOT_CONNECTED: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
 _OK: Final = 200
 _PLAIN: Final = frozenset({"", "identity"})
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 
 
 class CallFailed(Exception):
-    """A POST came to nothing: `code` says how, the text what happened, as half a sentence."""
+    """A POST came to nothing: `code` says how, the text what happened, as half a sentence.
 
-    def __init__(self, code: Code, what: str) -> None:
+    Nobody has read what is not `is_sent`: there was no connection.
+    """
+
+    def __init__(self, code: Code, what: str, *, is_sent: bool = True) -> None:
         super().__init__(what)
         self.code: Final = code
+        self.is_sent: Final = is_sent
 
 
 @final
@@ -84,10 +95,12 @@ async def exchange(
             "TIMEOUT", f"it did not answer within {patience.seconds:g} s"
         ) from error
     except (ConfigurationError, NotAllowed) as error:
-        raise CallFailed("NOT_ALLOWED", f"it may not be called: {error}") from error
+        what = f"it may not be called: {error}"
+        raise CallFailed("NOT_ALLOWED", what, is_sent=False) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         what = f"it could not be called: {type(error).__name__}: {error}"
-        raise CallFailed("CONNECTION_LOST", what) from error
+        is_sent = not isinstance(error, _NOT_CONNECTED)
+        raise CallFailed("CONNECTION_LOST", what, is_sent=is_sent) from error
     _LOGGER.debug("POST %s %d, %d bytes", url, found.status, len(found.body))
     return found
 

@@ -17,8 +17,9 @@ from ironflow.transport.context import Context
 from ironflow.transport.handlers.endpoint import body_of
 from ironflow.transport.http.messages import HttpError, Request, Response
 from ironflow.transport.http.router import Parameters, Router
-from ironflow.transport.push import SILENCE_S, EndpointFailed, PushHost
+from ironflow.transport.push import SILENCE_S, PushHost
 from ironflow.transport.push_dial import Dialing, NewClient
+from ironflow.transport.push_posts import EndpointFailed
 from ironflow.wire import documents
 from ironflow.wire.functions import BreakerConfig, breaker_config
 

@@ -19,7 +19,8 @@ from ironflow.errors import ProtocolError
 from ironflow.journal.base import AppendRecords
 from ironflow.journal.memory import MemoryJournal
 from ironflow.transport.circuits import Circuits
-from ironflow.transport.push import EndpointFailed, PushHost
+from ironflow.transport.push import PushHost
+from ironflow.transport.push_posts import EndpointFailed
 from ironflow.wire import posts
 from ironflow.wire.posts import SIGNATURE, check_signature, signed
 from ironflow.worker import endpoint
@@ -37,9 +38,12 @@ class Steps:
         self.first = 0
         self.second = 0
         self.gate = trio.Event()
+        self.hold_first = trio.Event()
+        self.hold_first.set()
 
     async def quick(self) -> str:
         self.first += 1
+        await self.hold_first.wait()
         return "first"
 
     async def slow(self) -> str:
@@ -80,6 +84,17 @@ class World:
         self.engine: Engine | None = None
         self.clients = 0
         self.is_doubling = False
+        self._under_way: set[trio.CancelScope] = set()
+
+    def kill(self) -> None:
+        """End the process: nobody is there, and what is not answered never is."""
+        self.process = None
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset the connections whose answers are under way."""
+        for scope in self._under_way:
+            scope.cancel()
 
     def _client(self) -> httpx.AsyncClient:
         """Return a connection; a proxy in it may send every answer twice."""
@@ -104,10 +119,16 @@ class World:
         if self.process is None:
             raise httpx.ConnectError("nobody is there")
         header = request.headers.get(SIGNATURE, "")
-        try:
-            body, signature = await self.process.answer(header, request.content)
-        except ProtocolError as error:
-            return httpx.Response(401, text=str(error))
+        with trio.CancelScope() as scope:
+            self._under_way.add(scope)
+            try:
+                body, signature = await self.process.answer(header, request.content)
+            except ProtocolError as error:
+                return httpx.Response(401, text=str(error))
+            finally:
+                self._under_way.discard(scope)
+        if scope.cancelled_caught:
+            raise httpx.ReadError("the connection was reset")
         self.after()
         return httpx.Response(200, content=body, headers={SIGNATURE: signature})
 
@@ -331,7 +352,9 @@ async def test_a_run_that_ends_process_after_process_is_paused(
         assert steps.second == 1 + limits.POISON_CLAIMS_MAX
 
 
-async def test_a_process_that_ends_in_order_is_not_blamed() -> None:
+async def test_a_process_that_ends_in_order_is_not_blamed(
+    mock_clock: MockClock,
+) -> None:
     steps, theirs = Steps(), Steps()
     theirs.gate.set()
     async with world() as own:
@@ -339,6 +362,7 @@ async def test_a_process_that_ends_in_order_is_not_blamed() -> None:
             await own.host.register(URL)
             run_id = await own.emit()
         async with own.endpoint(theirs.flow()):
+            mock_clock.jump(1)
             result = await own.result(run_id)
         row = own.journal.run_now(run_id)
 
