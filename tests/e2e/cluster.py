@@ -6,15 +6,15 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import httpx
 
-from tests.e2e.counted import EFFECTS, Effect, read
+from tests.e2e.counted import EFFECTS, Effect, gate, read
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
@@ -23,6 +23,7 @@ LOOK_S = 0.03
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 Process = subprocess.Popen[str]
+Found = TypeVar("Found")
 
 
 @final
@@ -44,6 +45,10 @@ class Cluster:
     def data(self) -> Path:
         """The data directory of the server."""
         return self.directory / "data"
+
+    @property
+    def _effects(self) -> Path:
+        return self.directory / "effects"
 
     def serve(self) -> None:
         """Start the server, at the port that it had before; return when it listens."""
@@ -117,7 +122,47 @@ class Cluster:
 
     def effects(self) -> list[Effect]:
         """Return what the steps have done so far, in its order."""
-        return read(self.directory / "effects")
+        return read(self._effects)
+
+    def shut(self, *steps: str) -> None:
+        """Let held runs wait when they come to these steps."""
+        for step in steps:
+            gate(self._effects, step).touch()
+
+    def open(self, step: str) -> None:
+        """Let held runs go on behind a step."""
+        gate(self._effects, step).unlink()
+
+    def wait_for_step(self, runs: Collection[str], step: str) -> Effect:
+        """Return one of these runs that is at a step in a process that runs now."""
+        return self.wait_for(lambda: self._at(runs, step))
+
+    def name_of(self, process: int) -> str:
+        """Return the name of a process that runs; empty if it does not."""
+        found = [name for name, each in self.running.items() if each.pid == process]
+        return found[0] if found else ""
+
+    def _at(self, runs: Collection[str], step: str) -> Effect | None:
+        last = {each.run: each for each in self.effects() if each.step == step}
+        return next(
+            (
+                last[run]
+                for run in runs
+                if run in last and self.name_of(last[run].process)
+            ),
+            None,
+        )
+
+    def wait_for_loss(self, run: str, worker: str, *, since: Any = None) -> Any:
+        """Return what a run says of the worker that it lost, when it was carried on."""
+
+        def look() -> Any:
+            lost = self.get(f"/api/v1/runs/{run}").get("lost")
+            return lost if lost and lost != since and lost["went_on"] else None
+
+        lost = self.wait_for(look)
+        assert lost["worker"] == worker
+        return lost
 
     def wait_for_effects(self, count: int) -> None:
         """Return when so many effects have happened."""
@@ -140,10 +185,15 @@ class Cluster:
 
     def wait(self, is_so: Callable[[], bool]) -> None:
         """Return when something is so."""
+        self.wait_for(lambda: is_so() or None)
+
+    def wait_for(self, look: Callable[[], Found | None]) -> Found:
+        """Return what is found when there is something."""
         deadline = time.monotonic() + PATIENCE_S
-        while not is_so():
+        while (found := look()) is None:
             assert time.monotonic() < deadline, self.told()
             threading.Event().wait(LOOK_S)
+        return found
 
     def told(self) -> str:
         """Return what the processes have logged."""
@@ -165,7 +215,7 @@ class Cluster:
                 text=True,
                 cwd=ROOT,
                 env=os.environ
-                | {EFFECTS: str(self.directory / "effects"), "PYTHONUNBUFFERED": "1"}
+                | {EFFECTS: str(self._effects), "PYTHONUNBUFFERED": "1"}
                 | {"IRONFLOW_SIGNING_KEY": SIGNING_KEY},
             )
         )

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, final
 
-from tests.e2e.counted import write
+from tests.e2e.counted import LOOK_S, is_shut, write
 
 STEPS = ("reserve:0", "charge:0", "ship:0")
 SLEEP = "settle:0"
@@ -111,6 +111,8 @@ def executed(job: dict[str, Any]) -> dict[str, Any]:
             return {"status": "yielded", "steps": steps, "yield": asked}
         if id_ not in rows:
             steps.append(row_of(run_id, id_, write(run_id, id_)))
+        while data.get("held") and is_shut(id_):
+            threading.Event().wait(LOOK_S)
     return {"status": "completed", "steps": steps, "result": run_id}
 
 

@@ -16,9 +16,11 @@ from tests.e2e.cluster import Cluster, check_once_recorded, open_cluster, repeat
 
 RUNS = 500
 STEPS = 5  # of each run
-# What can happen while a half, and while a quarter of the runs are not paid for: however
-# quick the machine is, those that wait are still under way.
-HALF = RUNS + RUNS // 2 * (STEPS - 1)
+HELD = 10  # of them, at steps whose gates are shut: they are there when a process is killed
+# What happens for certain while a half, and while a quarter of the runs are not paid for, and
+# held runs are at their first, second or last step.
+START = RUNS
+HALF = RUNS + (RUNS // 2 - HELD) * (STEPS - 1)
 MOST = RUNS + RUNS * 3 // 4 * (STEPS - 1)
 
 pytestmark = pytest.mark.e2e
@@ -26,29 +28,33 @@ pytestmark = pytest.mark.e2e
 
 async def test_workers_and_the_server_are_killed_in_turn(tmp_path: Path) -> None:
     """No recorded step runs again, nothing is lost, all runs end."""
-    seed = random.randrange(10**9)
-    print(f"seed {seed}")
-    chosen = random.Random(seed)
+    chosen = seeded()
     with open_cluster(tmp_path) as cluster:
+        cluster.shut("reserve", "charge", "close")
         cluster.work("first")
-        cluster.work("second")
         runs = cluster.emit("counted.asked", numbers())
+        held = cluster.wait_for_step(runs[::50], "reserve:0")
+        cluster.work("second")
         cluster.emit("counted.paid", numbers()[::2])
 
-        cluster.wait_for_effects(chosen.randrange(20, RUNS))
+        cluster.wait_for_effects(chosen.randrange(START))
         cluster.kill("first")
-        cluster.wait_for_effects(chosen.randrange(RUNS, HALF - 100))
-        cluster.kill("server")
-        cluster.serve()
-        cluster.emit("counted.paid", numbers()[1::4])
+        lost = cluster.wait_for_loss(held.run, "first")
+        assert lost["by"] == "second"
+        check_told(cluster, held.run, "first")
+        kill_server(cluster, runs, chosen.randrange(START, HALF))
         cluster.work("first")
         cluster.wait_for_effects(chosen.randrange(HALF, MOST))
-        cluster.kill("second")
-        cluster.work("second")
+        held = cluster.wait_for_step(runs[::50], "close:0")
+        name = cluster.name_of(held.process)
+        cluster.kill(name)
+        cluster.wait_for_loss(held.run, name, since=lost)
+        check_told(cluster, held.run, name)
+        cluster.open("close")
+        cluster.work(name)
         cluster.emit("counted.paid", numbers()[3::4])
         cluster.wait_for_ends("counted", RUNS)
 
-        check_moves(cluster, "first")
         cluster.stop("server")
 
     assert len(set(runs)) == RUNS
@@ -57,10 +63,9 @@ async def test_workers_and_the_server_are_killed_in_turn(tmp_path: Path) -> None
 
 async def test_an_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> None:
     """The same, where the server sends runs to an endpoint of ours."""
-    seed = random.randrange(10**9)
-    print(f"seed {seed}")
-    chosen = random.Random(seed)
-    with open_cluster(tmp_path, program="tests.e2e.hasty") as cluster:
+    chosen = seeded()
+    with open_cluster(tmp_path) as cluster:
+        cluster.shut("reserve", "charge", "close")
         url = cluster.endpoint("own_endpoint")
         port = str(httpx.URL(url).port)
         breaker = {"openDurationMs": 100, "maxOpenDurationMs": 200}
@@ -68,45 +73,65 @@ async def test_an_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> 
         runs = cluster.emit("counted.asked", numbers())
         cluster.emit("counted.paid", numbers()[::2])
 
-        cluster.wait_for_effects(chosen.randrange(20, RUNS))
-        cluster.kill("endpoint")
+        cluster.wait_for_effects(chosen.randrange(START))
+        held = cluster.wait_for_step(runs[::50], "reserve:0")
+        cluster.kill("endpoint")  # its first answer about this run was still to come
         cluster.endpoint("own_endpoint", port)
-        cluster.wait_for_effects(chosen.randrange(RUNS, HALF - 100))
-        cluster.kill("server")
-        cluster.serve()
-        cluster.emit("counted.paid", numbers()[1::4])
+        lost = cluster.wait_for_loss(held.run, url)
+        check_told(cluster, held.run, url)
+        kill_server(cluster, runs, chosen.randrange(START, HALF))
         cluster.wait_for_effects(chosen.randrange(HALF, MOST))
+        cluster.wait_for_step([held.run], "close:0")
         cluster.kill("endpoint")
-        cluster.kill("server")
-        cluster.serve()
-        cluster.emit("counted.paid", numbers()[3::4])
         cluster.endpoint("own_endpoint", port)
+        cluster.wait_for_loss(held.run, url, since=lost)
+        kill_both(cluster, held.run, port)
         cluster.wait_for_ends("counted", RUNS)
 
-        check_moves(cluster, url, is_certain=False)
         cluster.stop("server")
 
     assert len(set(runs)) == RUNS
     await check(cluster, runs)
 
 
+def kill_server(cluster: Cluster, runs: Sequence[str], count: int) -> None:
+    """Kill the server after so many effects; runs are at their second step."""
+    cluster.open("reserve")
+    cluster.wait_for_effects(count)
+    cluster.wait_for_step(runs[::50], "charge:0")
+    cluster.kill("server")
+    cluster.serve()
+    cluster.open("charge")
+    cluster.emit("counted.paid", numbers()[1::4])
+
+
+def kill_both(cluster: Cluster, run: str, port: str) -> None:
+    """Kill the endpoint and the server; a run is at its last step."""
+    cluster.wait_for_step([run], "close:0")
+    cluster.kill("endpoint")
+    cluster.kill("server")
+    cluster.serve()
+    cluster.open("close")
+    cluster.emit("counted.paid", numbers()[3::4])
+    cluster.endpoint("own_endpoint", port)
+
+
+def seeded() -> random.Random:
+    """Return what chooses; its seed is told."""
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
 def numbers() -> list[dict[str, Any]]:
     """Return the data of all events of a name."""
-    return [{"number": number} for number in range(RUNS)]
+    every = RUNS // HELD
+    return [{"number": number, "held": number % every == 0} for number in range(RUNS)]
 
 
-def check_moves(cluster: Cluster, worker: str, *, is_certain: bool = True) -> None:
-    """The reason why a run has moved can be seen.
-
-    An endpoint that is killed between two POSTs and is back at once has lost nothing that
-    anybody noticed: there it is not certain that a run has moved.
-    """
-    listed = cluster.get(f"/api/v1/runs?limit={RUNS}")["runs"]
-    moved = [each for each in listed if each.get("lost", {}).get("worker") == worker]
-    assert moved or not is_certain, "the worker that was killed held nothing"
-    if not moved:
-        return
-    shown = cluster.command("runs", "show", moved[0]["id"], "--server", cluster.url)
+def check_told(cluster: Cluster, run: str, worker: str) -> None:
+    """The reason why a run has moved can be seen."""
+    shown = cluster.command("runs", "show", run, "--server", cluster.url)
     assert shown.returncode == 0, shown.stderr
     assert f"worker {worker} was lost" in shown.stdout
     assert "carried on" in shown.stdout
@@ -118,6 +143,7 @@ async def check(cluster: Cluster, runs: Sequence[str]) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
     effects = cluster.effects()
     print(f"{len(effects)} effects, {repeated(effects)} repeated")
+    assert repeated(effects) >= 3, "who was killed was at nothing"
     journal = await open_reader(cluster.data)
     try:
         recorded = await results(journal, runs)
