@@ -22,6 +22,8 @@ SIGNING_KEY = "sk_faults"
 LOOK_S = 0.03
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
+EFFECTS_FILE = "effects"
+
 Process = subprocess.Popen[str]
 Found = TypeVar("Found")
 
@@ -45,10 +47,6 @@ class Cluster:
     def data(self) -> Path:
         """The data directory of the server."""
         return self.directory / "data"
-
-    @property
-    def _effects(self) -> Path:
-        return self.directory / "effects"
 
     def serve(self) -> None:
         """Start the server, at the port that it had before; return when it listens."""
@@ -122,47 +120,25 @@ class Cluster:
 
     def effects(self) -> list[Effect]:
         """Return what the steps have done so far, in its order."""
-        return read(self._effects)
+        return read(self.directory / EFFECTS_FILE)
 
     def shut(self, *steps: str) -> None:
         """Let held runs wait when they come to these steps."""
         for step in steps:
-            gate(self._effects, step).touch()
+            gate(self.directory / EFFECTS_FILE, step).touch()
 
     def open(self, step: str) -> None:
         """Let held runs go on behind a step."""
-        gate(self._effects, step).unlink()
+        gate(self.directory / EFFECTS_FILE, step).unlink()
 
     def wait_for_step(self, runs: Collection[str], step: str) -> Effect:
         """Return one of these runs that is at a step in a process that runs now."""
-        return self.wait_for(lambda: self._at(runs, step))
+        return self.wait_for(lambda: at_step(self, runs, step))
 
     def name_of(self, process: int) -> str:
         """Return the name of a process that runs; empty if it does not."""
         found = [name for name, each in self.running.items() if each.pid == process]
         return found[0] if found else ""
-
-    def _at(self, runs: Collection[str], step: str) -> Effect | None:
-        last = {each.run: each for each in self.effects() if each.step == step}
-        return next(
-            (
-                last[run]
-                for run in runs
-                if run in last and self.name_of(last[run].process)
-            ),
-            None,
-        )
-
-    def wait_for_loss(self, run: str, worker: str, *, since: Any = None) -> Any:
-        """Return what a run says of the worker that it lost, when it was carried on."""
-
-        def look() -> Any:
-            lost = self.get(f"/api/v1/runs/{run}").get("lost")
-            return lost if lost and lost != since and lost["went_on"] else None
-
-        lost = self.wait_for(look)
-        assert lost["worker"] == worker
-        return lost
 
     def wait_for_effects(self, count: int) -> None:
         """Return when so many effects have happened."""
@@ -215,7 +191,7 @@ class Cluster:
                 text=True,
                 cwd=ROOT,
                 env=os.environ
-                | {EFFECTS: str(self._effects), "PYTHONUNBUFFERED": "1"}
+                | {EFFECTS: str(self.directory / EFFECTS_FILE), "PYTHONUNBUFFERED": "1"}
                 | {"IRONFLOW_SIGNING_KEY": SIGNING_KEY},
             )
         )
@@ -234,6 +210,25 @@ def open_cluster(directory: Path, *, program: str = "ironflow") -> Iterator[Clus
         cluster = Cluster(directory, processes, program)
         cluster.serve()
         yield cluster
+
+
+def at_step(cluster: Cluster, runs: Collection[str], step: str) -> Effect | None:
+    """Return one of these runs that is at a step in a process that runs now."""
+    last = {each.run: each for each in cluster.effects() if each.step == step}
+    found = [last[run] for run in runs if run in last]
+    return next((each for each in found if cluster.name_of(each.process)), None)
+
+
+def wait_for_loss(cluster: Cluster, run: str, worker: str, *, since: Any = None) -> Any:
+    """Return what a run says of the worker that it lost, when it was carried on."""
+
+    def look() -> Any:
+        lost = cluster.get(f"/api/v1/runs/{run}").get("lost")
+        return lost if lost and lost != since and lost["went_on"] else None
+
+    lost = cluster.wait_for(look)
+    assert lost["worker"] == worker
+    return lost
 
 
 def repeated(effects: Sequence[Effect]) -> int:

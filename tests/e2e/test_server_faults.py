@@ -12,7 +12,13 @@ from ironflow import values
 from ironflow.journal.base import Journal
 from ironflow.journal.lmdb.store import open_reader
 from ironflow.records import StepCompleted
-from tests.e2e.cluster import Cluster, check_once_recorded, open_cluster, repeated
+from tests.e2e.cluster import (
+    Cluster,
+    check_once_recorded,
+    open_cluster,
+    repeated,
+    wait_for_loss,
+)
 
 RUNS = 500
 STEPS = 5  # of each run
@@ -39,7 +45,7 @@ async def test_workers_and_the_server_are_killed_in_turn(tmp_path: Path) -> None
 
         cluster.wait_for_effects(chosen.randrange(START))
         cluster.kill("first")
-        lost = cluster.wait_for_loss(held.run, "first")
+        lost = wait_for_loss(cluster, held.run, "first")
         assert lost["by"] == "second"
         check_told(cluster, held.run, "first")
         kill_server(cluster, runs, chosen.randrange(START, HALF))
@@ -48,7 +54,7 @@ async def test_workers_and_the_server_are_killed_in_turn(tmp_path: Path) -> None
         held = cluster.wait_for_step(runs[::50], "close:0")
         name = cluster.name_of(held.process)
         cluster.kill(name)
-        cluster.wait_for_loss(held.run, name, since=lost)
+        wait_for_loss(cluster, held.run, name, since=lost)
         check_told(cluster, held.run, name)
         cluster.open("close")
         cluster.work(name)
@@ -77,14 +83,14 @@ async def test_an_endpoint_and_the_server_are_killed_in_turn(tmp_path: Path) -> 
         held = cluster.wait_for_step(runs[::50], "reserve:0")
         cluster.kill("endpoint")  # its first answer about this run was still to come
         cluster.endpoint("own_endpoint", port)
-        lost = cluster.wait_for_loss(held.run, url)
+        lost = wait_for_loss(cluster, held.run, url)
         check_told(cluster, held.run, url)
         kill_server(cluster, runs, chosen.randrange(START, HALF))
         cluster.wait_for_effects(chosen.randrange(HALF, MOST))
         cluster.wait_for_step([held.run], "close:0")
         cluster.kill("endpoint")
         cluster.endpoint("own_endpoint", port)
-        cluster.wait_for_loss(held.run, url, since=lost)
+        wait_for_loss(cluster, held.run, url, since=lost)
         kill_both(cluster, held.run, port)
         cluster.wait_for_ends("counted", RUNS)
 
