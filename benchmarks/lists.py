@@ -166,6 +166,11 @@ def attribute_questions(count: int) -> dict[str, RunQuery]:
         "range of 1 run in 50": of("total>=9800"),
         "half of all in a range": of("total<5000"),
         "range + common value": of("total>=9900", "tier=gold"),
+        "range + status": of("total>=9900", status="waiting"),
+        "range + function": of("total>=9900", function_id="function-3"),
+        "range + rare function": of("total<5000", function_id="rare"),
+        "two ranges": of("total<5000", f"number<{count // 2}"),
+        "older half + status": of(f"number<{count // 2}", status="completed"),
         "newest, by a number": of(f"number>={count - 100}"),
         "oldest half, by a number": of(f"number<{count // 2}"),
     }
@@ -179,8 +184,7 @@ async def measure(directory: Path, count: int, rounds: int, *, bare: bool) -> No
     for name, query in questions(count).items():
         await percentiles(name, partial(journal.find, query), rounds)
     for name, query in ({} if bare else attribute_questions(count)).items():
-        so_often = rounds if "oldest" not in name else max(rounds // 20, 3)
-        await percentiles(name, partial(journal.find, query), so_often)
+        await percentiles(name, partial(journal.find, query), rounds)
     await percentiles("counts", journal.counts, rounds)
     # What it was like: no index is usable.
     journal._keeper._usable = None  # noqa: SLF001 - nothing else does that

@@ -7,6 +7,7 @@ call and never crosses an await; a write is whole or absent.
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, Self, cast, final
 
@@ -130,6 +131,23 @@ class Snapshot:
         key = cursor.key() if there else b""
         cursor.close()
         return key if there and key.startswith(prefix) else None
+
+    def next_key(self, table: str, start: bytes) -> bytes | None:
+        """Return the first key that is not before `start`; None: there is none."""
+        cursor = self._txn.cursor(self._tables[table])
+        key = cursor.key() if cursor.set_range(start) else None
+        cursor.close()
+        return key
+
+    def tails(
+        self, table: str, start: bytes, beyond: bytes, *, width: int
+    ) -> list[bytes]:
+        """Return how the keys `start <= key < beyond` end, in their order."""
+        with self._txn.cursor(self._tables[table]) as cursor:
+            there = cursor.set_range(start)
+            following = cursor.iternext(values=False) if there else ()
+            found = takewhile(beyond.__gt__, following)
+            return [key[-width:] for key in found]
 
     def entries(self, table: str) -> int:
         """Return the number of rows of a table."""

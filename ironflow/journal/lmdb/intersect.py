@@ -20,7 +20,10 @@ class Places(Protocol):
     """A list of runs."""
 
     def last_to(self, place: bytes) -> bytes | None:
-        """Return the last place up to this one, which never grows; None: there is none."""
+        """Return `place` if it is in the list, else where to go on; None: nowhere.
+
+        That is a lower place, and the list has none between the two. `place` never grows.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from ironflow.journal.lmdb import keys, rows
 from ironflow.journal.lmdb._lmdb import Changes, Environment, Snapshot
+from ironflow.journal.lmdb.attribute_blocks import BlockEdits, cut, group_of
 from ironflow.journal.lmdb.indexed import Indexed
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.lmdb.run_states import (
@@ -22,6 +23,7 @@ from ironflow.journal.lmdb.run_states import (
     LISTS,
     META,
     STATES,
+    attributes_in,
     ended,
     ended_keys,
     list_keys,
@@ -144,6 +146,7 @@ class RunIndex:
         moves: Counter[tuple[bytes, bytes]] = Counter()
         names: dict[bytes, str] = {}
         with self.environment.snapshot() as snapshot:
+            blocks = BlockEdits(snapshot)
             for run in dict.fromkeys(runs):
                 before = snapshot.get(STATES, run)
                 now, name = standing(store, run) or (None, "")
@@ -151,13 +154,18 @@ class RunIndex:
                     now += ended(store, run)
                 if now != before:
                     _edit(edits, run, before, now)
+                    _mark(blocks, run, before, now)
                     move = _count_key(run, before), _count_key(run, now)
                     moves[move] += 1
                     names[move[1]] = name
                 rest()
             edits[COUNTS] = _counted(snapshot, moves, names)
-        changes: Changes = edits
+        changes: Changes = {**edits, **blocks.edits()}
         self.environment.write(changes, rest=rest)
+        for block in blocks.large():
+            with self.environment.snapshot() as snapshot:
+                halves = cut(snapshot, block)
+            self.environment.write(halves, rest=rest)
 
 
 def _reach(snapshot: Snapshot) -> Reach | None:
@@ -187,6 +195,23 @@ def _edit(edits: _Edits, run: bytes, before: bytes | None, now: bytes | None) ->
         if state is not None:
             edits[LISTS].update(dict.fromkeys(list_keys(run, state), value))
             edits[ENDED].update(dict.fromkeys(ended_keys(run, state), value))
+
+
+def _mark(
+    blocks: BlockEdits, run: bytes, before: bytes | None, now: bytes | None
+) -> None:
+    """Note which attributes a run has and had, where that has changed."""
+    prefix, place = run[: keys.ENVIRONMENT_BYTES], run[keys.ENVIRONMENT_BYTES :]
+    had = dict(attributes_in(before)) if before is not None else {}
+    has = dict(attributes_in(now)) if now is not None else {}
+    if had == has:
+        return
+    for name, value in had.items():
+        if has.get(name) != value:
+            blocks.remove(group_of(prefix, name), value, place)
+    for name, value in has.items():
+        if had.get(name) != value:
+            blocks.add(group_of(prefix, name), value, place)
 
 
 def _count_key(run: bytes, state: bytes | None) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 from ironflow.journal.base import CLOSED
 from ironflow.journal.lmdb import keys, rows, segments
 from ironflow.journal.lmdb._lmdb import Snapshot
+from ironflow.journal.lmdb.attribute_blocks import ATTRIBUTES, BLOCKS
 from ironflow.journal.lmdb.layers import Layered
 from ironflow.journal.row_codec import Decoder
 from ironflow.policy.attributes import keys_of
@@ -21,13 +22,12 @@ STATES: Final = "states"  # run -> state, function, parent, attributes, time in 
 LISTS: Final = "lists"  # see `list_keys`; then run -> nothing
 COUNTS: Final = "counts"  # function, state -> count, function id
 ENDED: Final = "ended"  # time of the end, run -> nothing, until the run is packed
-INDEX_TABLES: Final = (META, STATES, LISTS, COUNTS, ENDED)
-INDEX_LAYOUT: Final = 3
+INDEX_TABLES: Final = (META, STATES, LISTS, COUNTS, ENDED, ATTRIBUTES, BLOCKS)
+INDEX_LAYOUT: Final = 4
 
 BY_STATE: Final = b"s"
 BY_FUNCTION: Final = b"f"
 BY_PARENT: Final = b"p"
-BY_ATTRIBUTE: Final = b"a"
 
 QUEUED: Final = b"q"
 STATES_OF: Final[Mapping[str, bytes]] = {
@@ -169,9 +169,9 @@ def value_in(state: bytes, name: bytes) -> bytes:
 
 
 def list_keys(run: bytes, state: bytes) -> list[bytes]:
-    """Return where a run is listed.
+    """Return where a run is listed: by state, by function and state, and by parent.
 
-    By state, by function and state, by parent, and by name and value of its attributes.
+    Where it is by its attributes depends on others: see `attribute_blocks`.
     """
     prefix, place = run[: keys.ENVIRONMENT_BYTES], run[keys.ENVIRONMENT_BYTES :]
     both = piece(state)
@@ -182,8 +182,6 @@ def list_keys(run: bytes, state: bytes) -> list[bytes]:
     first, end, _ = _parts(state)
     if first < end:
         found.append(prefix + BY_PARENT + state[first:end] + place)
-    for name, value in attributes_in(state):
-        found.append(b"".join((prefix, BY_ATTRIBUTE, name, value, place)))
     return found
 
 

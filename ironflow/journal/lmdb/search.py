@@ -74,7 +74,6 @@ class Search:
         self._table: Final = _table_for(query.status)
         self._first: Final = max(bounds.first, _eldest(prefix, query.parent_run))
         self._before = bounds.beyond
-        self._wide: Final[set[str]] = set()
 
     def page(self, tables: Layered, index: Indexed | None = None) -> None:
         """Look at the next rows, with an index at those that may fit."""
@@ -102,9 +101,7 @@ class Search:
             query.status or query.function_id or query.parent_run or query.attributes
         ):
             held = self._fresh_holds()
-            return index.candidates(
-                query, self._prefix, before=self._before, held=held, wide=self._wide
-            )
+            return index.candidates(query, self._prefix, before=self._before, held=held)
         scan = tables.scan_back(self._table, self._prefix, before=self._before)
         return ((key, True) for key, _ in scan)
 

@@ -12,7 +12,8 @@ import pytest
 
 from ironflow.journal.base import Pause, PauseRun, ResumeRun, RunQuery, RunSummary
 from ironflow.journal.lmdb import (
-    indexed,
+    attribute_blocks,
+    attribute_places,
     intersect,
     keeper,
     opening,
@@ -208,7 +209,9 @@ async def test_it_finds_what_a_look_at_all_runs_finds(
 ) -> None:
     """For random commits, checkpoints, restarts, and an index that is behind."""
     monkeypatch.setattr(keeper, "SLICE_RUNS", 3)
-    monkeypatch.setattr(indexed, "GATHERED_RUNS_MAX", seed)  # more are looked at
+    monkeypatch.setattr(attribute_blocks, "BLOCK_RUNS", 1 + seed)
+    monkeypatch.setattr(attribute_blocks, "BLOCK_RUNS_MAX", 2 + seed)
+    monkeypatch.setattr(attribute_places, "MISSES_MAX", seed % 3)
     monkeypatch.setattr(intersect, "TICK_MOVES", 1 + seed % 3)
     monkeypatch.setattr(search, "SEARCHED_ROWS_MAX", 2 + seed)
     chosen = random.Random(seed)
