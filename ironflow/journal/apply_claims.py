@@ -80,7 +80,10 @@ def lose(view: View, command: NoteLost) -> Done:
     """Say which worker was lost, without counting these claims."""
     changed = False
     for run_id, epoch in command.claims:
-        row, hold = runs.existing(view, run_id), view.hold(run_id)
+        row = view.run(run_id)
+        if row is None:  # it has ended meanwhile, and was deleted
+            continue
+        hold = view.hold(run_id)
         if hold.epoch == epoch:
             lost = Lost(command.worker, command.why, command.now, hold.length)
             view.put_run(replace(row, lost=lost))
@@ -89,12 +92,17 @@ def lose(view: View, command: NoteLost) -> Done:
 
 
 def note(view: View, command: NoteWorker) -> Done:
-    """Say who carries on what a worker lost, where one did and nobody is named yet."""
+    """Say who carries on what a worker lost, where one did and nobody is named yet.
+
+    A quick worker may have brought the run to where nobody holds it before this is written.
+    """
     changed = False
     for run_id, epoch in command.claims:
-        row, hold = runs.existing(view, run_id), view.hold(run_id)
-        lost = row.lost
-        if hold.epoch == epoch and lost is not None and not lost.by:
+        row = view.run(run_id)
+        lost = None if row is None else row.lost
+        if row is None or lost is None or lost.by:
+            continue
+        if view.hold(run_id).epoch in {epoch, 0}:
             view.put_run(replace(row, lost=replace(lost, by=command.worker)))
             changed = True
     return Done(changed)

@@ -46,7 +46,8 @@ class NoteLost:
 class NoteWorker:
     """This worker carries on, under these claims, what another lost. Answer: `Done`.
 
-    The rows of the runs keep its name. Claims that have ended are passed over.
+    The rows of the runs keep its name, also where nobody holds the run any more. Runs that are
+    gone, or that are held under another claim, are passed over.
     """
 
     claims: tuple[tuple[str, int], ...]

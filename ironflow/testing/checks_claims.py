@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ironflow import limits
+from ironflow import ids, limits
 from ironflow.journal.base import (
     CountClaims,
     Counted,
@@ -13,7 +13,7 @@ from ironflow.journal.base import (
     NoteWorker,
     ResumeRun,
 )
-from ironflow.testing.checks_asks import completed
+from ironflow.testing.checks_asks import completed, ended
 from ironflow.testing.checks_scene import (
     Holder,
     OpenJournal,
@@ -133,6 +133,28 @@ async def check_a_run_says_which_worker_was_lost(open_journal: OpenJournal) -> N
         require(not changed, what="nothing is said of a run that no worker has lost")
 
 
+async def check_what_comes_late_of_a_lost_worker(open_journal: OpenJournal) -> None:
+    """A quick worker is named; of a run that is gone nothing is said."""
+    scene = Scene("lost_late", open_journal)
+    async with scene.open():
+        holder = await scene.start()
+        lose = NoteLost(_claims(holder), 7, "one", "closed")
+        await scene.commit(lose)
+        lost = Lost("one", "closed", 7, 1)
+        quick = _claims(holder)
+        await holder.append(ended())
+        changed = await scene.done(NoteWorker(quick, "three"), what="an end")
+        require(changed, what="a run says who has brought it to its end since")
+        expect(
+            await _lost(scene, holder), replace(lost, by="three"), what="who ended it"
+        )
+        gone = ((ids.run_id(bytes(ids.ENTROPY_BYTES + 6)), 1),)
+        changed = await scene.done(NoteWorker(gone, "two"), what="no run")
+        require(not changed, what="nothing is said of a run that is gone")
+        changed = await scene.done(NoteLost(gone, 9, "two", "late"), what="no run")
+        require(not changed, what="nor is it that a worker was lost with it")
+
+
 async def check_a_run_says_so_without_being_counted(open_journal: OpenJournal) -> None:
     """However often its workers are lost: they may have ended for another's sake."""
     scene = Scene("lost_uncounted", open_journal)
@@ -161,4 +183,5 @@ CLAIM_CHECKS = (
     check_a_record_makes_the_count_begin_anew,
     check_a_claim_is_forgiven,
     check_a_run_says_which_worker_was_lost,
+    check_what_comes_late_of_a_lost_worker,
 )
