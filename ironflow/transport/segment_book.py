@@ -177,6 +177,7 @@ class Book:
         """Queue a job again that a worker does not know of."""
         job = self._leases.find(run_id)
         if job is not None and job.worker == worker:
+            job.revoked = None
             self._leases.lose(job, "it came back and did not know the job")
 
     def worker_gone(self, worker: str, why: str) -> None:

@@ -5,6 +5,7 @@ meanwhile; those that nobody has taken it keeps, if it still knows them. What it
 another lease is passed over, without a word.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, final
@@ -94,8 +95,10 @@ class _Stream:
         self._is_draining = False
         self._room = trio.Event()  # there may be
         self._asking = trio.CancelScope()  # for jobs
-        self._revoked: list[str] = []
-        self._news = trio.Event()  # something was revoked
+        # Jobs and their ends go out in the order in which they were decided: the end of a
+        # job would else end the same job that was given to the worker again since.
+        self._outbox: deque[EngineMessage] = deque()
+        self._news = trio.Event()  # something is in it
         worker.revoked = self._revoke
         # Jobs of an earlier stream, which the worker may still know or not.
         self._inherited = set(self._book.come_back(worker))
@@ -118,7 +121,7 @@ class _Stream:
 
             nursery.start_soon(stop)
             nursery.start_soon(self._assign)
-            nursery.start_soon(self._tell_revoked)
+            nursery.start_soon(self._empty_outbox)
             nursery.start_soon(self._send_again)
             with suppress(ClientGone):
                 await self._listen(receive)
@@ -144,8 +147,7 @@ class _Stream:
             with trio.CancelScope() as self._asking:
                 jobs = await book.poll(worker, limit=room, wait_us=_POLL_US)
             for found in jobs:
-                job = codec.assignment(found.segment, found.lease, {})
-                await self._send(EngineMessage(job=job))
+                self._give(found)
 
     async def _send_again(self) -> None:
         """Send what was given out over an earlier stream, under the leases that it has.
@@ -163,22 +165,27 @@ class _Stream:
         for run_id in sorted(self._inherited):
             found = self._book.again(worker.id, run_id)
             if found is not None:
-                job = codec.assignment(found.segment, found.lease, {})
-                await self._send(EngineMessage(job=job))
+                self._give(found)
+
+    def _give(self, found: Assignment) -> None:
+        job = codec.assignment(found.segment, found.lease, {})
+        self._put(EngineMessage(job=job))
 
     def _revoke(self, run_id: str) -> None:
-        self._revoked.append(run_id)
-        self._news.set()
+        cancel = CancelJob(job_id=run_id, reason="the job was taken back")
+        self._put(EngineMessage(cancel=cancel))
         self._room.set()
 
-    async def _tell_revoked(self) -> None:
+    def _put(self, message: EngineMessage) -> None:
+        self._outbox.append(message)
+        self._news.set()
+
+    async def _empty_outbox(self) -> None:
         while True:
             await self._news.wait()
             self._news = trio.Event()
-            revoked, self._revoked = self._revoked, []
-            for run_id in revoked:
-                cancel = CancelJob(job_id=run_id, reason="the job was taken back")
-                await self._send(EngineMessage(cancel=cancel))
+            while self._outbox:
+                await self._send(self._outbox.popleft())
 
     # --- from the worker ----------------------------------------------------------------
 

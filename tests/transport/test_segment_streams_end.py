@@ -4,7 +4,7 @@ import trio
 
 from ironflow import limits
 from tests.transport.segment_scene import open_scene
-from tests.transport.test_segment_stream import connected, wire_id
+from tests.transport.test_segment_stream import connected, open_stream, wire_id
 
 
 async def test_a_job_outlives_its_stream() -> None:
@@ -174,3 +174,41 @@ async def test_a_run_is_not_poison_because_its_workers_are_lost() -> None:
 
     assert run["status"] == "running"
     assert run["lost"]["worker"] == f"s{limits.POISON_CLAIMS_MAX + 1}"
+
+
+async def test_the_end_of_a_job_goes_out_before_the_same_job_again() -> None:
+    """Else a worker would drop what it has just been given."""
+    async with open_stream() as (scene, stream):
+        run_id = await scene.emit()
+        first = await stream.job()
+        quiet_s = limits.SEGMENT_SILENCE_US_MAX // 1_000_000
+        for _ in range(quiet_s):  # of the worker is heard, of the job it says nothing
+            await scene.advance("1s")
+            await stream.heartbeat()
+        await scene.advance("1s")
+        said = [
+            name
+            for message in stream.heard
+            for name, fields in message.items()
+            if fields.get("jobId") == run_id
+        ]
+
+    assert said == ["job", "cancel", "job"]
+    assert stream.jobs[-1]["executionSeq"] > first["executionSeq"]
+
+
+async def test_a_job_that_a_new_process_does_not_know_is_given_once() -> None:
+    """A job under the id of the one before: no word may end it."""
+    async with open_scene() as scene, trio.open_nursery() as nursery:
+        await scene.function()
+        await scene.emit()
+        async with connected(scene, nursery) as first:
+            await first.job()
+        async with connected(scene, nursery) as second:
+            await second.heartbeat()
+            [job] = second.jobs
+            await second.report(job, jobCompleted={"outputValue": 7})
+            run = await scene.run(job["runId"])
+
+    assert [each for each in second.heard if "cancel" in each] == []
+    assert (run["status"], run["output"]) == ("completed", 7)
