@@ -7,7 +7,7 @@ call and never crosses an await; a write is whole or absent.
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final, Self, cast, final
 
@@ -132,21 +132,24 @@ class Snapshot:
         cursor.close()
         return key if there and key.startswith(prefix) else None
 
-    def next_key(self, table: str, start: bytes) -> bytes | None:
-        """Return the first key that is not before `start`; None: there is none."""
-        cursor = self._txn.cursor(self._tables[table])
-        key = cursor.key() if cursor.set_range(start) else None
-        cursor.close()
-        return key
-
     def tails(
-        self, table: str, start: bytes, beyond: bytes, *, width: int
+        self, table: str, start: bytes, beyond: bytes, *, width: int, most: int
     ) -> list[bytes]:
-        """Return how the keys `start <= key < beyond` end, in their order."""
+        """Return how the first of the keys `start <= key < beyond` end, in their order."""
         with self._txn.cursor(self._tables[table]) as cursor:
             there = cursor.set_range(start)
             following = cursor.iternext(values=False) if there else ()
-            found = takewhile(beyond.__gt__, following)
+            found = islice(takewhile(beyond.__gt__, following), most)
+            return [key[-width:] for key in found]
+
+    def tails_back(
+        self, table: str, start: bytes, beyond: bytes, *, width: int, most: int
+    ) -> list[bytes]:
+        """Return how the last of the keys `start <= key < beyond` end, last first."""
+        with self._txn.cursor(self._tables[table]) as cursor:
+            there = cursor.prev() if cursor.set_range(beyond) else cursor.last()
+            following = cursor.iterprev(values=False) if there else ()
+            found = islice(takewhile(start.__le__, following), most)
             return [key[-width:] for key in found]
 
     def entries(self, table: str) -> int:

@@ -1,7 +1,7 @@
-"""The runs whose attribute passes a filter, block by block, newest first.
+"""The runs whose attribute passes a filter, by the block, newest first.
 
-A block without such a run is passed over by one look. Of others all that pass are
-gathered; who only asks about the runs of another list has some of these looked at first.
+A block without such a run costs one look. Of others all that pass are gathered, unless
+they are more than was asked for; what was gathered is kept until all is below it.
 """
 
 from typing import Final, final
@@ -10,105 +10,99 @@ from ironflow.journal.lmdb import keys
 from ironflow.journal.lmdb._lmdb import Snapshot
 from ironflow.journal.lmdb.attribute_blocks import (
     ATTRIBUTES,
+    BLOCKS,
     FIRST_BYTES,
-    block_at,
     group_of,
 )
-from ironflow.journal.lmdb.intersect import Gathered, below
-from ironflow.journal.lmdb.run_states import STATES, value_in
+from ironflow.journal.lmdb.intersect import LOOK_PLACES, LOWEST, Looks, Stretch
+from ironflow.journal.lmdb.run_states import value_in
 from ironflow.policy.attributes import AttributeFilter
 
-# Runs of another list that do not pass, in one block; then the block is gathered.
-MISSES_MAX: Final = 8
+BLOCKS_MAX: Final = 32  # in one stretch
+_REST: Final = bytes(keys.RUN_BYTES - FIRST_BYTES)  # of the first place in a block
 
 
 @final
 class Passing:
-    """The runs of an environment that pass a filter.
-
-    `leads`: it finds runs by itself; else it is asked about those of another list.
-    """
+    """The runs of an environment that pass a filter."""
 
     def __init__(
-        self, index: Snapshot, wanted: AttributeFilter, prefix: bytes, *, leads: bool
+        self, index: Snapshot, wanted: AttributeFilter, prefix: bytes, looks: Looks
     ) -> None:
         self._index: Final = index
         self._wanted: Final = wanted
-        self._prefix: Final = prefix
+        self._looks: Final = looks
         self._name: Final = keys.text(wanted.name)
         self._group: Final = group_of(prefix, self._name)
-        self._misses_max: Final = 0 if leads else MISSES_MAX
-        self._first: bytes | None = None  # of the block where it is
-        self._gathered: Gathered | None = None  # what passes in there
-        self._misses = 0
+        self._inside: dict[bytes, list[bytes]] = {}  # by the first of the block
+        self._more: dict[bytes, int] = {}  # pass in a block than so many
 
-    def last_to(self, place: bytes) -> bytes | None:
-        """Return `place` if it passes, else where to go on."""
-        at: bytes | None = place
-        while at is not None:
-            if self._first is None or at[:FIRST_BYTES] < self._first:
-                at = self._enter(at)
-                if at is None or at != place:
-                    return at
-            assert self._first is not None
-            found = self._in_block(at)
-            if found is not None:
-                return found
-            at = _before(self._first)
-        return None
+    def newest(self, place: bytes, most: int) -> Stretch | None:
+        """Return what passes in the last blocks up to a place: `most` in all, or fewer."""
+        firsts = self._firsts(place)
+        found: list[bytes] = []
+        low = LOWEST
+        for number, first in enumerate(firsts):
+            inside = self._in_block(first, most - len(found))
+            if inside is None:
+                return Stretch(found, low) if number else None
+            found += inside if number else [each for each in inside if each <= place]
+            low = first + _REST
+        return Stretch(found, low if len(firsts) == BLOCKS_MAX else LOWEST)
 
-    def _enter(self, place: bytes) -> bytes | None:
-        """Go to the last block up to a place that has what passes; return where it may be."""
-        at: bytes | None = place
-        while at is not None:
-            first = block_at(self._index, self._group, at)
-            if first is None:
+    def among(self, low: bytes, place: bytes, most: int) -> set[bytes] | None:
+        """Return what passes in the blocks from `low` to `place`."""
+        found: set[bytes] = set()
+        firsts = self._firsts(place)
+        for first in firsts:
+            most -= LOOK_PLACES
+            inside = self._in_block(first, most)
+            if inside is None:
                 return None
-            if self._has_some(first):
-                self._first, self._gathered = first, None
-                self._misses = 0
-                return at
-            at = _before(first)
-        return None
+            found.update(inside)
+            most -= len(inside)
+            if first + _REST <= low:
+                return found
+        return None if len(firsts) == BLOCKS_MAX else found
 
-    def _in_block(self, place: bytes) -> bytes | None:
-        """As `last_to`, but None means that no older run of this block passes."""
-        if self._gathered is None:
-            if self._misses < self._misses_max:
-                if self._passes(place):
-                    return place
-                self._misses += 1
-                return below(place)
-            self._gathered = self._gather()
-        return self._gathered.last_to(place)
-
-    def _passes(self, place: bytes) -> bool:
-        state = self._index.get(STATES, self._prefix + place)
-        value = value_in(state, self._name) if state else b""
+    def takes(self, state: bytes) -> bool:
+        """Say whether the attribute in this row passes."""
+        value = value_in(state, self._name)
         return any(first <= value < end for first, end in self._wanted.ranges)
 
-    def _has_some(self, block: bytes) -> bool:
-        head = self._group + block
-        for first, beyond in self._wanted.ranges:
-            key = self._index.next_key(ATTRIBUTES, head + first)
-            if key is not None and key < head + beyond:
-                return True
-        return False
+    def _firsts(self, place: bytes) -> list[bytes]:
+        """Return the firsts of the last blocks up to a place."""
+        end = self._group + place[:FIRST_BYTES] + b"\0"
+        firsts = self._index.tails_back(
+            BLOCKS, self._group, end, width=FIRST_BYTES, most=BLOCKS_MAX
+        )
+        self._looks.read(firsts)
+        if firsts:
+            for newer in [each for each in self._inside if each > firsts[0]]:
+                del self._inside[newer]
+        return firsts
 
-    def _gather(self) -> Gathered:
-        assert self._first is not None
-        head = self._group + self._first
+    def _in_block(self, block: bytes, most: int) -> list[bytes] | None:
+        """Return what passes in a block, last first; None: more than `most`."""
+        known = self._inside.get(block)
+        if known is not None:
+            return known if len(known) <= most else None
+        if most <= self._more.get(block, -1):
+            return None
+        head = self._group + block
         found: list[bytes] = []
         for first, beyond in self._wanted.ranges:
             found += self._index.tails(
-                ATTRIBUTES, head + first, head + beyond, width=keys.RUN_BYTES
+                ATTRIBUTES,
+                head + first,
+                head + beyond,
+                width=keys.RUN_BYTES,
+                most=most + 1 - len(found),
             )
-        return Gathered(found)
-
-
-def _before(first: bytes) -> bytes | None:
-    """The last place before a block; None: it is the oldest."""
-    lead = below(first)
-    if lead is None:
-        return None
-    return lead + b"\xff" * (keys.RUN_BYTES - FIRST_BYTES)
+        self._looks.read(found)
+        if len(found) > most:
+            self._more[block] = most
+            return None
+        found.sort(reverse=True)
+        self._inside[block] = found
+        return found

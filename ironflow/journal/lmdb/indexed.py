@@ -14,16 +14,17 @@ from ironflow.journal.lmdb import intersect, keys
 from ironflow.journal.lmdb._lmdb import Snapshot
 from ironflow.journal.lmdb.attribute_places import Passing
 from ironflow.journal.lmdb.layers import Layered
+from ironflow.journal.lmdb.listed_places import Listed
 from ironflow.journal.lmdb.run_states import (
     BY_FUNCTION,
     BY_PARENT,
     BY_STATE,
     COUNTS,
-    LISTS,
     QUEUED,
     STATES,
     STATES_OF,
     STATUS_OF,
+    parent_in,
     piece,
     standing,
 )
@@ -40,6 +41,7 @@ class Indexed:
         self._index: Final = index
         self._tables: Final = tables
         self._later: Final = later  # runs that commits beyond the index have changed
+        self.looks: Final = intersect.Looks()  # of all that was asked
 
     def candidates(
         self,
@@ -74,34 +76,41 @@ class Indexed:
         up_to = _up_to(prefix, before)
         if up_to is None:
             return
+        attributes = sorted(query.attributes, key=_is_range)
+        # One value mostly has fewer runs than a range.
         lists: list[intersect.Places] = [
-            intersect.Walked([partial(self._places, each) for each in groups], up_to)
-            for groups in self._groups(query, prefix)
+            Passing(self._index, each, prefix, self.looks) for each in attributes
         ]
-        # One value leads before a range does: it is mostly rarer.
-        for each in sorted(query.attributes, key=_is_range):
-            passing = Passing(self._index, each, prefix, leads=not lists)
-            lists.append(passing)
-        for place, is_in_all in intersect.in_all(lists, up_to):
+        lists += self._listed(query, prefix)
+
+        def state_of(place: bytes) -> bytes | None:
+            return self._index.get(STATES, prefix + place)
+
+        for place, is_in_all in intersect.in_all(lists, up_to, state_of, self.looks):
             yield prefix + place, is_in_all
 
-    def _places(self, group: bytes, before: bytes) -> Iterator[bytes]:
-        for key, _ in self._index.scan_back(LISTS, group, before=group + before):
-            yield key[-keys.RUN_BYTES :]
-
-    def _groups(self, query: RunQuery, prefix: bytes) -> Iterator[list[bytes]]:
-        """Yield prefixes in `LISTS` that together have all of a parent, function or status."""
+    def _listed(self, query: RunQuery, prefix: bytes) -> Iterator[Listed]:
+        """Yield the lists of a parent, and of a function or status."""
         state = STATES_OF.get(query.status, b"?") if query.status else b""
         if query.parent_run:
-            try:
-                yield [prefix + BY_PARENT + keys.run(query.parent_run)]
-            except RunNotFound:
-                yield [prefix + BY_STATE + b"?"]  # none is there
+            yield self._children(query.parent_run, prefix)
         if query.function_id:
-            group = prefix + BY_FUNCTION + keys.text(query.function_id)
-            yield [group + each for each in ([state] if state else STATUS_OF)]
+            function = keys.text(query.function_id)
+            group = prefix + BY_FUNCTION + function
+            groups = [group + each for each in ([state] if state else STATUS_OF)]
+            is_listed = partial(_is_of, state, function)
+            yield Listed(self._index, groups, is_listed, self.looks)
         elif state:
-            yield [prefix + BY_STATE + state]
+            groups = [prefix + BY_STATE + state]
+            yield Listed(self._index, groups, partial(_is_of, state, b""), self.looks)
+
+    def _children(self, run_id: str, prefix: bytes) -> Listed:
+        try:
+            parent = keys.run(run_id)
+        except RunNotFound:
+            return Listed(self._index, (), lambda _: False, self.looks)
+        is_child = partial(_is_child, parent)
+        return Listed(self._index, [prefix + BY_PARENT + parent], is_child, self.looks)
 
     def counts(self, prefix: bytes, held: Iterable[bytes]) -> Counter[tuple[str, str]]:
         """Return how many runs there are of each function id and status."""
@@ -132,6 +141,14 @@ class Indexed:
                 if count
             }
         )
+
+
+def _is_child(parent: bytes, state: bytes) -> bool:
+    return parent_in(state) == parent
+
+
+def _is_of(status: bytes, function: bytes, state: bytes) -> bool:
+    return state.startswith(status) and state[1:].startswith(function)
 
 
 def _is_range(wanted: AttributeFilter) -> bool:

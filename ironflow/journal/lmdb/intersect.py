@@ -1,96 +1,140 @@
 """Runs that are in several lists at once, last first, without a walk over the long ones.
 
-A list gives *places* (the run's part of a key) in falling order, and can skip to a place.
-So of two lists the one with fewer runs in a stretch decides how far both are looked at.
+A list gives *stretches*: all of its places (the run's part of a key) from one to another.
+In each stretch the list with the fewest runs leads. Of the others those that are not much
+longer are read there, too; for the rest the rows of the runs that are left are looked at.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from heapq import merge
-from typing import Final, Protocol, final
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol, final
 
-STEPS_MAX: Final = 8  # to the next place that is wanted; then it is sought
-TICK_MOVES: Final = 16  # without a run; then whoever asks hears how far it is
+from ironflow.journal.lmdb import keys
 
-Scan = Callable[[bytes], Iterator[bytes]]
-"""Yields the places before a place, last first."""
+STRETCH: Final = 64  # places of the list that leads, at first; then twice as many
+STRETCH_MAX: Final = 1_024
+SPARSER: Final = 4  # times as many, where each list has more
+# A look at the row of a run takes as long as reading so many places of a list.
+LOOK_PLACES: Final = 8
+TICK_LOOKS: Final = 128  # at rows; then whoever asks hears how far it is
+LOWEST: Final = bytes(keys.RUN_BYTES)
+
+
+@final
+class Looks:
+    """How much was looked at, in rows of runs."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def read(self, places: Collection[bytes]) -> None:
+        """Count a look into a list, and what was read there."""
+        self.count += 1 + len(places) // LOOK_PLACES
+
+
+class Stretch(NamedTuple):
+    """All places of a list from `low` up to where it was asked, last first."""
+
+    places: list[bytes]
+    low: bytes
 
 
 class Places(Protocol):
     """A list of runs."""
 
-    def last_to(self, place: bytes) -> bytes | None:
-        """Return `place` if it is in the list, else where to go on; None: nowhere.
+    def newest(self, place: bytes, most: int) -> Stretch | None:
+        """Return the stretch up to a place that has some `most` places.
 
-        That is a lower place, and the list has none between the two. `place` never grows.
+        None: the shortest one that it can give has more.
         """
         ...
 
+    def among(self, low: bytes, place: bytes, most: int) -> set[bytes] | None:
+        """Return its places from `low` to `place`, maybe with some around them.
 
-@final
-class Walked:
-    """Places in groups of an index, merged."""
+        None: to read them takes longer than to read `most`.
+        """
+        ...
 
-    def __init__(self, groups: Sequence[Scan], up_to: bytes) -> None:
-        self._groups: Final = groups
-        self._rest = self._from(up_to + b"\0")
-        self._place = next(self._rest, None)
-
-    def last_to(self, place: bytes) -> bytes | None:
-        """Return the last place up to this one."""
-        for _ in range(STEPS_MAX):
-            if self._place is None or self._place <= place:
-                return self._place
-            self._place = next(self._rest, None)
-        self._rest = self._from(place + b"\0")
-        self._place = next(self._rest, None)
-        return self._place
-
-    def _from(self, before: bytes) -> Iterator[bytes]:
-        if len(self._groups) == 1:
-            return self._groups[0](before)
-        return merge(*(group(before) for group in self._groups), reverse=True)
-
-
-@final
-class Gathered:
-    """Places that were gathered, in any order."""
-
-    def __init__(self, places: Sequence[bytes]) -> None:
-        self._places: Final = sorted(places)
-
-    def last_to(self, place: bytes) -> bytes | None:
-        """Return the last place up to this one."""
-        at = bisect_left(self._places, place + b"\0")
-        return self._places[at - 1] if at else None
+    def takes(self, state: bytes) -> bool:
+        """Say whether it has a run, by the row of that run in `STATES`."""
+        ...
 
 
 def in_all(
-    lists: Sequence[Places], place: bytes | None
+    lists: Sequence[Places],
+    place: bytes | None,
+    state_of: Callable[[bytes], bytes | None],
+    looks: Looks,
 ) -> Iterator[tuple[bytes, bool]]:
     """Yield the places up to `place` that are in all lists, with True; last first.
 
-    With False it yields, now and then, a bound before which it will go on.
+    With False it yields, now and then, a bound before which it will go on. `state_of`
+    returns the row of a run in `STATES`.
     """
-    moves = 0
+    most = STRETCH
     while place is not None:
-        found = _met(lists, place)
-        moves += 1
-        if found == place:
-            yield place, True
-            moves, found = 0, below(place)
-        elif found is not None and moves % TICK_MOVES == 0:
-            yield found + b"\0", False
-        place = found
+        leading = _leading(lists, place, most)
+        if leading is None:
+            most *= SPARSER
+            continue
+        leader, stretch = leading
+        others = [each for each in lists if each is not leader]
+        left, unsure = _read(others, stretch, place)
+        if unsure:
+            yield from _looked_at(left, unsure, state_of, looks)
+        else:
+            yield from ((each, True) for each in left)
+        yield stretch.low, False
+        place = below(stretch.low)
+        most = min(2 * most, STRETCH_MAX)
 
 
-def _met(lists: Sequence[Places], place: bytes) -> bytes | None:
-    """Return `place` if it is in all lists; else a lower one, from which to go on."""
+def _leading(
+    lists: Sequence[Places], place: bytes, most: int
+) -> tuple[Places, Stretch] | None:
+    """Return the list whose stretch with so many places, or fewer, goes farthest."""
+    found: tuple[Places, Stretch] | None = None
     for each in lists:
-        found = each.last_to(place)
-        if found != place:
-            return found
-    return place
+        stretch = each.newest(place, most)
+        if stretch is None or (found is not None and stretch.low >= found[1].low):
+            continue
+        found = each, stretch
+        most = len(stretch.places)
+        if not most:
+            break
+    return found
+
+
+def _read(
+    lists: Sequence[Places], stretch: Stretch, place: bytes
+) -> tuple[list[bytes], list[Places]]:
+    """Return what of a stretch may be in all lists, and the lists that were not read."""
+    left = stretch.places
+    unsure: list[Places] = []
+    for each in lists:
+        among = each.among(stretch.low, place, LOOK_PLACES * len(left))
+        if among is None:
+            unsure.append(each)
+        else:
+            left = [one for one in left if one in among]
+    return left, unsure
+
+
+def _looked_at(
+    places: Sequence[bytes],
+    lists: Sequence[Places],
+    state_of: Callable[[bytes], bytes | None],
+    looks: Looks,
+) -> Iterator[tuple[bytes, bool]]:
+    for number, place in enumerate(places, start=1):
+        looks.count += 1
+        state = state_of(place)
+        if state is not None and all(each.takes(state) for each in lists):
+            yield place, True
+        elif number % TICK_LOOKS == 0:
+            yield place, False
 
 
 def below(place: bytes) -> bytes | None:

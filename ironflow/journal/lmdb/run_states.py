@@ -146,6 +146,12 @@ def _parts(state: bytes) -> tuple[int, int, int]:
     return parent, attributes, attributes + length
 
 
+def parent_in(state: bytes) -> bytes:
+    """Return the parent in a row; empty if it has none."""
+    first, end, _ = _parts(state)
+    return state[first:end]
+
+
 def attributes_in(state: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield what stands for the names of attributes in a row, and their key bytes."""
     _, at, end = _parts(state)
@@ -179,9 +185,9 @@ def list_keys(run: bytes, state: bytes) -> list[bytes]:
         prefix + BY_STATE + both[:1] + place,
         prefix + BY_FUNCTION + both[1:] + both[:1] + place,
     ]
-    first, end, _ = _parts(state)
-    if first < end:
-        found.append(prefix + BY_PARENT + state[first:end] + place)
+    parent = parent_in(state)
+    if parent:
+        found.append(prefix + BY_PARENT + parent + place)
     return found
 
 

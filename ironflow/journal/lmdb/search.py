@@ -77,15 +77,17 @@ class Search:
 
     def page(self, tables: Layered, index: Indexed | None = None) -> None:
         """Look at the next rows, with an index at those that may fit."""
-        for count, (key, may_fit) in enumerate(self._candidates(tables, index)):
-            if count == SEARCHED_ROWS_MAX:
-                return
+        looked = 0
+        for key, may_fit in self._candidates(tables, index):
             if key < self._first or len(self.found) == self._limit:
                 self.is_done = True
                 return
             self._before = key
             if may_fit:
+                looked += 1
                 self._look(tables, key)
+            if looked + (index.looks.count if index else 0) >= SEARCHED_ROWS_MAX:
+                return
         self.is_done = True
 
     def _look(self, tables: Layered, key: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ironflow.journal.lmdb import attribute_blocks, keys
+from ironflow.journal.lmdb import attribute_blocks, attribute_places, intersect, keys
 from ironflow.journal.lmdb._lmdb import Environment, open_environment
 from ironflow.journal.lmdb.attribute_blocks import (
     ATTRIBUTES,
@@ -18,7 +18,7 @@ from ironflow.journal.lmdb.attribute_blocks import (
     group_of,
 )
 from ironflow.journal.lmdb.attribute_places import Passing
-from ironflow.journal.lmdb.intersect import Gathered, in_all
+from ironflow.journal.lmdb.intersect import Looks, in_all
 from ironflow.journal.lmdb.run_states import INDEX_TABLES
 from ironflow.policy.attributes import key_of, parse_filter
 
@@ -35,6 +35,7 @@ def environment(
 ) -> Iterator[Environment]:
     monkeypatch.setattr(attribute_blocks, "BLOCK_RUNS", SIZE)
     monkeypatch.setattr(attribute_blocks, "BLOCK_RUNS_MAX", 2 * SIZE)
+    monkeypatch.setattr(intersect, "STRETCH", 1)
     opened = open_environment(
         tmp_path, INDEX_TABLES, map_bytes=1 << 26, make=True, sync=False
     )
@@ -74,9 +75,11 @@ def sizes(environment: Environment, group: bytes = GROUP) -> list[int]:
 
 
 def passing(environment: Environment, text: str, *, up_to: bytes = LAST) -> list[int]:
+    looks = Looks()
     with environment.snapshot() as snapshot:
-        wanted = Passing(snapshot, parse_filter(text), PREFIX, leads=True)
-        found = [key for key, is_found in in_all([wanted], up_to) if is_found]
+        wanted = Passing(snapshot, parse_filter(text), PREFIX, looks)
+        asked = in_all([wanted], up_to, lambda _: None, looks)
+        found = [key for key, is_found in asked if is_found]
     return [int.from_bytes(each[:FIRST_BYTES], "big") for each in found]
 
 
@@ -156,21 +159,81 @@ def test_a_block_without_runs_is_gone(environment: Environment) -> None:
 
 
 def test_blocks_without_what_is_wanted_are_passed_over_by_one_look(
-    environment: Environment, monkeypatch: pytest.MonkeyPatch
+    environment: Environment,
 ) -> None:
     add(environment, *range(400))
-    gathered: list[bytes] = []
-    gather = Passing._gather
+    looks = Looks()
+    with environment.snapshot() as snapshot:
+        wanted = Passing(snapshot, parse_filter("n<3"), PREFIX, looks)
+        found = [*in_all([wanted], LAST, lambda _: None, looks)]
 
-    def counted(self: Passing) -> Gathered:
-        assert self._first is not None
-        gathered.append(self._first)
-        return gather(self)
+    assert [key for key, is_found in found if is_found] == [
+        place(2),
+        place(1),
+        place(0),
+    ]
+    blocks = 400 // SIZE
+    assert looks.count < 1.5 * blocks
 
-    monkeypatch.setattr(Passing, "_gather", counted)
 
-    assert passing(environment, "n<3") == [2, 1, 0]
-    assert len(gathered) == 1
+def test_what_passes_in_a_block_is_read_once(environment: Environment) -> None:
+    add(environment, *range(SIZE))
+    looks = Looks()
+    with environment.snapshot() as snapshot:
+        wanted = Passing(snapshot, parse_filter("n>=2"), PREFIX, looks)
+        assert wanted.newest(place(3), 1) is None
+        first = looks.count
+        assert wanted.newest(place(3), 1) is None
+        assert looks.count == first + 1  # which blocks there are
+
+        whole = wanted.newest(place(3), 2)
+        assert whole is not None
+        assert whole.places == [place(3), place(2)]
+        second = looks.count
+        older = wanted.newest(place(2), 2)
+        assert older is not None
+        assert older.places == [place(2)]
+        assert wanted.newest(place(2), 1) is None
+        assert looks.count == second + 2
+
+
+def test_a_stretch_ends_before_the_block_that_has_too_many(
+    environment: Environment,
+) -> None:
+    add(environment, *range(3 * SIZE))
+    with environment.snapshot() as snapshot:
+        wanted = Passing(snapshot, parse_filter("n>=1"), PREFIX, Looks())
+
+        stretch = wanted.newest(LAST, 2 * SIZE + 1)
+
+    assert stretch is not None
+    assert len(stretch.places) == 2 * SIZE
+    assert stretch.low == place(SIZE)
+
+
+def test_what_passes_beside_another_list_is_read_if_that_is_worth_it(
+    environment: Environment,
+) -> None:
+    add(environment, *range(3 * SIZE))
+    read = intersect.LOOK_PLACES + SIZE  # for each block
+    with environment.snapshot() as snapshot:
+        wanted = Passing(snapshot, parse_filter("n>=0"), PREFIX, Looks())
+
+        assert wanted.among(place(SIZE), place(2 * SIZE), 2 * read - 1) is None
+        found = wanted.among(place(SIZE), place(2 * SIZE), 2 * read)
+        assert found == {place(each) for each in range(SIZE, 3 * SIZE)}
+        assert wanted.among(place(0), LAST, 3 * read) is not None
+
+
+def test_beside_a_list_of_many_blocks_rows_are_looked_at(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribute_places, "BLOCKS_MAX", 2)
+    add(environment, *range(3 * SIZE))
+    with environment.snapshot() as snapshot:
+        wanted = Passing(snapshot, parse_filter("n>=0"), PREFIX, Looks())
+
+        assert wanted.among(place(0), LAST, 1_000) is None
 
 
 @pytest.mark.parametrize("seed", range(5))
