@@ -12,6 +12,7 @@ from ironflow.testing.checks_amendments import AMENDMENT_CHECKS
 from ironflow.testing.checks_attributes import ATTRIBUTE_CHECKS
 from ironflow.testing.checks_children import CHILD_CHECKS
 from ironflow.testing.checks_claims import CLAIM_CHECKS
+from ironflow.testing.checks_crowds import CROWD_CHECKS
 from ironflow.testing.checks_documents import DOCUMENT_CHECKS
 from ironflow.testing.checks_event_lists import EVENT_LIST_CHECKS
 from ironflow.testing.checks_events import EVENT_CHECKS
@@ -53,6 +54,8 @@ JOURNAL_CHECKS: Final[tuple[JournalCheck, ...]] = (
     *REDACTION_CHECKS,
     *DOCUMENT_CHECKS,
     *EVENT_LIST_CHECKS,
+    # Last: where checks share a store, nobody has to carry their thousands of runs.
+    *CROWD_CHECKS,
 )
 
 

@@ -6,6 +6,7 @@ from ironflow import limits
 from ironflow.journal.base import Appended, DeliverEvents, FireTimer, RequestCancel
 from ironflow.records import Draft, WaitTimedOut
 from ironflow.testing.checks_asks import ended, wait
+from ironflow.testing.checks_crowds import deliver_all
 from ironflow.testing.checks_scene import (
     SECOND_US,
     Holder,
@@ -14,7 +15,7 @@ from ironflow.testing.checks_scene import (
     expect,
     require,
 )
-from ironflow.testing.checks_waits import deliver_all, received
+from ironflow.testing.checks_waits import received
 
 SOME = limits.LOOK_BACK_SCAN_EVENTS_MAX + 8
 MANY = limits.LOOK_BACK_EVENTS_PER_COMMIT_MAX + 8

@@ -52,7 +52,8 @@ async def _delete(scene: Scene, *run_ids: str) -> bool:
     return changed
 
 
-async def _delete_events(scene: Scene, through: int, before: int) -> None:
+async def delete_events(scene: Scene, through: int, before: int) -> None:
+    """Delete the events up to a place that are older than a time."""
     command = DeleteEvents(through, before)
     while await scene.done(command, what="events deleted"):
         pass
@@ -63,7 +64,7 @@ async def _alone(scene: Scene) -> None:
     while await scene.done(DeliverEvents(scene.now), what="events delivered"):
         pass
     [receipt] = await scene.emit(scene.event("first"))
-    await _delete_events(scene, receipt.position - 1, 1 << 62)
+    await delete_events(scene, receipt.position - 1, 1 << 62)
 
 
 async def check_a_run_goes_when_its_time_is_over(open_journal: OpenJournal) -> None:
@@ -259,10 +260,10 @@ async def check_events_go_oldest_first(open_journal: OpenJournal) -> None:
             stored.position: stored.event.timestamp
             for stored in await journal.events(scene.name("tick"))
         }
-        await _delete_events(scene, positions[-1], times[second] + 1)
+        await delete_events(scene, positions[-1], times[second] + 1)
         found = await journal.events(scene.name("tick"))
         expect([each.position for each in found], positions[2:], what="after a time")
-        await _delete_events(scene, third, scene.now + 1)
+        await delete_events(scene, third, scene.now + 1)
     async with scene.open() as journal:
         found = await journal.events(scene.name("tick"))
         expect([each.position for each in found], positions[3:], what="up to a place")
@@ -271,7 +272,7 @@ async def check_events_go_oldest_first(open_journal: OpenJournal) -> None:
             [fourth],
             what="who follows the log goes on with the first that is there",
         )
-        await _delete_events(scene, positions[-1] + 10, scene.now + 1)
+        await delete_events(scene, positions[-1] + 10, scene.now + 1)
         left = await journal.events(scene.name("tick"))
         expect([each.position for each in left], positions[-1:], what="the last stays")
     async with scene.open():
@@ -289,7 +290,7 @@ async def check_a_key_is_known_as_long_as_its_event(open_journal: OpenJournal) -
         [kept] = await scene.emit(scene.event("job.go", key="kept"))
         await scene.emit(scene.event("tick"))
 
-        await _delete_events(scene, old.position, scene.now + 1)
+        await delete_events(scene, old.position, scene.now + 1)
 
         [again] = await scene.emit(scene.event("job.go", key="kept"))
         expect((again.duplicate, again.run_ids), (True, kept.run_ids), what="a repeat")
@@ -318,7 +319,7 @@ async def check_a_wait_looks_back_at_what_is_left(open_journal: OpenJournal) -> 
         await scene.emit(scene.event("paid", {"order": 0}))
         [wanted] = await scene.emit(scene.event("paid", {"order": 1}))
 
-        await _delete_events(scene, row.trigger_position, scene.now + 1)
+        await delete_events(scene, row.trigger_position, scene.now + 1)
         appended = await second.append(_paid(scene, 1))
 
         [inbox] = appended.inbox
@@ -340,7 +341,7 @@ async def check_a_failed_run_keeps_no_events(open_journal: OpenJournal) -> None:
         await scene.emit(scene.event("tick"))
         await holder.append(_paid(scene, 1))
         await holder.append(ended("failed", {"type": "Error", "message": "no"}))
-        await _delete_events(scene, paid.position, scene.now + 1)
+        await delete_events(scene, paid.position, scene.now + 1)
         for to in (3, 1):
             await holder.reread()
             rewound = holder.command(Draft(Rewound(to=to, actor="ann")))
@@ -356,27 +357,6 @@ async def check_a_failed_run_keeps_no_events(open_journal: OpenJournal) -> None:
         expect(appended.inbox, [], what="an answer")
 
 
-async def check_an_event_that_is_still_offered_stays(open_journal: OpenJournal) -> None:
-    """More waits want it than one commit can wake."""
-    scene = Scene("offered", open_journal)
-    async with scene.open() as journal:
-        await scene.register(scene.function("job", "job.go"))
-        for _ in range(limits.DELIVERIES_PER_COMMIT_MAX + 1):
-            await scene.emit(scene.event("job.go"))
-        for claim in await scene.claim("job", limit=limits.CLAIM_RUNS_MAX):
-            holder = await Holder.of(scene, claim)
-            await holder.park(wait("all:0", scene.name("all")))
-        [last] = await scene.claim("job")
-        await (await Holder.of(scene, last)).park(wait("all:0", scene.name("all")))
-        [stored] = await scene.emit(scene.event("all"))
-        await scene.emit(scene.event("tick"))
-
-        await _delete_events(scene, stored.position, scene.now + 1)
-
-        found = await journal.events(scene.name("all"))
-        expect([each.position for each in found], [stored.position], what="the event")
-
-
 RETENTION_CHECKS = (
     check_a_default_is_for_functions_without_retention,
     check_a_run_goes_when_its_time_is_over,
@@ -390,5 +370,4 @@ RETENTION_CHECKS = (
     check_a_key_is_known_as_long_as_its_event,
     check_a_wait_looks_back_at_what_is_left,
     check_a_failed_run_keeps_no_events,
-    check_an_event_that_is_still_offered_stays,
 )

@@ -9,8 +9,9 @@ from ironflow import limits
 from ironflow.journal.base import Journal, MatchPath
 from ironflow.journal.memory import MemoryJournal
 from ironflow.testing.checks_asks import wait
+from ironflow.testing.checks_crowds import deliver_all
 from ironflow.testing.checks_scene import Scene
-from ironflow.testing.checks_waits import deliver_all, received
+from ironflow.testing.checks_waits import received
 
 
 @pytest.fixture
