@@ -130,6 +130,8 @@ WIRE_PAGE_BYTES_MAX: Final = 4 * 1024 * 1024  # but at least one record
 WIRE_MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 # Transport
+SOCKET_IDLE_US_MAX: Final = 2 * 1_000_000  # then a peer's machine is asked
+SOCKET_SILENCE_US_MAX: Final = 5 * 1_000_000  # then it has vanished
 HTTP_CONNECTIONS_MAX: Final = 4_096
 HTTP_HEADER_BYTES_MAX: Final = 64 * 1024  # request line and headers
 HTTP_HEADERS_MAX: Final = 128
@@ -203,5 +205,6 @@ assert WORKER_CREDIT_DEFAULT <= WORKER_CREDIT_MAX <= RUNS_ACTIVE_MAX
 assert 2 * PUSH_POLL_US_DEFAULT < PUSH_EXCHANGE_US_MAX
 assert WORKER_PING_US_DEFAULT * 3 < WORKER_SILENCE_US_MAX  # two may come late
 assert WIRE_PAGE_BYTES_MAX + VALUE_BYTES_MAX < WIRE_MESSAGE_BYTES_MAX
+assert SOCKET_IDLE_US_MAX + 3 * 1_000_000 <= SOCKET_SILENCE_US_MAX  # two may be lost
 assert VALUE_BYTES_MAX < HTTP_BODY_BYTES_DEFAULT  # as JSON it is longer
 assert HTTP_BODY_UNREAD_BYTES_MAX < HTTP2_UNREAD_BYTES_MAX

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Final, final
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from ironflow import __version__
 from ironflow.errors import ConfigurationError
@@ -36,6 +37,11 @@ class Settings:
         if self.environment:
             found["x-ironflow-environment"] = self.environment
         return found
+
+
+def has_proxies() -> bool:
+    """Say whether the environment names proxies."""
+    return bool(getproxies())
 
 
 def settings(

@@ -16,6 +16,7 @@ import trio
 
 from ironflow import limits
 from ironflow.policy.reach import Reach
+from ironflow.sockets import KEEPALIVE
 
 NewClient = Callable[[], httpx.AsyncClient]
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -107,10 +108,17 @@ class _Dialer(httpcore.AsyncNetworkBackend):
             raise NotAllowed(refusals[found[0]])
         for address in allowed[:-1]:
             try:
-                return await self._sockets.connect_tcp(address, port, timeout)
+                return await self._connected(address, port, timeout)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return await self._sockets.connect_tcp(allowed[-1], port, timeout)
+        return await self._connected(allowed[-1], port, timeout)
+
+    async def _connected(
+        self, address: str, port: int, timeout: float | None
+    ) -> httpcore.AsyncNetworkStream:
+        return await self._sockets.connect_tcp(
+            address, port, timeout, socket_options=KEEPALIVE
+        )
 
     async def _found(self, host: str, port: int, timeout: float | None) -> list[str]:
         seconds = _CONNECT_S if timeout is None else timeout

@@ -85,7 +85,10 @@ class _Rest:
                 worker, limit=room, wait_us=wait_s * 1_000_000
             )
             nursery.cancel_scope.cancel()
-        worker.heard_at = self._host.now()
+        if request.is_vanished():
+            self._host.workers.vanished(worker)
+        else:
+            worker.heard_at = self._host.now()
         headers = [(POLL_WAIT, str(wait_s))] if wait_s else []
         if not found:
             return Response(204, headers)

@@ -206,7 +206,19 @@ class PublishedWorkers:
         if self._workers.get(worker.id) is not worker:
             return
         self.leave(worker.id, keeps_jobs=True)
-        why = "its stream ended"
+        self._loosen(worker, "its stream ended")
+
+    def vanished(self, worker: PublishedWorker) -> None:
+        """Offer the jobs of a worker to others whose machine did not answer any more.
+
+        Unless it is heard of over another connection. It stays registered, for it may come
+        back, and it would drop all its jobs if it had to register again.
+        """
+        is_heard = worker.heard_at + limits.SOCKET_SILENCE_US_MAX > self._clock.now()
+        if self._workers.get(worker.id) is worker and not is_heard:
+            self._loosen(worker, "its machine did not answer any more")
+
+    def _loosen(self, worker: PublishedWorker, why: str) -> None:
         lost = self._book.loosen(worker.id, why)
         if lost:
             log.warning(

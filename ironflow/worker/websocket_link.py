@@ -18,6 +18,7 @@ from websockets.uri import parse_uri
 
 from ironflow import limits
 from ironflow.errors import ConfigurationError
+from ironflow.sockets import keep_alive
 from ironflow.wire.link import LinkClosed
 
 PATH: Final = "/api/v2/worker"
@@ -93,8 +94,12 @@ async def _stream(
     host: str, port: int, context: ssl.SSLContext | None
 ) -> trio.abc.Stream:
     if context is None:
-        return await trio.open_tcp_stream(host, port)
-    return await trio.open_ssl_over_tcp_stream(host, port, ssl_context=context)
+        stream = await trio.open_tcp_stream(host, port)
+        keep_alive(stream)
+        return stream
+    secured = await trio.open_ssl_over_tcp_stream(host, port, ssl_context=context)
+    keep_alive(secured.transport_stream)
+    return secured
 
 
 def _tls(secure: bool, context: ssl.SSLContext | None) -> ssl.SSLContext | None:  # noqa: FBT001  the URI says it

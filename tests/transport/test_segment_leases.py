@@ -1,9 +1,14 @@
 """Leases of jobs: what renews them, what ends them, and who may write."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
 import trio
 
+from ironflow.transport.http.messages import Request
 from tests.transport.conftest import Answered
-from tests.transport.segment_scene import forever, open_scene, step
+from tests.transport.segment_scene import Scene, forever, open_scene, step
 
 
 async def test_a_job_without_a_word_is_given_to_another() -> None:
@@ -191,3 +196,89 @@ async def test_a_server_that_stops_lets_its_workers_go() -> None:
     assert found[0].status == 204
     assert late.status == 409
     assert not idle
+
+
+class _Vanishing:
+    """The other end of a request: there, until its machine is not any more."""
+
+    def __init__(self) -> None:
+        self.gone = trio.Event()
+        self.has_vanished = True
+
+    async def receive(self, *, is_timed: bool) -> bytes:
+        return b""
+
+    def is_gone(self) -> bool:
+        return self.gone.is_set()
+
+    async def wait_gone(self) -> None:
+        await self.gone.wait()
+
+    def is_vanished(self) -> bool:
+        return self.gone.is_set() and self.has_vanished
+
+
+@asynccontextmanager
+async def a_held_poll(scene: Scene, name: str) -> AsyncGenerator[_Vanishing]:
+    """A worker asks for jobs, and the server has none; behind the block its poll ended."""
+    end = _Vanishing()
+    request = Request(
+        "GET",
+        f"/api/v1/workers/{name}/jobs",
+        query="available=1&wait=20",
+        body=end,
+        is_vanished=end.is_vanished,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.server.handler, request)
+        await scene.settle()
+        yield end
+        await scene.settle()
+
+
+async def test_a_poller_whose_machine_vanishes_loses_its_jobs_at_once() -> None:
+    """If another worker is there; and it comes back to those that nobody has taken."""
+    async with open_scene() as scene:
+        worker = await scene.started()
+        runs = {await scene.emit(), await scene.emit()}
+        jobs = {job["run_id"]: job for job in await worker.poll()}
+        for job in jobs.values():
+            await worker.ack(job)
+        async with a_held_poll(scene, "w1") as end:
+            await scene.advance("7s")
+            end.gone.set()
+        other = await scene.worker("w2")
+        [moved] = await other.poll("available=1")
+        taken = moved["run_id"]
+        [kept] = runs - {taken}
+
+        late = await worker.tell(jobs[taken], "completed", output="late")
+        back = await worker.tell(jobs[kept], "completed", output="in time")
+        await other.tell(moved, "completed", output="elsewhere")
+        found = [await scene.run(taken), await scene.run(kept)]
+
+    assert (late.status, back.status) == (409, 200)
+    assert [run["output"] for run in found] == ["elsewhere", "in time"]
+    assert (found[0]["lost"]["worker"], found[0]["lost"]["by"]) == ("w1", "w2")
+    assert found[0]["lost"]["why"] == "its machine did not answer any more"
+
+
+@pytest.mark.parametrize("how", ["closed", "heard of elsewhere"])
+async def test_a_poll_that_ends_otherwise_loses_nothing(how: str) -> None:
+    """A worker that drains closes its poll, and goes on with its jobs."""
+    async with open_scene() as scene:
+        worker = await scene.started()
+        await scene.emit()
+        job = await worker.job()
+        async with a_held_poll(scene, "w1") as end:
+            await scene.advance("7s")
+            if how == "closed":
+                end.has_vanished = False
+            else:
+                await worker.heartbeat()
+            end.gone.set()
+        stolen = await (await scene.worker("w2")).poll()
+        told = await worker.tell(job, "completed")
+
+    assert stolen == []
+    assert told.status == 200

@@ -15,10 +15,11 @@ from ironflow.client.pausing import async_sleep
 from ironflow.client.refusals import foreign, lost, refused, too_large, unreachable
 from ironflow.client.requests import NoCookies, Requests
 from ironflow.client.retrying import Answered, Lost, delay_us, is_success
-from ironflow.client.settings import Settings
+from ironflow.client.settings import Settings, has_proxies
 from ironflow.client.trust import trusted
 from ironflow.errors import IronflowError
 from ironflow.policy.retry import Retry
+from ironflow.sockets import KEEPALIVE
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -48,12 +49,17 @@ class AsyncConnection:
         self._timeout = timeout
         self._retry = retry
         self._random = random.Random()
+        verify = trusted(settings.ca_file) if settings.ca_file else True
+        if transport is None and not has_proxies():  # which only httpx' own knows
+            transport = httpx.AsyncHTTPTransport(
+                verify=verify, socket_options=KEEPALIVE
+            )
         self._http = httpx.AsyncClient(
             headers=settings.headers,
             timeout=timeout,
             transport=transport,
             cookies=NoCookies(),
-            verify=trusted(settings.ca_file) if settings.ca_file else True,
+            verify=verify,
         )
         self._requests = Requests(settings.url, self._http.headers.multi_items())
 

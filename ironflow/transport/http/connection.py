@@ -25,6 +25,7 @@ async def serve_connection(
     if tls is not None:
         stream = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
     link = Link(stream, write_stall_us_max=service.bounds.write_stall_us_max)
+    service.links.add(link)
     try:
         first = await _Arrival(service, link).first(stream)
         peer = Peer(address, "http" if tls is None else "https")
@@ -38,6 +39,7 @@ async def serve_connection(
     except GONE:
         pass
     finally:
+        service.links.discard(link)
         await link.abort()
 
 

@@ -184,6 +184,7 @@ class Http1Connection:
             client=self._peer.address,
             scheme=self._peer.scheme,
             http_version=incoming.version,
+            is_vanished=self._link.is_vanished,
         )
         answer = await self._service.call(request)
         if isinstance(answer, WebSocketUpgrade):

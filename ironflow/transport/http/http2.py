@@ -4,7 +4,7 @@
 own.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, final
 
 import trio
@@ -297,7 +297,13 @@ class Http2Connection:
         self, stream: Http2Stream, fields: Iterable[tuple[bytes, bytes]]
     ) -> None:
         try:
-            request = _request(stream, fields, self._peer, self._bounds)
+            request = _request(
+                stream,
+                fields,
+                self._peer,
+                self._bounds,
+                is_vanished=self._link.is_vanished,
+            )
         except HttpError as error:
             refusal = error_response(error)
             assert isinstance(refusal.body, bytes)
@@ -427,6 +433,8 @@ def _request(
     fields: Iterable[tuple[bytes, bytes]],
     peer: Peer,
     bounds: Bounds,
+    *,
+    is_vanished: Callable[[], bool],
 ) -> Request:
     """Return the request of a stream, or raise what is wrong with it."""
     pseudo: dict[str, str] = {}
@@ -458,4 +466,5 @@ def _request(
         client=peer.address,
         scheme=peer.scheme,
         http_version="2",
+        is_vanished=is_vanished,
     )

@@ -180,6 +180,7 @@ class Request:
 
     __slots__ = (
         "_exchange",
+        "_is_vanished",
         "_whole",
         "actor",
         "client",
@@ -202,6 +203,7 @@ class Request:
         client: str = "",
         scheme: str = "http",
         http_version: str = "test",
+        is_vanished: Callable[[], bool] = bool,
     ) -> None:
         self.method = method
         self.path = path
@@ -212,6 +214,7 @@ class Request:
         self.scheme = scheme
         self.http_version = http_version
         self._exchange: Exchange = _Given(body) if isinstance(body, bytes) else body
+        self._is_vanished = is_vanished
         self._whole: bytes | None = None
 
     async def read(self, limit: int | None = None) -> bytes:
@@ -282,6 +285,13 @@ class Request:
     def is_gone(self) -> bool:
         """Tell whether the client is known to be away."""
         return self._exchange.is_gone()
+
+    def is_vanished(self) -> bool:
+        """Tell whether the client is away without a goodbye: its machine is not there.
+
+        One that is known to be away and has not vanished has closed its connection.
+        """
+        return self._is_vanished()
 
     async def wait_gone(self) -> None:
         """Return when the client goes away; to be cancelled when the answer is there.

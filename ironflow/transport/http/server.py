@@ -2,7 +2,6 @@
 
 import logging
 import resource
-import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Final, final
 import trio
 
 from ironflow import limits
+from ironflow.sockets import keep_alive
 from ironflow.transport.http.bounds import Bounds
 from ironflow.transport.http.connection import serve_connection
 from ironflow.transport.http.link import GONE, SECOND_US
@@ -187,11 +187,11 @@ def _connections_max(bounds: Bounds) -> int:
 
 
 def _address(stream: trio.abc.Stream) -> str:
-    """Return `host:port` of a client, or nothing; and have its silence noticed."""
+    """Return `host:port` of a client, or nothing; and have it noticed if it vanishes."""
     if not isinstance(stream, trio.SocketStream):
         return ""
     try:
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        keep_alive(stream)
         host, port, *_ = stream.socket.getpeername()
     except OSError:  # gone already
         return ""

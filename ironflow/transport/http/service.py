@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from ironflow.transport.http.bounds import Bounds
+from ironflow.transport.http.link import Link
 from ironflow.transport.http.messages import (
     Answer,
     Handler,
@@ -60,6 +61,7 @@ class Service:
         self.handler = handler
         self.bounds = bounds
         self.connections: set[Connection] = set()
+        self.links: set[Link] = set()
         self.is_draining = False
         self.requests = 0  # that were handled since the start
         self.date = formatdate(usegmt=True)
@@ -75,6 +77,8 @@ class Service:
             now = trio.current_time()
             for connection in [*self.connections]:
                 connection.tick(now)
+            for link in self.links:
+                link.look()
 
     def drain(self) -> None:
         """Let every connection end with the requests that it has."""

@@ -1,12 +1,15 @@
 """Servers to test, and clients that send what they want."""
 
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import trio
 from trio.testing import memory_stream_pair
 
+from ironflow import limits
 from ironflow.transport.http.bounds import Bounds
 from ironflow.transport.http.connection import serve_connection
 from ironflow.transport.http.messages import Handler, Request, Response
@@ -25,6 +28,12 @@ async def echo(request: Request) -> Response:
     body = await request.read()
     text = f"{request.method} {request.path} {body.decode('latin-1')}".strip()
     return Response(200, [("content-type", "text/plain")], text.encode("latin-1"))
+
+
+class Asked(Protocol):
+    """A socket, or a stream around one."""
+
+    def getsockopt(self, level: int, option: int, /) -> int: ...
 
 
 @dataclass
@@ -84,3 +93,16 @@ async def served(
                 await client.aclose()
         outer.cancel_scope.cancel()
     assert service.connections == set()
+
+
+def assert_is_kept_alive(stream: Asked) -> None:
+    """The kernel looks after it: see `ironflow.sockets`."""
+    found = {
+        name: stream.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+        for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+    }
+    assert stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    silence_s = found["TCP_KEEPIDLE"] + found["TCP_KEEPINTVL"] * found["TCP_KEEPCNT"]
+    assert silence_s * 1_000_000 == limits.SOCKET_SILENCE_US_MAX
+    # It would end a connection whose peer is there and reads nothing.
+    assert not stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)

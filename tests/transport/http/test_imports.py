@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ironflow.transport import http
 
-ALLOWED = {"ironflow", "ironflow.errors", "ironflow.limits"}
+ALLOWED = {"ironflow", "ironflow.errors", "ironflow.limits", "ironflow.sockets"}
 OWN = "ironflow.transport.http."
 
 
-def test_the_server_knows_limits_errors_and_itself() -> None:
+def test_the_server_knows_sockets_limits_errors_and_itself() -> None:
     """A linter's contract names what is forbidden; here, what is allowed."""
     [folder] = http.__path__
     foreign = [
